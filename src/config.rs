@@ -1,0 +1,102 @@
+//! What the operator may choose, as plain data, with the defaults and the relations between limits.
+//!
+//! Every layer may read these values. This file knows nothing of the command line that fills them
+//! in (see `args.rs` beside `main.rs`) and nothing of what the layers do with them. Facts of the
+//! wire stand in [`crate::protocol`]; amounts of work per turn stand in [`crate::net`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// One mebibyte, in bytes.
+pub const MIB: usize = 1 << 20;
+
+/// Smallest item limit that can be asked for, in bytes (memcached refuses less, too).
+pub const ITEM_BYTES_MIN: usize = 1024;
+/// Largest item limit that can be asked for, in bytes (memcached refuses more, too).
+pub const ITEM_BYTES_CEILING: usize = 1 << 30;
+/// Smallest buffer budget that can be asked for, in bytes: a few large requests must fit.
+pub const BUFFER_BYTES_MIN: usize = MIB;
+
+/// Which dialect a line is read in. [`crate::protocol::dialect_of`] applies it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DialectMode {
+    /// The ending of each line tells.
+    #[default]
+    Auto,
+    /// Every line is the simple dialect's.
+    Simple,
+    /// Every line is memcached's.
+    Classic,
+}
+
+/// A Unix socket to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Where the socket file is made.
+    pub path: PathBuf,
+    /// Permission bits of the socket file, as memcached's `-a` (default 0o700).
+    pub mode: u32,
+}
+
+/// All that can be chosen about a server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// TCP addresses to listen on; port 0 lets the kernel pick a free one.
+    pub tcp: Vec<SocketAddr>,
+    /// Unix sockets to listen on.
+    pub unix: Vec<UnixSocket>,
+    /// Memory for items, in bytes.
+    pub memory_bytes_max: usize,
+    /// Largest item (key, value and memcached's own overhead, see [`crate::protocol::item_bytes`]).
+    pub item_bytes_max: usize,
+    /// Client connections that may be open at the same time.
+    pub connections_max: usize,
+    /// Bytes that the read and write buffers of all connections may hold together.
+    pub buffer_bytes_max: usize,
+    /// How the dialect of a line is found.
+    pub dialect: DialectMode,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tcp: Vec::new(),
+            unix: Vec::new(),
+            memory_bytes_max: 64 * MIB,
+            item_bytes_max: MIB,
+            connections_max: 1024,
+            buffer_bytes_max: 64 * MIB,
+            dialect: DialectMode::Auto,
+        }
+    }
+}
+
+impl Config {
+    /// Checks the relations between limits. The error is one line for the operator.
+    ///
+    /// # Errors
+    /// What cannot be served as asked, and why.
+    pub fn check(&self) -> Result<(), String> {
+        if self.connections_max == 0 {
+            return Err("the connection limit must be at least 1".into());
+        }
+        if self.memory_bytes_max == 0 {
+            return Err("the memory limit must be at least 1 MiB".into());
+        }
+        if self.item_bytes_max < ITEM_BYTES_MIN {
+            return Err(format!(
+                "the item size limit must be at least {ITEM_BYTES_MIN} bytes"
+            ));
+        }
+        if self.item_bytes_max > ITEM_BYTES_CEILING {
+            return Err("the item size limit must be at most 1 GiB".into());
+        }
+        if self.item_bytes_max > self.memory_bytes_max / 2 {
+            return Err("the item size limit must be at most half of the memory limit".into());
+        }
+        if self.buffer_bytes_max < BUFFER_BYTES_MIN {
+            return Err("the buffer limit must be at least 1 MiB".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! # miocached: a memcached-compatible cache server that can be read in an afternoon
+//!
+//! One process, one thread, one event loop, one map. Clients connect over TCP or a Unix socket and
+//! store raw bytes under keys, in memcached's own text protocol or in a simpler dialect of it.
+//!
+//! ## The house
+//!
+//! ```text
+//!  main, args, logger     options to plain data; the only users of clap and simple_logger
+//!    |
+//!  net/  reactor  ----->  session  ----->  engine/  ----->  store/
+//!    connection, buffer      |                |
+//!    listener, clock         +--> protocol/ <-+
+//!                                 parser, simple, classic, command, reply
+//!
+//!  config, trace          plain data, and the words of the log: any layer may use them
+//! ```
+//! Each arrow means "may use", and no arrow goes back: `tests/tidy.rs` fails where one does. The
+//! store and the protocol do not know each other, and neither knows a socket or a clock. Control
+//! comes back through four small enums, and nothing calls upward:
+//!
+//! | enum | says | to |
+//! |---|---|---|
+//! | [`protocol::Parsed`] | `Command`, `Invalid`, `Incomplete` | the session |
+//! | [`engine::Executed`] | `Done`, `Stalled`, `Quit` | the session |
+//! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `Ended` | the connection |
+//! | [`net::connection::Next`] | `Wait`, `Again`, `Close` | the reactor |
+//!
+//! ## The life of a byte
+//!
+//! 1. The kernel says that a socket is readable. [`net::reactor::Reactor`] latches that in the
+//!    connection and queues its key; when all events of the batch are latched, it drives the queue.
+//! 2. [`net::connection::Connection`] borrows the working buffers and reads once.
+//! 3. [`session::Session::advance`] goes through what is unread, one request behind the other.
+//! 4. [`protocol::Parser::parse`] finds the request: key and value are slices of the input. It
+//!    remembers where it stopped and looks at no byte twice, however the input is cut.
+//! 5. [`engine::Engine::execute`] does what the command means. `set` copies the value into the
+//!    store; `get` copies it from the store's own slice into the output. Once, in both cases;
+//!    nothing in a buffer points into the store.
+//! 6. The connection writes once for all that it answered, gives the working buffers back, and says
+//!    in a [`Next`](net::connection::Next) whether it waits for an event, wants another turn after
+//!    the others, or is done.
+//!
+//! ## What always holds
+//!
+//! * One thread: no lock, no `Arc`, no async runtime, no second thread. `unsafe` is forbidden.
+//! * One map, built in one place, changed through `&mut`.
+//! * The protocol, the engine and the store never ask what time it is: `now` is an argument.
+//! * Everything has a limit with a unit: the wire's in [`protocol`], the operator's in [`config`],
+//!   a turn's in [`net`].
+//! * What a client sends is never a reason to panic, nor to keep more memory than the budget of
+//!   [`net::buffer`] allows, nor to keep the others waiting for more than one buffer of requests.
+//! * Without traffic nothing wakes up.
+//!
+//! Deliberately absent: persistence, replication, TLS, SASL, UDP, the binary protocol, and a second
+//! core. Programs that need those are better served by memcached itself.
+//!
+//! ## Where to go next
+//!
+//! Read `protocol/simple.rs`, `protocol/parser.rs`, `session.rs`, `engine/mod.rs`, `store/mod.rs`,
+//! `net/connection.rs` and `net/reactor.rs`, in this order; then `protocol/classic.rs`. Beside them
+//! run `miocached -vv`: [`trace`] lists the steps that it shows.
+
+pub mod config;
+pub mod engine;
+pub mod net;
+pub mod protocol;
+pub mod session;
+pub mod store;
+pub mod trace;
+
+use config::{Config, MIB};
+use engine::Engine;
+use net::clock::Clock;
+use protocol::Room;
+use session::Session;
+
+/// All that a server sends back on one connection that sends `requests` and nothing more.
+///
+/// The store is empty at first and large enough for what `requests` can bring. Whatever stands
+/// behind the last whole request is left without an answer, as by a server.
+///
+/// ```
+/// let answers = miocached::simulate(b"set greeting 5\nhello\nget greeting missing\n");
+/// assert_eq!(answers, b"STORED\nVALUE greeting 5\nhello\nEND\n");
+/// ```
+#[must_use]
+pub fn simulate(requests: &[u8]) -> Vec<u8> {
+    let defaults = Config::default();
+    let memory_bytes_max = defaults
+        .memory_bytes_max
+        .max(2 * requests.len().next_multiple_of(MIB));
+    let config = Config {
+        memory_bytes_max,
+        ..defaults
+    };
+    let mut answers = Vec::new();
+    let mut session = Session::new(&config);
+    // With room for everything, the only stops are the end of the input and the client's quit.
+    let now = Clock::start().moment().now;
+    session.advance(
+        requests,
+        &mut answers,
+        &mut Room::UNBOUNDED.clone(),
+        &mut Engine::new(),
+        now,
+    );
+    answers
+}

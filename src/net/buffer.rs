@@ -1,0 +1,239 @@
+//! Buffers: what a connection reads into and writes from, and how much all of them may hold.
+//!
+//! While a connection is driven it uses the two working buffers, which all connections share in
+//! turn, so that they stay in the processor's cache and an idle connection holds none. Between
+//! two turns it keeps no more than what is unread or unsent. Small remainders
+//! ([`ALLOWANCE_BYTES`]) are free; everything above counts against one [`Budget`]. Knows no
+//! socket and no protocol.
+
+use super::{ALLOWANCE_BYTES, INPUT_BYTES, WORKING_OUTPUT_BYTES_MAX};
+
+/// The working buffers and the budget.
+#[derive(Debug)]
+pub struct Buffers {
+    /// Invariant: [`INPUT_BYTES`] long, except while a connection has borrowed it (then empty).
+    pub(super) input: Vec<u8>,
+    /// Invariant: holds no bytes, only capacity.
+    pub(super) output: Vec<u8>,
+    /// What connections keep.
+    pub(super) budget: Budget,
+}
+
+impl Buffers {
+    /// Working buffers, and a budget of `bytes_max`, of which one request of `request_bytes_max`
+    /// may always be finished.
+    #[must_use]
+    pub fn new(bytes_max: usize, request_bytes_max: usize) -> Self {
+        let reserve = request_bytes_max.saturating_mul(2).min(bytes_max / 2);
+        Self {
+            input: vec![0; INPUT_BYTES],
+            output: Vec::new(),
+            budget: Budget {
+                shared_bytes_max: bytes_max - reserve,
+                used: 0,
+                finisher: None,
+            },
+        }
+    }
+}
+
+/// How many bytes all connections may keep together.
+#[derive(Debug)]
+pub struct Budget {
+    /// What is left when a reserve for the finisher has been set aside.
+    pub(super) shared_bytes_max: usize,
+    /// What connections keep above their allowances.
+    pub(super) used: usize,
+    /// The connection that may exceed the budget until its request is done: with it there is always
+    /// one that can finish and give back what it holds, so no set of connections can block each
+    /// other for good.
+    pub(super) finisher: Option<usize>,
+}
+
+impl Budget {
+    /// Connection `key` now holds `held` bytes, after `held_before`.
+    pub(super) fn settle(&mut self, key: usize, held_before: usize, held: usize) {
+        self.used = self.used + held - held_before;
+        if held == 0 && self.finisher == Some(key) {
+            self.finisher = None;
+        }
+    }
+
+    /// Lets connection `key` exceed the budget, if no other one does.
+    pub(super) fn make_finisher(&mut self, key: usize) -> bool {
+        if self.finisher.is_none() {
+            self.finisher = Some(key);
+        }
+        self.finisher == Some(key)
+    }
+
+    /// Bytes that nobody holds, the finisher's reserve apart.
+    pub(super) const fn free(&self) -> usize {
+        self.shared_bytes_max.saturating_sub(self.used)
+    }
+}
+
+/// What a buffer of this capacity counts against the budget.
+const fn counted(capacity: usize) -> usize {
+    if capacity <= ALLOWANCE_BYTES {
+        0
+    } else {
+        capacity
+    }
+}
+
+/// What has been read and not yet spent.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// Where reading goes. Empty between turns, the working buffer during one, or the connection's
+    /// own for as long as one request is longer than that.
+    /// Invariant: `start <= filled <= bytes.len()`; what is unread is `bytes[start..filled]`.
+    pub(super) bytes: Vec<u8>,
+    pub(super) start: usize,
+    pub(super) filled: usize,
+    /// Between turns, when `bytes` is empty: what is unread, at most [`INPUT_BYTES`].
+    pub(super) kept: Vec<u8>,
+}
+
+impl Input {
+    /// After `bytes` was borrowed: puts there what the last turn left.
+    pub(super) fn unpack(&mut self) {
+        self.bytes[..self.kept.len()].copy_from_slice(&self.kept);
+        (self.start, self.filled) = (0, self.kept.len());
+        self.kept.clear();
+    }
+
+    /// Something is left from the last turn and not in `bytes`.
+    pub(super) fn is_packed(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Moves what is unread to the front, so that all free space is behind it.
+    pub(super) fn compact(&mut self) {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.filled, 0);
+            self.filled -= self.start;
+            self.start = 0;
+        }
+    }
+
+    /// Makes `bytes` longer, and the connection's own. Returns the working buffer if that was it.
+    pub(super) fn grow(&mut self, bytes: usize) -> Option<Vec<u8>> {
+        if self.bytes.len() > INPUT_BYTES {
+            self.bytes.resize(bytes, 0);
+            return None;
+        }
+        self.kept = Vec::new();
+        let mut own = Vec::with_capacity(bytes);
+        own.extend_from_slice(&self.bytes[..self.filled]);
+        own.resize(bytes, 0);
+        Some(std::mem::replace(&mut self.bytes, own))
+    }
+
+    /// Ends a turn in which more happened than reading and spending one working buffer: keeps what
+    /// is unread in as little memory as is worth while. Returns the working buffer if that was it.
+    pub(super) fn pack(&mut self) -> Option<Vec<u8>> {
+        let unread = self.filled - self.start;
+        let own = self.bytes.len() > INPUT_BYTES;
+        if own && unread > INPUT_BYTES.min(self.bytes.len() / 4) {
+            return None;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        if unread == 0 {
+            self.kept = Vec::new();
+        } else {
+            self.kept.clear();
+            self.kept.reserve_exact(unread);
+            self.kept.extend_from_slice(&bytes[self.start..self.filled]);
+        }
+        (self.start, self.filled) = (0, 0);
+        (bytes.len() == INPUT_BYTES).then_some(bytes)
+    }
+}
+
+/// What has been answered and not yet sent.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// The answers. Invariant: `sent <= bytes.len()`; what is unsent is `bytes[sent..]`.
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+}
+
+impl Output {
+    /// Everything has been sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    /// Ends a turn: keeps what is unsent in as little memory as is worth while, and gives the
+    /// working buffer back.
+    pub(super) fn pack(&mut self, working: &mut Vec<u8>) {
+        let unsent = &self.bytes[self.sent..];
+        if unsent.len() > self.bytes.capacity() / 2 {
+            return;
+        }
+        let kept = if unsent.is_empty() {
+            Vec::new()
+        } else {
+            unsent.to_vec()
+        };
+        self.sent = 0;
+        let mut bytes = std::mem::replace(&mut self.bytes, kept);
+        if bytes.capacity() > working.capacity() && bytes.capacity() <= WORKING_OUTPUT_BYTES_MAX {
+            bytes.clear();
+            *working = bytes;
+        }
+    }
+}
+
+/// What a connection's buffers count against the budget between turns.
+pub(super) fn held(input: &Input, output: &Output) -> usize {
+    counted(input.bytes.len()) + counted(input.kept.capacity()) + counted(output.bytes.capacity())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_may_always_finish() {
+        let mut budget = Buffers::new(64 << 20, 1 << 20).budget;
+        assert_eq!(budget.shared_bytes_max, 62 << 20);
+        budget.settle(1, 0, 62 << 20);
+        assert!(budget.make_finisher(2));
+        assert!(!budget.make_finisher(3));
+        budget.settle(2, 0, 1 << 20);
+        assert!(!budget.make_finisher(3));
+        budget.settle(2, 1 << 20, 0);
+        assert!(budget.make_finisher(3));
+        assert_eq!(budget.used, 62 << 20);
+    }
+
+    #[test]
+    fn what_is_unread_survives_every_move() {
+        let mut input = Input {
+            bytes: vec![7; INPUT_BYTES],
+            start: 5,
+            filled: 9,
+            ..Input::default()
+        };
+        assert_eq!(input.pack().map(|working| working.len()), Some(INPUT_BYTES));
+        assert!(input.is_packed() && input.bytes.is_empty());
+        input.bytes = vec![0; INPUT_BYTES];
+        input.unpack();
+        assert_eq!(&input.bytes[input.start..input.filled], [7; 4]);
+        input.filled = INPUT_BYTES;
+        assert_eq!(
+            input.grow(20_000).map(|working| working.len()),
+            Some(INPUT_BYTES)
+        );
+        assert_eq!(
+            (input.bytes.len(), &input.bytes[..4]),
+            (20_000, &[7; 4][..])
+        );
+        // More than a quarter is unread: copying it would not be worth while.
+        assert_eq!(input.pack(), None);
+        assert_eq!(held(&input, &Output::default()), 20_000);
+    }
+}

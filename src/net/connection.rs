@@ -1,0 +1,385 @@
+//! One connection: its socket, its buffers, its conversation, and what a turn of it does.
+//!
+//! [`Connection::drive`] reads once, executes what came, writes once, and says in a [`Next`] what it
+//! waits for. Readiness is latched here by the reactor and forgotten only when the kernel said
+//! "would block" in some way. Knows nothing of other connections.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+
+use mio::event::Event;
+use mio::{Interest, Registry, Token};
+
+use super::buffer::{self, Budget, Buffers, Input, Output};
+use super::clock::Moment;
+use super::listener::Socket;
+use super::{ALLOWANCE_BYTES, INPUT_BYTES, OUTPUT_HIGH_WATER, WORKING_OUTPUT_BYTES_MAX};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::protocol::Room;
+use crate::session::{Session, Stop};
+use crate::trace;
+
+/// What the reactor is to do with a connection after its turn.
+#[derive(Debug)]
+pub enum Next {
+    /// Nothing, until an event comes or the budget has room for [`Connection::ask`] bytes.
+    Wait,
+    /// Give it another turn, after the others. No event will come for what it has left to do.
+    Again,
+    /// Forget it, for this reason.
+    Close(Why),
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub enum Why {
+    /// As it should.
+    Said(&'static str),
+    /// Its socket failed.
+    Failed(io::Error),
+}
+
+/// Readiness that is always of interest. Write interest comes and goes: on Unix sockets every read
+/// of the peer's raises a write edge, 17 to 36 % more wake-ups if it were always there. Urgent data
+/// is of interest because a read stops in front of it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const READS: Interest = Interest::READABLE.add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const READS: Interest = Interest::READABLE;
+
+/// One client.
+pub struct Connection {
+    /// Its key in the slab, its mio token, and its name in the log.
+    key: usize,
+    socket: Socket,
+    session: Session,
+    input: Input,
+    output: Output,
+    /// Why the session stopped last.
+    stop: Stop,
+    /// The kernel may have bytes for us.
+    readable: bool,
+    /// A short read does not mean that there is no more: with the peer's FIN or urgent data in the
+    /// same edge no further edge comes, so reading goes on until 0 or "would block".
+    read_to_end: bool,
+    /// The kernel may take bytes from us.
+    writable: bool,
+    /// The peer sends no more. What it sent is executed and answered all the same.
+    at_end: bool,
+    /// The interest registered includes writing.
+    write_interest: bool,
+    /// Bytes counted against the budget; see [`buffer::held`].
+    held: usize,
+    /// Bytes of the budget without which this connection cannot go on; 0 when it can.
+    ask: usize,
+    /// When the last byte moved, in milliseconds of uptime.
+    moved_ms: u64,
+    /// It waits in the run queue.
+    pub(super) queued: bool,
+    /// It waits for the budget.
+    pub(super) starved: bool,
+    /// It is to be closed in its next turn.
+    pub(super) doomed: Option<&'static str>,
+}
+
+impl Connection {
+    /// A connection over a socket that has just been accepted, registered with `registry`.
+    pub(super) fn new(
+        key: usize,
+        mut socket: Socket,
+        config: &Config,
+        registry: &Registry,
+        moment: Moment,
+    ) -> io::Result<Self> {
+        registry.register(&mut socket, Token(key), READS)?;
+        Ok(Self {
+            key,
+            socket,
+            session: Session::new(config),
+            input: Input::default(),
+            output: Output::default(),
+            stop: Stop::NeedsInput,
+            readable: false,
+            read_to_end: false,
+            writable: true,
+            at_end: false,
+            write_interest: false,
+            held: 0,
+            ask: 0,
+            moved_ms: moment.uptime_ms,
+            queued: false,
+            starved: false,
+            doomed: None,
+        })
+    }
+
+    /// Remembers what an event says. Nothing is done yet: all events of a batch come first.
+    pub(super) fn latch(&mut self, event: &Event) {
+        let closed = event.is_read_closed() || event.is_error();
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let urgent = event.is_priority();
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let urgent = false;
+        self.readable |= event.is_readable() || closed || urgent;
+        self.read_to_end |= closed || urgent;
+        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+    }
+
+    /// No more is read from the client; what has been read is answered. For a server that stops.
+    pub(super) const fn stop_reading(&mut self) {
+        self.at_end = true;
+        self.readable = false;
+    }
+
+    /// The budget has room for it. Having waited for that is not having stood still.
+    pub(super) const fn feed(&mut self, moment: Moment) {
+        self.starved = false;
+        self.moved_ms = moment.uptime_ms;
+    }
+
+    /// Bytes of the budget that it waits for.
+    pub(super) const fn ask(&self) -> usize {
+        self.ask
+    }
+
+    /// Bytes counted against the budget.
+    pub(super) const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// When the last byte moved.
+    pub(super) const fn moved_ms(&self) -> u64 {
+        self.moved_ms
+    }
+
+    /// One turn: at most one read, one buffer of requests and two writes.
+    pub(super) fn drive(
+        &mut self,
+        engine: &mut Engine,
+        buffers: &mut Buffers,
+        registry: &Registry,
+        moment: Moment,
+    ) -> Next {
+        let talked = match self.doomed {
+            None => self.talk(engine, buffers, moment),
+            Some(_) => Ok(()),
+        };
+        self.give_buffers_back(buffers);
+        match talked.and_then(|()| self.update_interest(registry)) {
+            Ok(()) => self.next(),
+            Err(error) => Next::Close(Why::Failed(error)),
+        }
+    }
+
+    fn talk(
+        &mut self,
+        engine: &mut Engine,
+        buffers: &mut Buffers,
+        moment: Moment,
+    ) -> io::Result<()> {
+        self.ask = 0;
+        if !self.output.is_empty() {
+            // Nothing is executed for a client that does not take its answers.
+            self.flush(moment)?;
+        }
+        if !self.output.is_empty() || matches!(self.stop, Stop::Ended(_)) {
+            return Ok(());
+        }
+        self.borrow_buffers(buffers);
+        if self.stop == Stop::NeedsInput && self.readable {
+            self.fill(buffers, moment)?;
+        }
+        self.execute(engine, buffers, moment);
+        if self.output.is_empty() {
+            Ok(())
+        } else {
+            self.flush(moment)
+        }
+    }
+
+    /// Reads once. Sets `ask` instead when there is no memory to read into.
+    fn fill(&mut self, buffers: &mut Buffers, moment: Moment) -> io::Result<()> {
+        let available = self.available(&buffers.budget) + self.held;
+        let mut end = self.input.bytes.len();
+        if end == INPUT_BYTES && available < INPUT_BYTES {
+            // What is read now may have to be kept, so a full budget makes reads small.
+            end = ALLOWANCE_BYTES;
+        }
+        if self.input.filled >= end {
+            self.input.compact();
+        }
+        if self.input.filled >= end {
+            // Twice what has come, never what was announced, nor more than the request takes.
+            let grown = (end * 2).min(self.session.bytes_wanted()).max(INPUT_BYTES);
+            if grown > available {
+                self.ask = grown - self.held;
+                trace::waits_for_buffers(self.key, self.ask);
+                return Ok(());
+            }
+            if let Some(working) = self.input.grow(grown) {
+                buffers.input = working;
+            }
+            end = grown;
+        }
+        let space = &mut self.input.bytes[self.input.filled..end];
+        let room = space.len();
+        match retry(|| self.socket.read(space)) {
+            Ok(0) => {
+                (self.readable, self.at_end) = (false, true);
+                trace::reads_end(self.key);
+            }
+            Ok(bytes) => {
+                self.input.filled += bytes;
+                self.moved_ms = moment.uptime_ms;
+                // A short read has emptied the socket: asking again would be a system call for
+                // nothing, and what comes later raises a new edge.
+                self.readable = bytes == room || self.read_to_end;
+                trace::reads(self.key, bytes);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                (self.readable, self.read_to_end) = (false, false);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Executes what has been read. Sets `ask` when an answer does not fit into the budget.
+    fn execute(&mut self, engine: &mut Engine, buffers: &Buffers, moment: Moment) {
+        let unread = &self.input.bytes[self.input.start..self.input.filled];
+        if unread.is_empty() {
+            self.stop = Stop::NeedsInput;
+            return;
+        }
+        let limit = self.available(&buffers.budget).max(ALLOWANCE_BYTES);
+        let mut room = Room {
+            high_water: OUTPUT_HIGH_WATER.min(limit),
+            limit,
+            needed: 0,
+        };
+        let (spent, stop) = self.session.advance(
+            unread,
+            &mut self.output.bytes,
+            &mut room,
+            engine,
+            moment.now,
+        );
+        self.input.start += spent;
+        self.stop = stop;
+        // With answers in the output there is room to be made first.
+        if room.needed > 0 && self.output.bytes.is_empty() {
+            self.ask = room.needed;
+            trace::waits_for_buffers(self.key, self.ask);
+        }
+    }
+
+    /// Writes once.
+    fn flush(&mut self, moment: Moment) -> io::Result<()> {
+        if !self.writable {
+            return Ok(());
+        }
+        let unsent = &self.output.bytes[self.output.sent..];
+        match retry(|| self.socket.write(unsent)) {
+            Ok(bytes) => {
+                trace::writes(self.key, bytes, unsent.len());
+                self.writable = bytes == unsent.len();
+                self.output.sent += bytes;
+                self.moved_ms = moment.uptime_ms;
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.writable = false;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the working buffers for this turn, and puts there what the last turn left. A request
+    /// that is longer than the working buffer has a buffer of its own already.
+    fn borrow_buffers(&mut self, buffers: &mut Buffers) {
+        if self.input.bytes.is_empty() {
+            std::mem::swap(&mut self.input.bytes, &mut buffers.input);
+            if self.input.is_packed() {
+                self.input.unpack();
+            }
+        }
+        if self.output.bytes.capacity() == 0 {
+            std::mem::swap(&mut self.output.bytes, &mut buffers.output);
+        }
+    }
+
+    /// Gives the working buffers back, and keeps and counts what is unread and unsent.
+    fn give_buffers_back(&mut self, buffers: &mut Buffers) {
+        let (input, output) = (&mut self.input, &mut self.output);
+        let all_spent = input.start == input.filled && input.kept.capacity() == 0;
+        let holds_nothing = self.held == 0 && buffers.budget.finisher != Some(self.key);
+        if all_spent && input.bytes.len() == INPUT_BYTES && output.is_empty() && holds_nothing {
+            // Nearly every turn ends like this: what was read is spent, what was said is sent.
+            (input.start, input.filled, output.sent) = (0, 0, 0);
+            output.bytes.clear();
+            std::mem::swap(&mut input.bytes, &mut buffers.input);
+            if output.bytes.capacity() <= WORKING_OUTPUT_BYTES_MAX {
+                std::mem::swap(&mut output.bytes, &mut buffers.output);
+            }
+            return;
+        }
+        if let Some(working) = input.pack() {
+            buffers.input = working;
+        }
+        output.pack(&mut buffers.output);
+        let held = buffer::held(input, output);
+        buffers.budget.settle(self.key, self.held, held);
+        self.held = held;
+    }
+
+    /// Bytes of the budget that this connection may take beyond what it holds.
+    const fn available(&self, budget: &Budget) -> usize {
+        match budget.finisher {
+            Some(key) if key == self.key => usize::MAX / 2,
+            _ => budget.shared_bytes_max.saturating_sub(budget.used),
+        }
+    }
+
+    fn next(&self) -> Next {
+        if let Some(why) = self.doomed {
+            return Next::Close(Why::Said(why));
+        }
+        if !self.output.is_empty() {
+            return Next::Wait;
+        }
+        match self.stop {
+            Stop::Ended(why) => Next::Close(Why::Said(why)),
+            Stop::NeedsFlush | Stop::NeedsInput if self.ask > 0 => Next::Wait,
+            Stop::NeedsFlush => Next::Again,
+            Stop::NeedsInput if self.at_end => Next::Close(Why::Said("its input ended")),
+            Stop::NeedsInput if self.readable => Next::Again,
+            Stop::NeedsInput => Next::Wait,
+        }
+    }
+
+    /// Waits for room in the socket while something is unsent, and only then.
+    fn update_interest(&mut self, registry: &Registry) -> io::Result<()> {
+        let write_interest = !self.output.is_empty();
+        if write_interest == self.write_interest {
+            return Ok(());
+        }
+        self.write_interest = write_interest;
+        let interest = if write_interest {
+            READS.add(Interest::WRITABLE)
+        } else {
+            READS
+        };
+        registry.reregister(&mut self.socket, Token(self.key), interest)
+    }
+}
+
+/// A signal that arrives during a system call is no reason to give up the call.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The network: sockets, readiness and time. The only layer that makes system calls.
+//!
+//! * [`reactor`]: the poll loop, the connections and the run queue
+//! * [`connection`]: one socket's turn: read, execute, write
+//! * [`buffer`]: the working buffers and the budget for what connections keep
+//! * [`listener`]: TCP and Unix listeners, and the sockets they accept
+//! * [`clock`]: the one place that asks what time it is
+//! * [`stdio`]: standard input and output as one connection
+//!
+//! How much work and how much memory a turn may take stands here, each with its unit.
+
+pub mod buffer;
+pub mod clock;
+pub mod connection;
+pub mod listener;
+pub mod notice;
+pub mod reactor;
+pub mod stdio;
+
+/// Bytes of the working input buffer: the most that one read takes, and so the most requests that
+/// one connection may have executed before the others get their turn.
+pub const INPUT_BYTES: usize = 16 * 1024;
+/// Bytes of output at which a connection stops executing and writes.
+pub const OUTPUT_HIGH_WATER: usize = 64 * 1024;
+/// The working output buffer is given back to the allocator when a large value made it grow above
+/// this many bytes.
+pub const WORKING_OUTPUT_BYTES_MAX: usize = 2 << 20;
+/// Bytes of input and, apart, of output that a connection may keep between two turns without
+/// asking the budget: one classic line of the greatest length and a little more.
+pub const ALLOWANCE_BYTES: usize = crate::protocol::LINE_BYTES_MAX + 64;
+/// Readiness events taken from the kernel at once.
+pub const EVENTS_PER_TURN: usize = 1024;
+/// Connections that one listener may accept before those that are open get their turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// Connections that the kernel may hold for us before we accept them (memcached's `-b` default).
+pub const BACKLOG: i32 = 1024;
+/// How long accepting rests when the process is out of descriptors and none of its own leaves.
+pub const ACCEPT_RETRY_MS: u64 = 100;
+/// How long a stopping server waits for its clients to take their last answers.
+pub const STOP_MS: u64 = 1000;
+/// How long a connection may sit on a share of the buffer budget without moving a byte while
+/// others wait for it.
+pub const STUCK_MS: u64 = 10_000;
+/// How often that is looked at while somebody waits.
+pub const STUCK_CHECK_MS: u64 = 1000;
+
+const _: () = assert!(ALLOWANCE_BYTES < INPUT_BYTES && INPUT_BYTES < OUTPUT_HIGH_WATER);
+const _: () = assert!(OUTPUT_HIGH_WATER < crate::config::BUFFER_BYTES_MIN);

@@ -1,0 +1,60 @@
+//! Standard input and output as one connection, for pipes and for trying things out.
+//!
+//! Runs the same session as the sockets, with reads and writes that block.
+
+use std::io::{self, ErrorKind};
+
+use super::clock::Clock;
+use super::{INPUT_BYTES, OUTPUT_HIGH_WATER};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::protocol::Room;
+use crate::session::{Session, Stop};
+
+/// Answers what comes on standard input until it ends or the client quits.
+///
+/// # Errors
+/// When reading or writing fails. A reader who has gone away (`| head -1`) is no failure.
+pub fn serve_stdio(config: &Config) -> io::Result<()> {
+    match converse(config, &mut io::stdin().lock(), &mut io::stdout().lock()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+fn converse(config: &Config, from: &mut impl io::Read, to: &mut impl io::Write) -> io::Result<()> {
+    let clock = Clock::start();
+    let mut engine = Engine::new();
+    let mut session = Session::new(config);
+    let mut input = vec![0; INPUT_BYTES];
+    let mut unread = 0;
+    let mut output = Vec::new();
+    loop {
+        let mut room = Room {
+            high_water: OUTPUT_HIGH_WATER,
+            ..Room::UNBOUNDED
+        };
+        let now = clock.moment().now;
+        let (spent, stop) =
+            session.advance(&input[..unread], &mut output, &mut room, &mut engine, now);
+        input.copy_within(spent..unread, 0);
+        unread -= spent;
+        to.write_all(&output)?;
+        to.flush()?;
+        output.clear();
+        match stop {
+            Stop::Ended(_) => return Ok(()),
+            Stop::NeedsFlush => continue,
+            Stop::NeedsInput => {}
+        }
+        if unread == input.len() {
+            input.resize((unread * 2).min(session.bytes_wanted()).max(unread + 1), 0);
+        }
+        match from.read(&mut input[unread..]) {
+            Ok(0) => return Ok(()),
+            Ok(bytes) => unread += bytes,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What a dialect makes of one line: the small language between the grammars and the framing.
+//!
+//! Knows how long a line may be and what stands behind a store's value, and nothing of how lines are
+//! spelled (see [`super::simple`] and [`super::classic`]) or found (see [`super::parser`]).
+
+use super::parser::command_word;
+use super::{
+    Command, Dialect, Form, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply, StoreMode, classic,
+};
+use crate::config::DialectMode;
+
+/// What a dialect makes of one line.
+pub(super) enum Line<'a> {
+    /// A request that is whole.
+    Command { command: Command<'a>, form: Form },
+    /// A store: its value follows the line.
+    Value(Announced),
+    /// An error; `value` is what stands behind the line and is to be skipped.
+    Refused {
+        reply: Reply,
+        form: Form,
+        value: Option<(usize, DataEnd)>,
+    },
+    /// The end of the conversation.
+    HangUp(&'static str),
+}
+
+impl Line<'_> {
+    /// An error with nothing behind it.
+    pub(super) const fn refused(reply: Reply, form: Form) -> Self {
+        Self::Refused {
+            reply,
+            form,
+            value: None,
+        }
+    }
+}
+
+/// A store whose line is understood. Positions count from the start of that line, which stays in
+/// the input until the value is there, too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announced {
+    pub(super) form: Form,
+    pub(super) mode: StoreMode,
+    pub(super) key_at: usize,
+    pub(super) key_bytes: usize,
+    pub(super) flags: u32,
+    pub(super) exptime: i32,
+    pub(super) value_bytes: usize,
+    pub(super) end: DataEnd,
+}
+
+/// What ends a line, and therefore the value behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DataEnd {
+    /// LF and nothing else: the simple dialect.
+    Lf,
+    /// CRLF and nothing else: a classic line that ended so.
+    CrLf,
+    /// Either: a classic line that ended in a bare LF, as hand-typed ones and some tools do.
+    Either,
+}
+
+impl DataEnd {
+    /// Bytes of the shortest terminator that satisfies this.
+    pub(super) const fn bytes(self) -> usize {
+        match self {
+            Self::Lf | Self::Either => 1,
+            Self::CrLf => 2,
+        }
+    }
+
+    /// Looks at what stands behind a value: how many bytes to take, and whether they are right.
+    /// `None` until enough of them are there.
+    pub(super) fn check(self, behind: &[u8]) -> Option<(usize, bool)> {
+        match (self, behind) {
+            (_, []) => None,
+            (Self::Lf, [first, ..]) => Some((1, *first == b'\n')),
+            (Self::Either, [b'\n', ..]) => Some((1, true)),
+            (Self::CrLf | Self::Either, [_]) => None,
+            (Self::CrLf | Self::Either, [first, second, ..]) => {
+                Some((2, [*first, *second] == *b"\r\n"))
+            }
+        }
+    }
+}
+
+/// The longest that this line may be, its LF not counted.
+pub(super) fn bytes_max(dialect: Dialect, line: &[u8]) -> usize {
+    match dialect {
+        Dialect::Classic if !classic::is_retrieval(command_word(line)) => LINE_BYTES_MAX,
+        Dialect::Simple | Dialect::Classic => LONG_LINE_BYTES_MAX,
+    }
+}
+
+/// The longest that a line may become, its LF not counted, which has begun with `start` and has not
+/// ended.
+pub(super) fn bytes_possible(mode: DialectMode, start: &[u8]) -> usize {
+    match mode {
+        DialectMode::Simple => LONG_LINE_BYTES_MAX,
+        DialectMode::Classic => bytes_max(Dialect::Classic, start),
+        // It may still turn out to be of either dialect, unless its command is classic alone.
+        DialectMode::Auto => match command_word(start) {
+            b"set" => LONG_LINE_BYTES_MAX,
+            word if classic::is_command(word) => bytes_max(Dialect::Classic, start),
+            _ => LONG_LINE_BYTES_MAX,
+        },
+    }
+}

@@ -1,0 +1,412 @@
+//! Framing: finds one request in the bytes read so far, and in which dialect it speaks.
+//!
+//! Owns the resume point: it remembers where it stopped, so no byte is looked at twice however the
+//! input is cut. Knows the shape of lines, words and values, but no command (see
+//! [`super::simple`] and [`super::classic`]), no socket and no store.
+
+use memchr::memchr;
+
+use super::line::{self, Announced, DataEnd, Line};
+use super::{
+    Command, Dialect, Form, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply, Retrieval, classic,
+    item_bytes, simple,
+};
+use crate::config::DialectMode;
+
+/// What [`Parser::parse`] found. `used` counts the bytes that are spent once this is dealt with.
+#[derive(Debug)]
+#[allow(
+    missing_docs,
+    reason = "the fields of each variant say their meaning by their types"
+)]
+pub enum Parsed<'a> {
+    /// A whole request, to be answered in this form.
+    Command {
+        command: Command<'a>,
+        form: Form,
+        used: usize,
+    },
+    /// Something that is no request; an answer takes this form.
+    Invalid {
+        fault: Fault,
+        form: Form,
+        used: usize,
+    },
+    /// All but `used` bytes must stay, and more must come.
+    Incomplete { used: usize },
+}
+
+/// What to do about bytes that are no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Say so and go on behind them.
+    Answer(Reply),
+    /// They belong to something that was refused before: go on behind them.
+    Skipped,
+    /// The conversation cannot go on, for this reason.
+    HangUp(&'static str),
+}
+
+/// Where the next byte of input belongs.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// To a line; no LF among the first `scanned` bytes.
+    Line { scanned: usize },
+    /// To the value of a store whose line takes the first `line_bytes` bytes.
+    Value {
+        announced: Announced,
+        line_bytes: usize,
+    },
+    /// To a retrieval of which `key_bytes` bytes of keys are unanswered yet.
+    Keys {
+        retrieval: Retrieval,
+        form: Form,
+        key_bytes: usize,
+        end_bytes: usize,
+    },
+    /// Nowhere: `bytes` more are skipped, and then a terminator.
+    Skip { bytes: usize, end: DataEnd },
+}
+
+/// The resumable parser of one connection.
+#[derive(Debug)]
+pub struct Parser {
+    mode: DialectMode,
+    item_bytes_max: usize,
+    state: State,
+}
+
+impl Parser {
+    /// A parser at the start of a conversation. Values of items above `item_bytes_max` (see
+    /// [`item_bytes`]) are skipped instead of waited for.
+    #[must_use]
+    pub const fn new(mode: DialectMode, item_bytes_max: usize) -> Self {
+        Self {
+            mode,
+            item_bytes_max,
+            state: State::Line { scanned: 0 },
+        }
+    }
+
+    /// Finds the request at the start of `unread`. The caller drops `used` bytes and, until it
+    /// does, gives the same bytes again with more behind them.
+    pub fn parse<'a>(&mut self, unread: &'a [u8]) -> Parsed<'a> {
+        match self.state {
+            State::Line { scanned } => self.parse_line(unread, scanned),
+            State::Value {
+                announced,
+                line_bytes,
+            } => self.parse_value(unread, announced, line_bytes),
+            State::Keys {
+                retrieval,
+                form,
+                key_bytes,
+                end_bytes,
+            } => {
+                self.state = State::Line { scanned: 0 };
+                let keys = Words::new(&unread[..key_bytes]);
+                let command = Command::Retrieve { retrieval, keys };
+                Parsed::Command {
+                    command,
+                    form,
+                    used: key_bytes + end_bytes,
+                }
+            }
+            State::Skip { bytes, end } => self.skip(unread, bytes, end),
+        }
+    }
+
+    /// Bytes that the request at the start of the input takes in all, as far as is known yet: no
+    /// more than this need be held at once.
+    #[must_use]
+    pub const fn bytes_wanted(&self) -> usize {
+        match self.state {
+            State::Line { .. } => LONG_LINE_BYTES_MAX + 1,
+            State::Value {
+                announced,
+                line_bytes,
+            } => line_bytes + announced.value_bytes + DataEnd::CrLf.bytes(),
+            State::Keys {
+                key_bytes,
+                end_bytes,
+                ..
+            } => key_bytes + end_bytes,
+            State::Skip { .. } => DataEnd::CrLf.bytes(),
+        }
+    }
+
+    /// Keeps what is left of a request that could not be answered in one go. Returns how many of the
+    /// `request`'s bytes must stay in the input for that.
+    pub fn hold(&mut self, rest: Command<'_>, form: Form, request: &[u8]) -> usize {
+        match rest {
+            Command::Retrieve { retrieval, keys } => {
+                let key_bytes = keys.rest().len();
+                let with_cr = form.dialect == Dialect::Classic && request.ends_with(b"\r\n");
+                let end_bytes = 1 + usize::from(with_cr);
+                self.state = State::Keys {
+                    retrieval,
+                    form,
+                    key_bytes,
+                    end_bytes,
+                };
+                key_bytes + end_bytes
+            }
+            // The others have a short line and change nothing before they are done: start over.
+            Command::Store { .. }
+            | Command::TooLarge { .. }
+            | Command::Delete { .. }
+            | Command::Version
+            | Command::Quit => {
+                self.state = State::Line { scanned: 0 };
+                request.len()
+            }
+        }
+    }
+
+    fn parse_line<'a>(&mut self, unread: &'a [u8], scanned: usize) -> Parsed<'a> {
+        let Some(found) = memchr(b'\n', &unread[scanned..]) else {
+            self.state = State::Line {
+                scanned: unread.len(),
+            };
+            if unread.len() > line::bytes_possible(self.mode, unread) {
+                return hang_up("its line is too long");
+            }
+            return Parsed::Incomplete { used: 0 };
+        };
+        self.state = State::Line { scanned: 0 };
+        let line = &unread[..scanned + found];
+        let used = line.len() + 1;
+        let dialect = dialect_of(self.mode, line);
+        if line.len() > LINE_BYTES_MAX && line.len() > line::bytes_max(dialect, line) {
+            return hang_up("its line is too long");
+        }
+        let parsed = match (dialect, line) {
+            (Dialect::Simple, line) => simple::parse_line(line),
+            (Dialect::Classic, [line @ .., b'\r']) => classic::parse_line(line, DataEnd::CrLf),
+            (Dialect::Classic, line) => classic::parse_line(line, DataEnd::Either),
+        };
+        match parsed {
+            Line::Command { command, form } => Parsed::Command {
+                command,
+                form,
+                used,
+            },
+            Line::Value(announced) => self.announce(unread, announced, used),
+            Line::Refused { reply, form, value } => {
+                if let Some((bytes, end)) = value {
+                    self.state = State::Skip { bytes, end };
+                }
+                Parsed::Invalid {
+                    fault: Fault::Answer(reply),
+                    form,
+                    used,
+                }
+            }
+            Line::HangUp(why) => hang_up(why),
+        }
+    }
+
+    /// A store's line has been read: its value is waited for, or skipped when it is too large.
+    fn announce<'a>(
+        &mut self,
+        unread: &'a [u8],
+        announced: Announced,
+        line_bytes: usize,
+    ) -> Parsed<'a> {
+        let Announced {
+            form,
+            mode,
+            key_at,
+            key_bytes,
+            flags,
+            value_bytes,
+            end,
+            ..
+        } = announced;
+        if item_bytes(key_bytes, flags, value_bytes) > self.item_bytes_max {
+            self.state = State::Skip {
+                bytes: value_bytes,
+                end,
+            };
+            let key = &unread[key_at..key_at + key_bytes];
+            return Parsed::Command {
+                command: Command::TooLarge { mode, key },
+                form,
+                used: line_bytes,
+            };
+        }
+        self.parse_value(unread, announced, line_bytes)
+    }
+
+    fn parse_value<'a>(
+        &mut self,
+        unread: &'a [u8],
+        announced: Announced,
+        line_bytes: usize,
+    ) -> Parsed<'a> {
+        let Announced {
+            form,
+            mode,
+            key_at,
+            key_bytes,
+            flags,
+            exptime,
+            value_bytes,
+            end,
+        } = announced;
+        let value_end = line_bytes + value_bytes;
+        let behind = unread.get(value_end..).unwrap_or_default();
+        let Some((end_bytes, good)) = end.check(behind) else {
+            self.state = State::Value {
+                announced,
+                line_bytes,
+            };
+            return Parsed::Incomplete { used: 0 };
+        };
+        self.state = State::Line { scanned: 0 };
+        let used = value_end + end_bytes;
+        if !good {
+            return Parsed::Invalid {
+                fault: Fault::Answer(Reply::BadChunk),
+                form,
+                used,
+            };
+        }
+        let key = &unread[key_at..key_at + key_bytes];
+        let value = &unread[line_bytes..value_end];
+        let command = Command::Store {
+            mode,
+            key,
+            flags,
+            exptime,
+            value,
+        };
+        Parsed::Command {
+            command,
+            form,
+            used,
+        }
+    }
+
+    /// Drops the value behind a refused line, whatever it holds.
+    fn skip<'a>(&mut self, unread: &'a [u8], bytes: usize, end: DataEnd) -> Parsed<'a> {
+        let here = bytes.min(unread.len());
+        let Some((end_bytes, _)) = end.check(&unread[here..]) else {
+            self.state = State::Skip {
+                bytes: bytes - here,
+                end,
+            };
+            return Parsed::Incomplete { used: here };
+        };
+        self.state = State::Line { scanned: 0 };
+        let form = Form {
+            dialect: Dialect::Classic,
+            noreply: true,
+        };
+        Parsed::Invalid {
+            fault: Fault::Skipped,
+            form,
+            used: here + end_bytes,
+        }
+    }
+}
+
+/// The rule of the two dialects, for one `line` without its LF: the simple dialect's are those that
+/// end in a bare LF and are `get`, `set` with fewer than four arguments, or no command of
+/// memcached's at all.
+#[must_use]
+pub fn dialect_of(mode: DialectMode, line: &[u8]) -> Dialect {
+    let simple = match mode {
+        DialectMode::Simple => true,
+        DialectMode::Classic => false,
+        DialectMode::Auto if line.ends_with(b"\r") => false,
+        DialectMode::Auto => match command_word(line) {
+            b"get" => true,
+            b"set" => Words::new(line).skip(1).take(4).count() < 4,
+            word => !classic::is_command(word),
+        },
+    };
+    if simple {
+        Dialect::Simple
+    } else {
+        Dialect::Classic
+    }
+}
+
+/// The bytes before the first space. No command is longer than what is looked at here.
+pub(super) fn command_word(line: &[u8]) -> &[u8] {
+    let start = &line[..line.len().min(32)];
+    let word_bytes = start
+        .iter()
+        .position(|&byte| byte == b' ')
+        .unwrap_or(start.len());
+    &start[..word_bytes]
+}
+
+const fn hang_up(why: &'static str) -> Parsed<'static> {
+    let form = Form {
+        dialect: Dialect::Classic,
+        noreply: true,
+    };
+    Parsed::Invalid {
+        fault: Fault::HangUp(why),
+        form,
+        used: 0,
+    }
+}
+
+/// The words of a line: runs of anything but spaces. The only tokenizer of both dialects.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    line: &'a [u8],
+    /// Where the next word is looked for.
+    at: usize,
+    /// Where the last word given started.
+    last_at: usize,
+}
+
+impl<'a> Words<'a> {
+    /// The words of `line`.
+    #[must_use]
+    pub const fn new(line: &'a [u8]) -> Self {
+        Self {
+            line,
+            at: 0,
+            last_at: 0,
+        }
+    }
+
+    /// What has not been given yet, spaces included.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        &self.line[self.at..]
+    }
+
+    /// No word is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rest().iter().all(|&byte| byte == b' ')
+    }
+
+    /// Where in the line the last word given started.
+    pub(super) const fn last_word_at(&self) -> usize {
+        self.last_at
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest();
+        let skipped = rest.iter().position(|&byte| byte != b' ')?;
+        let word = &rest[skipped..];
+        let word_bytes = word
+            .iter()
+            .position(|&byte| byte == b' ')
+            .unwrap_or(word.len());
+        self.last_at = self.at + skipped;
+        self.at = self.last_at + word_bytes;
+        Some(&word[..word_bytes])
+    }
+}

@@ -1,0 +1,109 @@
+//! One conversation: bytes in, bytes out. The parser and the engine, put together.
+//!
+//! Every way of talking to a server goes through [`Session::advance`]: the sockets' connections,
+//! `--stdio`, [`crate::simulate`] and the tests. Knows no socket, no buffer policy and no clock.
+
+use crate::config::Config;
+use crate::engine::{Engine, Executed, Now};
+use crate::protocol::{Dialect, Fault, Parsed, Parser, ReplyWriter, Room};
+use crate::trace;
+
+/// Why a session cannot go on by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The input holds no whole request: read more.
+    NeedsInput,
+    /// The output is full: write it, then come back.
+    NeedsFlush,
+    /// The conversation is over for this reason: write what there is, then hang up.
+    Ended(&'static str),
+}
+
+/// What one conversation remembers between two calls.
+#[derive(Debug)]
+pub struct Session {
+    parser: Parser,
+}
+
+impl Session {
+    /// A conversation that has not begun.
+    #[must_use]
+    pub const fn new(config: &Config) -> Self {
+        Self {
+            parser: Parser::new(config.dialect, config.item_bytes_max),
+        }
+    }
+
+    /// Executes the requests in `unread`, one behind the other, and puts their answers behind what
+    /// `output` holds. Returns how many bytes are spent; the caller gives the others again, with
+    /// more behind them, the next time.
+    pub fn advance(
+        &mut self,
+        unread: &[u8],
+        output: &mut Vec<u8>,
+        room: &mut Room,
+        engine: &mut Engine,
+        now: Now,
+    ) -> (usize, Stop) {
+        let mut spent = 0;
+        loop {
+            if output.len() >= room.high_water {
+                return (spent, Stop::NeedsFlush);
+            }
+            let unspent = &unread[spent..];
+            match self.parser.parse(unspent) {
+                Parsed::Command {
+                    command,
+                    form,
+                    used,
+                } => {
+                    trace::parsed(dialect_name(form.dialect), &command);
+                    let mut reply = ReplyWriter::new(output, room, form);
+                    match engine.execute(command, now, &mut reply) {
+                        Executed::Done => spent += used,
+                        Executed::Stalled(rest) => {
+                            spent += used - self.parser.hold(rest, form, &unspent[..used]);
+                            return (spent, Stop::NeedsFlush);
+                        }
+                        Executed::Quit => return (spent + used, Stop::Ended("it said quit")),
+                    }
+                }
+                Parsed::Invalid {
+                    fault: Fault::Answer(answer),
+                    form,
+                    used,
+                } => {
+                    trace::refused(answer.text());
+                    ReplyWriter::new(output, room, form).line(answer);
+                    spent += used;
+                }
+                Parsed::Invalid {
+                    fault: Fault::Skipped,
+                    used,
+                    ..
+                } => spent += used,
+                Parsed::Invalid {
+                    fault: Fault::HangUp(why),
+                    used,
+                    ..
+                } => {
+                    return (spent + used, Stop::Ended(why));
+                }
+                Parsed::Incomplete { used } => return (spent + used, Stop::NeedsInput),
+            }
+        }
+    }
+
+    /// See [`Parser::bytes_wanted`].
+    #[must_use]
+    pub const fn bytes_wanted(&self) -> usize {
+        self.parser.bytes_wanted()
+    }
+}
+
+const fn dialect_name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Simple => "simple",
+        Dialect::Classic => "classic",
+    }
+}

@@ -1,0 +1,108 @@
+//! The study vocabulary: one function for each step that a connection or a request goes through.
+//!
+//! Any layer may call these; nothing here changes anything or knows a layer's types. `-v` shows
+//! connections (level debug), `-vv` every step (level trace), in this order:
+//!
+//! ```text
+//! turn 7: 1 event
+//! #3 reads 10 bytes
+//!   classic get "nope"
+//!     miss "nope"
+//! #3 writes 5 of 5 bytes
+//! ```
+//! Without `-v` each call costs one comparison of a global level.
+
+use std::fmt::{self, Display};
+
+use log::{debug, trace};
+
+/// The loop has woken up.
+pub fn turn(number: u64, events: usize) {
+    let s = if events == 1 { "" } else { "s" };
+    trace!("turn {number}: {events} event{s}");
+}
+
+/// A client has been accepted and is called `#connection` from now on.
+pub fn accepted(connection: usize, peer: &dyn Display) {
+    debug!("#{connection} connected from {peer}");
+}
+
+/// Why a connection ends.
+pub fn closed(connection: usize, why: &dyn Display) {
+    debug!("#{connection} closed: {why}");
+}
+
+/// Bytes have been read from the socket.
+pub fn reads(connection: usize, bytes: usize) {
+    trace!("#{connection} reads {bytes} bytes");
+}
+
+/// The peer will send no more.
+pub fn reads_end(connection: usize) {
+    trace!("#{connection} reads the end of its input");
+}
+
+/// Bytes have been written to the socket, out of those that were waiting.
+pub fn writes(connection: usize, bytes: usize, waiting: usize) {
+    trace!("#{connection} writes {bytes} of {waiting} bytes");
+}
+
+/// A connection waits for the buffer budget.
+pub fn waits_for_buffers(connection: usize, bytes: usize) {
+    trace!("#{connection} waits for {bytes} bytes of the buffer budget");
+}
+
+/// A request has been understood.
+pub fn parsed(dialect: &str, command: &dyn Display) {
+    trace!("  {dialect} {command}");
+}
+
+/// Something that is no request is refused, and so answered.
+pub fn refused(answer: &str) {
+    trace!("  refused: {answer}");
+}
+
+/// A retrieval waits for its reader.
+pub fn stalled() {
+    trace!("    stalls: the output is full");
+}
+
+/// A key was found.
+pub fn hit(key: &[u8], value_bytes: usize) {
+    trace!("    hit \"{}\", {value_bytes} bytes", Key(key));
+}
+
+/// A key was not found.
+pub fn miss(key: &[u8]) {
+    trace!("    miss \"{}\"", Key(key));
+}
+
+/// A value has been stored.
+pub fn stored(key: &[u8], value_bytes: usize) {
+    trace!("    stored \"{}\", {value_bytes} bytes", Key(key));
+}
+
+/// A key has been forgotten.
+pub fn deleted(key: &[u8]) {
+    trace!("    deleted \"{}\"", Key(key));
+}
+
+/// A key as the log shows it: escaped, and no more of it than makes a readable line.
+pub struct Key<'a>(pub &'a [u8]);
+
+impl Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN_BYTES_MAX: usize = 64;
+        match self.0.split_at_checked(SHOWN_BYTES_MAX) {
+            Some((start, rest)) if !rest.is_empty() => {
+                write!(
+                    f,
+                    "{}... and {} bytes more",
+                    start.escape_ascii(),
+                    rest.len()
+                )
+            }
+            _ => write!(f, "{}", self.0.escape_ascii()),
+        }
+    }
+}
