@@ -12,12 +12,7 @@ const PORT: u16 = 11211;
 
 /// A memcached-compatible cache server on a single-threaded event loop.
 #[derive(Debug, Parser)]
-#[command(
-    name = "miocached",
-    version,
-    help_expected = true,
-    max_term_width = 100
-)]
+#[command(name = "miocached", version, help_expected = true, max_term_width = 100)]
 pub(crate) struct Args {
     /// TCP port to listen on; 0 picks a free one [default: 11211]
     #[arg(short, long, value_name = "PORT")]
@@ -82,10 +77,10 @@ impl Args {
     /// # Errors
     /// One line for the operator: which option cannot be had, and why.
     pub(crate) fn config(&self) -> Result<Config, String> {
-        let unix = self.unix_socket.iter().map(|path| UnixSocket {
-            path: path.clone(),
-            mode: self.unix_mask,
-        });
+        let unix = self
+            .unix_socket
+            .iter()
+            .map(|path| UnixSocket { path: path.clone(), mode: self.unix_mask });
         let config = Config {
             tcp: self.tcp()?,
             unix: unix.collect(),
@@ -118,10 +113,7 @@ impl Args {
             if self.unix_socket.is_some() && self.port.is_none() {
                 return Ok(Vec::new());
             }
-            return Ok(vec![SocketAddr::from((
-                [127, 0, 0, 1],
-                self.port.unwrap_or(PORT),
-            ))]);
+            return Ok(vec![SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(PORT)))]);
         }
         let mut addresses = Vec::new();
         for name in &self.listen {
@@ -139,10 +131,7 @@ impl Args {
 
 /// All addresses of `name`, which may or may not bring its own port.
 fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'))
-        .unwrap_or(name);
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     // An IPv6 address has colons of its own, so its port is only told apart behind brackets.
     let found = match bare.parse() {
         Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
@@ -153,9 +142,7 @@ fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
 }
 
 fn mebibytes(number: usize, option: &str) -> Result<usize, String> {
-    number
-        .checked_mul(MIB)
-        .ok_or_else(|| format!("{option} {number} is too large"))
+    number.checked_mul(MIB).ok_or_else(|| format!("{option} {number} is too large"))
 }
 
 /// A size in bytes, or with a suffix of k or m.
@@ -165,9 +152,7 @@ fn size(text: &str) -> Result<usize, String> {
         Some(b'm' | b'M') => (&text[..text.len() - 1], MIB),
         _ => (text, 1),
     };
-    let number: usize = digits
-        .parse()
-        .map_err(|_| "not a size such as 4096, 512k or 2m")?;
+    let number: usize = digits.parse().map_err(|_| "not a size such as 4096, 512k or 2m")?;
     number.checked_mul(unit).ok_or_else(|| "too large".into())
 }
 
@@ -203,29 +188,13 @@ mod tests {
             (&["-s", "x"], &[]),
             (&["-s", "x", "-p", "7"], &["127.0.0.1:7"]),
             (&["-s", "x", "-l", "127.0.0.2"], &["127.0.0.2:11211"]),
-            (
-                &["-l", "::1,127.0.0.1"],
-                &["[::1]:11211", "127.0.0.1:11211"],
-            ),
-            (
-                &["-l", "[::1]", "-l", "[::1]:7"],
-                &["[::1]:11211", "[::1]:7"],
-            ),
-            (
-                &["-l", "127.0.0.1:7,127.0.0.1:7", "-p", "9"],
-                &["127.0.0.1:7"],
-            ),
-            (
-                &["-l", "127.0.0.1:0,127.0.0.1:0"],
-                &["127.0.0.1:0", "127.0.0.1:0"],
-            ),
+            (&["-l", "::1,127.0.0.1"], &["[::1]:11211", "127.0.0.1:11211"]),
+            (&["-l", "[::1]", "-l", "[::1]:7"], &["[::1]:11211", "[::1]:7"]),
+            (&["-l", "127.0.0.1:7,127.0.0.1:7", "-p", "9"], &["127.0.0.1:7"]),
+            (&["-l", "127.0.0.1:0,127.0.0.1:0"], &["127.0.0.1:0", "127.0.0.1:0"]),
         ];
         for (arguments, expected) in cases {
-            assert_eq!(
-                tcp(arguments).expect("they resolve"),
-                expected,
-                "{arguments:?}"
-            );
+            assert_eq!(tcp(arguments).expect("they resolve"), expected, "{arguments:?}");
         }
         assert!(tcp(&["-l", "127.0.0.1:port"]).is_err());
         assert!(tcp(&["-l", ""]).is_err());
@@ -236,15 +205,7 @@ mod tests {
         assert_eq!(size("4096"), Ok(4096));
         assert_eq!(size("512k"), Ok(512 << 10));
         assert_eq!(size("2M"), Ok(2 << 20));
-        for bad in [
-            "",
-            "m",
-            "-1",
-            "1g",
-            "1.5m",
-            "99999999999999999999",
-            "99999999999999999m",
-        ] {
+        for bad in ["", "m", "-1", "1g", "1.5m", "99999999999999999999", "99999999999999999m"] {
             assert!(size(bad).is_err(), "{bad}");
         }
     }

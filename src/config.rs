@@ -84,9 +84,7 @@ impl Config {
             return Err("the memory limit must be at least 1 MiB".into());
         }
         if self.item_bytes_max < ITEM_BYTES_MIN {
-            return Err(format!(
-                "the item size limit must be at least {ITEM_BYTES_MIN} bytes"
-            ));
+            return Err(format!("the item size limit must be at least {ITEM_BYTES_MIN} bytes"));
         }
         if self.item_bytes_max > ITEM_BYTES_CEILING {
             return Err("the item size limit must be at most 1 GiB".into());

@@ -87,23 +87,12 @@ use session::Session;
 #[must_use]
 pub fn simulate(requests: &[u8]) -> Vec<u8> {
     let defaults = Config::default();
-    let memory_bytes_max = defaults
-        .memory_bytes_max
-        .max(2 * requests.len().next_multiple_of(MIB));
-    let config = Config {
-        memory_bytes_max,
-        ..defaults
-    };
+    let memory_bytes_max = defaults.memory_bytes_max.max(2 * requests.len().next_multiple_of(MIB));
+    let config = Config { memory_bytes_max, ..defaults };
     let mut answers = Vec::new();
     let mut session = Session::new(&config);
     // With room for everything, the only stops are the end of the input and the client's quit.
     let now = Clock::start().moment().now;
-    session.advance(
-        requests,
-        &mut answers,
-        &mut Room::UNBOUNDED.clone(),
-        &mut Engine::new(),
-        now,
-    );
+    session.advance(requests, &mut answers, &mut Room::UNBOUNDED.clone(), &mut Engine::new(), now);
     answers
 }

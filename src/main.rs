@@ -41,9 +41,7 @@ fn run(args: &Args) -> Result<(), String> {
     }
     let mut reactor = Reactor::bind(config.clone()).map_err(|error| error.to_string())?;
     announce(&config);
-    reactor
-        .run()
-        .map_err(|error| format!("the event loop failed: {error}"))
+    reactor.run().map_err(|error| format!("the event loop failed: {error}"))
 }
 
 /// The limits, and what they come to together.

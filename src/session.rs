@@ -29,9 +29,7 @@ impl Session {
     /// A conversation that has not begun.
     #[must_use]
     pub const fn new(config: &Config) -> Self {
-        Self {
-            parser: Parser::new(config.dialect, config.item_bytes_max),
-        }
+        Self { parser: Parser::new(config.dialect, config.item_bytes_max) }
     }
 
     /// Executes the requests in `unread`, one behind the other, and puts their answers behind what
@@ -52,11 +50,7 @@ impl Session {
             }
             let unspent = &unread[spent..];
             match self.parser.parse(unspent) {
-                Parsed::Command {
-                    command,
-                    form,
-                    used,
-                } => {
+                Parsed::Command { command, form, used } => {
                     trace::parsed(dialect_name(form.dialect), &command);
                     let mut reply = ReplyWriter::new(output, room, form);
                     match engine.execute(command, now, &mut reply) {
@@ -68,25 +62,13 @@ impl Session {
                         Executed::Quit => return (spent + used, Stop::Ended("it said quit")),
                     }
                 }
-                Parsed::Invalid {
-                    fault: Fault::Answer(answer),
-                    form,
-                    used,
-                } => {
+                Parsed::Invalid { fault: Fault::Answer(answer), form, used } => {
                     trace::refused(answer.text());
                     ReplyWriter::new(output, room, form).line(answer);
                     spent += used;
                 }
-                Parsed::Invalid {
-                    fault: Fault::Skipped,
-                    used,
-                    ..
-                } => spent += used,
-                Parsed::Invalid {
-                    fault: Fault::HangUp(why),
-                    used,
-                    ..
-                } => {
+                Parsed::Invalid { fault: Fault::Skipped, used, .. } => spent += used,
+                Parsed::Invalid { fault: Fault::HangUp(why), used, .. } => {
                     return (spent + used, Stop::Ended(why));
                 }
                 Parsed::Incomplete { used } => return (spent + used, Stop::NeedsInput),

@@ -95,12 +95,7 @@ impl Display for Key<'_> {
         const SHOWN_BYTES_MAX: usize = 64;
         match self.0.split_at_checked(SHOWN_BYTES_MAX) {
             Some((start, rest)) if !rest.is_empty() => {
-                write!(
-                    f,
-                    "{}... and {} bytes more",
-                    start.escape_ascii(),
-                    rest.len()
-                )
+                write!(f, "{}... and {} bytes more", start.escape_ascii(), rest.len())
             }
             _ => write!(f, "{}", self.0.escape_ascii()),
         }

@@ -75,10 +75,7 @@ impl Engine {
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
         match command {
-            Command::Retrieve {
-                retrieval,
-                mut keys,
-            } => loop {
+            Command::Retrieve { retrieval, mut keys } => loop {
                 let rest = keys;
                 let Some(key) = keys.next() else {
                     reply.end();
@@ -86,37 +83,17 @@ impl Engine {
                 };
                 if !self.fetch(key, retrieval, now, reply) {
                     trace::stalled();
-                    return Executed::Stalled(Command::Retrieve {
-                        retrieval,
-                        keys: rest,
-                    });
+                    return Executed::Stalled(Command::Retrieve { retrieval, keys: rest });
                 }
             },
-            Command::Store {
-                mode: StoreMode::Set,
-                key,
-                flags,
-                exptime,
-                value,
-            } => {
+            Command::Store { mode: StoreMode::Set, key, flags, exptime, value } => {
                 self.last_cas += 1;
                 let expires_at_s = now.deadline_s(exptime);
-                self.store.set(
-                    key,
-                    value,
-                    Meta {
-                        flags,
-                        expires_at_s,
-                        cas: self.last_cas,
-                    },
-                );
+                self.store.set(key, value, Meta { flags, expires_at_s, cas: self.last_cas });
                 trace::stored(key, value.len());
                 reply.line(Reply::Stored);
             }
-            Command::TooLarge {
-                mode: StoreMode::Set,
-                key,
-            } => {
+            Command::TooLarge { mode: StoreMode::Set, key } => {
                 // The client wanted the old value replaced, so it must not be served any more.
                 self.store.delete(key, now.uptime_s);
                 reply.line(Reply::TooLarge);
@@ -171,10 +148,7 @@ mod tests {
 
     #[test]
     fn exptimes_become_deadlines() {
-        let now = Now {
-            uptime_s: 1000,
-            unix_s: 1_700_000_000,
-        };
+        let now = Now { uptime_s: 1000, unix_s: 1_700_000_000 };
         assert_eq!(now.deadline_s(0), NEVER);
         assert_eq!(now.deadline_s(-1), LONG_GONE_S);
         assert_eq!(now.deadline_s(1), 1001);
@@ -183,9 +157,6 @@ mod tests {
         assert_eq!(now.deadline_s(2_592_001), LONG_GONE_S);
         assert_eq!(now.deadline_s(1_700_000_000), 1000);
         assert_eq!(now.deadline_s(1_700_000_060), 1060);
-        assert_eq!(
-            now.deadline_s(i32::MAX),
-            1000 + (2_147_483_647 - 1_700_000_000)
-        );
+        assert_eq!(now.deadline_s(i32::MAX), 1000 + (2_147_483_647 - 1_700_000_000));
     }
 }

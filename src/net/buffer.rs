@@ -28,11 +28,7 @@ impl Buffers {
         Self {
             input: vec![0; INPUT_BYTES],
             output: Vec::new(),
-            budget: Budget {
-                shared_bytes_max: bytes_max - reserve,
-                used: 0,
-                finisher: None,
-            },
+            budget: Budget { shared_bytes_max: bytes_max - reserve, used: 0, finisher: None },
         }
     }
 }
@@ -75,11 +71,7 @@ impl Budget {
 
 /// What a buffer of this capacity counts against the budget.
 const fn counted(capacity: usize) -> usize {
-    if capacity <= ALLOWANCE_BYTES {
-        0
-    } else {
-        capacity
-    }
+    if capacity <= ALLOWANCE_BYTES { 0 } else { capacity }
 }
 
 /// What has been read and not yet spent.
@@ -173,11 +165,7 @@ impl Output {
         if unsent.len() > self.bytes.capacity() / 2 {
             return;
         }
-        let kept = if unsent.is_empty() {
-            Vec::new()
-        } else {
-            unsent.to_vec()
-        };
+        let kept = if unsent.is_empty() { Vec::new() } else { unsent.to_vec() };
         self.sent = 0;
         let mut bytes = std::mem::replace(&mut self.bytes, kept);
         if bytes.capacity() > working.capacity() && bytes.capacity() <= WORKING_OUTPUT_BYTES_MAX {
@@ -212,26 +200,16 @@ mod tests {
 
     #[test]
     fn what_is_unread_survives_every_move() {
-        let mut input = Input {
-            bytes: vec![7; INPUT_BYTES],
-            start: 5,
-            filled: 9,
-            ..Input::default()
-        };
+        let mut input =
+            Input { bytes: vec![7; INPUT_BYTES], start: 5, filled: 9, ..Input::default() };
         assert_eq!(input.pack().map(|working| working.len()), Some(INPUT_BYTES));
         assert!(input.is_packed() && input.bytes.is_empty());
         input.bytes = vec![0; INPUT_BYTES];
         input.unpack();
         assert_eq!(&input.bytes[input.start..input.filled], [7; 4]);
         input.filled = INPUT_BYTES;
-        assert_eq!(
-            input.grow(20_000).map(|working| working.len()),
-            Some(INPUT_BYTES)
-        );
-        assert_eq!(
-            (input.bytes.len(), &input.bytes[..4]),
-            (20_000, &[7; 4][..])
-        );
+        assert_eq!(input.grow(20_000).map(|working| working.len()), Some(INPUT_BYTES));
+        assert_eq!((input.bytes.len(), &input.bytes[..4]), (20_000, &[7; 4][..]));
         // More than a quarter is unread: copying it would not be worth while.
         assert_eq!(input.pack(), None);
         assert_eq!(held(&input, &Output::default()), 20_000);

@@ -23,9 +23,7 @@ impl Clock {
     /// A clock that starts now.
     #[must_use]
     pub fn start() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 
     /// What time it is. Uptime comes from the monotonic clock, so that a step of the wall clock
@@ -33,9 +31,7 @@ impl Clock {
     #[must_use]
     pub fn moment(&self) -> Moment {
         let uptime = self.started.elapsed();
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let uptime_s = u32::try_from(uptime.as_secs()).unwrap_or(u32::MAX);
         Moment {
             now: Now {

@@ -190,11 +190,7 @@ impl Connection {
             self.fill(buffers, moment)?;
         }
         self.execute(engine, buffers, moment);
-        if self.output.is_empty() {
-            Ok(())
-        } else {
-            self.flush(moment)
-        }
+        if self.output.is_empty() { Ok(()) } else { self.flush(moment) }
     }
 
     /// Reads once. Sets `ask` instead when there is no memory to read into.
@@ -252,18 +248,9 @@ impl Connection {
             return;
         }
         let limit = self.available(&buffers.budget).max(ALLOWANCE_BYTES);
-        let mut room = Room {
-            high_water: OUTPUT_HIGH_WATER.min(limit),
-            limit,
-            needed: 0,
-        };
-        let (spent, stop) = self.session.advance(
-            unread,
-            &mut self.output.bytes,
-            &mut room,
-            engine,
-            moment.now,
-        );
+        let mut room = Room { high_water: OUTPUT_HIGH_WATER.min(limit), limit, needed: 0 };
+        let (spent, stop) =
+            self.session.advance(unread, &mut self.output.bytes, &mut room, engine, moment.now);
         self.input.start += spent;
         self.stop = stop;
         // With answers in the output there is room to be made first.
@@ -365,11 +352,7 @@ impl Connection {
             return Ok(());
         }
         self.write_interest = write_interest;
-        let interest = if write_interest {
-            READS.add(Interest::WRITABLE)
-        } else {
-            READS
-        };
+        let interest = if write_interest { READS.add(Interest::WRITABLE) } else { READS };
         registry.reregister(&mut self.socket, Token(self.key), interest)
     }
 }

@@ -32,20 +32,13 @@ pub(super) struct Listener {
 
 enum Door {
     Tcp(TcpListener),
-    Unix {
-        listener: UnixListener,
-        file: SocketFile,
-    },
+    Unix { listener: UnixListener, file: SocketFile },
 }
 
 impl Listener {
     /// Listens on a TCP address.
     pub(super) fn tcp(address: SocketAddr) -> io::Result<Self> {
-        let family = if address.is_ipv6() {
-            AddressFamily::Inet6
-        } else {
-            AddressFamily::Inet
-        };
+        let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(family, SockType::Stream, flags, None)?;
         // A restarted server need not wait for the last one's connections to be forgotten.
@@ -66,10 +59,7 @@ impl Listener {
         let path = &socket.path;
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
-                return Err(io::Error::new(
-                    ErrorKind::AlreadyExists,
-                    "it exists and is no socket",
-                ));
+                return Err(io::Error::new(ErrorKind::AlreadyExists, "it exists and is no socket"));
             }
             Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
                 Ok(_) => return Err(ErrorKind::AddrInUse.into()),
@@ -88,14 +78,8 @@ impl Listener {
         umask(before);
         let listener = bound?;
         let made = fs::symlink_metadata(path)?;
-        let file = SocketFile {
-            path: path.clone(),
-            made: (made.dev(), made.ino()),
-        };
-        Ok(Self {
-            door: Door::Unix { listener, file },
-            ready: false,
-        })
+        let file = SocketFile { path: path.clone(), made: (made.dev(), made.ino()) };
+        Ok(Self { door: Door::Unix { listener, file }, ready: false })
     }
 
     /// Takes one client, set up and ready to be registered.

@@ -93,29 +93,22 @@ impl Reactor {
     /// # Errors
     /// When it cannot listen there, or the kernel has no event queue for it.
     pub fn bind(config: Config) -> Result<Self, StartError> {
-        let no_loop = |source| StartError {
-            what: "cannot set up the event loop".into(),
-            source,
-        };
+        let no_loop = |source| StartError { what: "cannot set up the event loop".into(), source };
         let poll = Poll::new().map_err(no_loop)?;
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(no_loop)?;
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(no_loop)?;
         let mut listeners = Vec::new();
-        let doors = config
-            .tcp
-            .iter()
-            .map(|address| (address.to_string(), Listener::tcp(*address)))
-            .chain(config.unix.iter().map(|unix| {
-                // A Unix socket is made here and now, after every TCP address was to be had.
-                (unix.path.display().to_string(), Listener::unix(unix))
-            }));
+        let doors =
+            config.tcp.iter().map(|address| (address.to_string(), Listener::tcp(*address))).chain(
+                config.unix.iter().map(|unix| {
+                    // A Unix socket is made here and now, after every TCP address was to be had.
+                    (unix.path.display().to_string(), Listener::unix(unix))
+                }),
+            );
         for (name, listener) in doors {
-            let cannot = |source| StartError {
-                what: format!("cannot listen on {name}"),
-                source,
-            };
+            let cannot = |source| StartError { what: format!("cannot listen on {name}"), source };
             let mut listener = listener.map_err(cannot)?;
             let token = Token(LISTENERS_AT + listeners.len());
             listener.register(poll.registry(), token).map_err(cannot)?;
@@ -263,10 +256,7 @@ impl Reactor {
 
     /// Takes the clients that wait, as far as this turn and the limits allow.
     fn accept(&mut self) {
-        if self
-            .accept_again_ms
-            .is_some_and(|at_ms| self.moment.uptime_ms < at_ms)
-        {
+        if self.accept_again_ms.is_some_and(|at_ms| self.moment.uptime_ms < at_ms) {
             return;
         }
         self.accept_again_ms = None;
@@ -293,9 +283,7 @@ impl Reactor {
     fn rest_from_accepting(&mut self, error: &io::Error) {
         let now_ms = self.moment.uptime_ms;
         self.accept_again_ms = Some(now_ms + ACCEPT_RETRY_MS);
-        self.notices
-            .accept_failed
-            .warn(now_ms, &format_args!("cannot accept: {error}"));
+        self.notices.accept_failed.warn(now_ms, &format_args!("cannot accept: {error}"));
     }
 
     fn welcome(&mut self, mut socket: Socket, peer: &Peer) {

@@ -30,10 +30,7 @@ fn converse(config: &Config, from: &mut impl io::Read, to: &mut impl io::Write) 
     let mut unread = 0;
     let mut output = Vec::new();
     loop {
-        let mut room = Room {
-            high_water: OUTPUT_HIGH_WATER,
-            ..Room::UNBOUNDED
-        };
+        let mut room = Room { high_water: OUTPUT_HIGH_WATER, ..Room::UNBOUNDED };
         let now = clock.moment().now;
         let (spent, stop) =
             session.advance(&input[..unread], &mut output, &mut room, &mut engine, now);

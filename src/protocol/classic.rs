@@ -12,10 +12,7 @@ use super::{
 };
 
 /// The form of answers that `noreply` cannot silence.
-const SPOKEN: Form = Form {
-    dialect: Dialect::Classic,
-    noreply: false,
-};
+const SPOKEN: Form = Form { dialect: Dialect::Classic, noreply: false };
 /// memcached refuses shorter lines, terminator included, before it looks at them.
 const LINE_BYTES_MIN: usize = 4;
 
@@ -69,24 +66,14 @@ pub(super) const fn is_retrieval(word: &[u8]) -> bool {
 /// Reads one line, its terminator already taken off; `end` says which one it was.
 pub(super) fn parse_line(line: &[u8], end: DataEnd) -> Line<'_> {
     let mut words = Words::new(line);
-    let word = if line.first() == Some(&b' ') {
-        b""
-    } else {
-        words.next().unwrap_or_default()
-    };
+    let word = if line.first() == Some(&b' ') { b"" } else { words.next().unwrap_or_default() };
     match word {
         b"get" => retrieve(words, Retrieval { with_cas: false }),
         b"gets" => retrieve(words, Retrieval { with_cas: true }),
         b"set" => store(words, StoreMode::Set, end),
         b"delete" => delete(words),
-        b"version" => Line::Command {
-            command: Command::Version,
-            form: SPOKEN,
-        },
-        b"quit" => Line::Command {
-            command: Command::Quit,
-            form: SPOKEN,
-        },
+        b"version" => Line::Command { command: Command::Version, form: SPOKEN },
+        b"quit" => Line::Command { command: Command::Quit, form: SPOKEN },
         _ => unknown(line, end),
     }
 }
@@ -99,10 +86,7 @@ fn retrieve(keys: Words<'_>, retrieval: Retrieval) -> Line<'_> {
     if each.any(|key| key.len() > KEY_BYTES_MAX) {
         return Line::refused(Reply::BadLine, form_after(keys, 1));
     }
-    Line::Command {
-        command: Command::Retrieve { retrieval, keys },
-        form: SPOKEN,
-    }
+    Line::Command { command: Command::Retrieve { retrieval, keys }, form: SPOKEN }
 }
 
 fn store(mut words: Words<'_>, mode: StoreMode, end: DataEnd) -> Line<'_> {
@@ -117,16 +101,10 @@ fn store(mut words: Words<'_>, mode: StoreMode, end: DataEnd) -> Line<'_> {
         return Line::refused(Reply::BadLine, SPOKEN);
     };
     let form = form_after(words, 5);
-    let (Some(flags), Some(exptime), true) = (
-        token::loose_u32(flags),
-        token::loose_i32(exptime),
-        key.len() <= KEY_BYTES_MAX,
-    ) else {
-        return Line::Refused {
-            reply: Reply::BadLine,
-            form,
-            value: Some((value_bytes, end)),
-        };
+    let (Some(flags), Some(exptime), true) =
+        (token::loose_u32(flags), token::loose_i32(exptime), key.len() <= KEY_BYTES_MAX)
+    else {
+        return Line::Refused { reply: Reply::BadLine, form, value: Some((value_bytes, end)) };
     };
     Line::Value(Announced {
         form,
@@ -157,10 +135,7 @@ fn delete(mut words: Words<'_>) -> Line<'_> {
     if key.len() > KEY_BYTES_MAX {
         return Line::refused(Reply::BadLine, form);
     }
-    Line::Command {
-        command: Command::Delete { key },
-        form,
-    }
+    Line::Command { command: Command::Delete { key }, form }
 }
 
 fn unknown(line: &[u8], end: DataEnd) -> Line<'_> {
@@ -173,21 +148,12 @@ fn unknown(line: &[u8], end: DataEnd) -> Line<'_> {
     if first.is_some() && last.is_some_and(|word| word.starts_with(b"HTTP/")) {
         return Line::HangUp("it speaks HTTP");
     }
-    Line::refused(
-        Reply::Error,
-        Form {
-            noreply: last == Some(b"noreply"),
-            ..SPOKEN
-        },
-    )
+    Line::refused(Reply::Error, Form { noreply: last == Some(b"noreply"), ..SPOKEN })
 }
 
 /// How a command wants to be answered whose first `seen` words are read already: silently when the
 /// last word that memcached sees is `noreply`.
 fn form_after(words: Words<'_>, seen: usize) -> Form {
     let last = words.take(WORDS_MAX - seen).last();
-    Form {
-        dialect: Dialect::Classic,
-        noreply: last == Some(b"noreply"),
-    }
+    Form { dialect: Dialect::Classic, noreply: last == Some(b"noreply") }
 }

@@ -77,10 +77,7 @@ pub struct Form {
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Retrieve {
-                retrieval,
-                mut keys,
-            } => {
+            Self::Retrieve { retrieval, mut keys } => {
                 let name = if retrieval.with_cas { "gets" } else { "get" };
                 let first = keys.next().unwrap_or_default();
                 write!(f, "{name} \"{}\"", Key(first))?;
@@ -89,18 +86,10 @@ impl fmt::Display for Command<'_> {
                     more => write!(f, " and {more} more"),
                 }
             }
-            Self::Store {
-                mode: StoreMode::Set,
-                key,
-                value,
-                ..
-            } => {
+            Self::Store { mode: StoreMode::Set, key, value, .. } => {
                 write!(f, "set \"{}\", {} bytes", Key(key), value.len())
             }
-            Self::TooLarge {
-                mode: StoreMode::Set,
-                key,
-            } => {
+            Self::TooLarge { mode: StoreMode::Set, key } => {
                 write!(f, "set \"{}\", too large", Key(key))
             }
             Self::Delete { key } => write!(f, "delete \"{}\"", Key(key)),

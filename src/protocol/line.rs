@@ -16,11 +16,7 @@ pub(super) enum Line<'a> {
     /// A store: its value follows the line.
     Value(Announced),
     /// An error; `value` is what stands behind the line and is to be skipped.
-    Refused {
-        reply: Reply,
-        form: Form,
-        value: Option<(usize, DataEnd)>,
-    },
+    Refused { reply: Reply, form: Form, value: Option<(usize, DataEnd)> },
     /// The end of the conversation.
     HangUp(&'static str),
 }
@@ -28,11 +24,7 @@ pub(super) enum Line<'a> {
 impl Line<'_> {
     /// An error with nothing behind it.
     pub(super) const fn refused(reply: Reply, form: Form) -> Self {
-        Self::Refused {
-            reply,
-            form,
-            value: None,
-        }
+        Self::Refused { reply, form, value: None }
     }
 }
 

@@ -15,23 +15,12 @@ use crate::config::DialectMode;
 
 /// What [`Parser::parse`] found. `used` counts the bytes that are spent once this is dealt with.
 #[derive(Debug)]
-#[allow(
-    missing_docs,
-    reason = "the fields of each variant say their meaning by their types"
-)]
+#[allow(missing_docs, reason = "the fields of each variant say their meaning by their types")]
 pub enum Parsed<'a> {
     /// A whole request, to be answered in this form.
-    Command {
-        command: Command<'a>,
-        form: Form,
-        used: usize,
-    },
+    Command { command: Command<'a>, form: Form, used: usize },
     /// Something that is no request; an answer takes this form.
-    Invalid {
-        fault: Fault,
-        form: Form,
-        used: usize,
-    },
+    Invalid { fault: Fault, form: Form, used: usize },
     /// All but `used` bytes must stay, and more must come.
     Incomplete { used: usize },
 }
@@ -53,17 +42,9 @@ enum State {
     /// To a line; no LF among the first `scanned` bytes.
     Line { scanned: usize },
     /// To the value of a store whose line takes the first `line_bytes` bytes.
-    Value {
-        announced: Announced,
-        line_bytes: usize,
-    },
+    Value { announced: Announced, line_bytes: usize },
     /// To a retrieval of which `key_bytes` bytes of keys are unanswered yet.
-    Keys {
-        retrieval: Retrieval,
-        form: Form,
-        key_bytes: usize,
-        end_bytes: usize,
-    },
+    Keys { retrieval: Retrieval, form: Form, key_bytes: usize, end_bytes: usize },
     /// Nowhere: `bytes` more are skipped, and then a terminator.
     Skip { bytes: usize, end: DataEnd },
 }
@@ -81,11 +62,7 @@ impl Parser {
     /// [`item_bytes`]) are skipped instead of waited for.
     #[must_use]
     pub const fn new(mode: DialectMode, item_bytes_max: usize) -> Self {
-        Self {
-            mode,
-            item_bytes_max,
-            state: State::Line { scanned: 0 },
-        }
+        Self { mode, item_bytes_max, state: State::Line { scanned: 0 } }
     }
 
     /// Finds the request at the start of `unread`. The caller drops `used` bytes and, until it
@@ -93,24 +70,14 @@ impl Parser {
     pub fn parse<'a>(&mut self, unread: &'a [u8]) -> Parsed<'a> {
         match self.state {
             State::Line { scanned } => self.parse_line(unread, scanned),
-            State::Value {
-                announced,
-                line_bytes,
-            } => self.parse_value(unread, announced, line_bytes),
-            State::Keys {
-                retrieval,
-                form,
-                key_bytes,
-                end_bytes,
-            } => {
+            State::Value { announced, line_bytes } => {
+                self.parse_value(unread, announced, line_bytes)
+            }
+            State::Keys { retrieval, form, key_bytes, end_bytes } => {
                 self.state = State::Line { scanned: 0 };
                 let keys = Words::new(&unread[..key_bytes]);
                 let command = Command::Retrieve { retrieval, keys };
-                Parsed::Command {
-                    command,
-                    form,
-                    used: key_bytes + end_bytes,
-                }
+                Parsed::Command { command, form, used: key_bytes + end_bytes }
             }
             State::Skip { bytes, end } => self.skip(unread, bytes, end),
         }
@@ -122,15 +89,10 @@ impl Parser {
     pub const fn bytes_wanted(&self) -> usize {
         match self.state {
             State::Line { .. } => LONG_LINE_BYTES_MAX + 1,
-            State::Value {
-                announced,
-                line_bytes,
-            } => line_bytes + announced.value_bytes + DataEnd::CrLf.bytes(),
-            State::Keys {
-                key_bytes,
-                end_bytes,
-                ..
-            } => key_bytes + end_bytes,
+            State::Value { announced, line_bytes } => {
+                line_bytes + announced.value_bytes + DataEnd::CrLf.bytes()
+            }
+            State::Keys { key_bytes, end_bytes, .. } => key_bytes + end_bytes,
             State::Skip { .. } => DataEnd::CrLf.bytes(),
         }
     }
@@ -143,12 +105,7 @@ impl Parser {
                 let key_bytes = keys.rest().len();
                 let with_cr = form.dialect == Dialect::Classic && request.ends_with(b"\r\n");
                 let end_bytes = 1 + usize::from(with_cr);
-                self.state = State::Keys {
-                    retrieval,
-                    form,
-                    key_bytes,
-                    end_bytes,
-                };
+                self.state = State::Keys { retrieval, form, key_bytes, end_bytes };
                 key_bytes + end_bytes
             }
             // The others have a short line and change nothing before they are done: start over.
@@ -165,9 +122,7 @@ impl Parser {
 
     fn parse_line<'a>(&mut self, unread: &'a [u8], scanned: usize) -> Parsed<'a> {
         let Some(found) = memchr(b'\n', &unread[scanned..]) else {
-            self.state = State::Line {
-                scanned: unread.len(),
-            };
+            self.state = State::Line { scanned: unread.len() };
             if unread.len() > line::bytes_possible(self.mode, unread) {
                 return hang_up("its line is too long");
             }
@@ -186,21 +141,13 @@ impl Parser {
             (Dialect::Classic, line) => classic::parse_line(line, DataEnd::Either),
         };
         match parsed {
-            Line::Command { command, form } => Parsed::Command {
-                command,
-                form,
-                used,
-            },
+            Line::Command { command, form } => Parsed::Command { command, form, used },
             Line::Value(announced) => self.announce(unread, announced, used),
             Line::Refused { reply, form, value } => {
                 if let Some((bytes, end)) = value {
                     self.state = State::Skip { bytes, end };
                 }
-                Parsed::Invalid {
-                    fault: Fault::Answer(reply),
-                    form,
-                    used,
-                }
+                Parsed::Invalid { fault: Fault::Answer(reply), form, used }
             }
             Line::HangUp(why) => hang_up(why),
         }
@@ -213,21 +160,9 @@ impl Parser {
         announced: Announced,
         line_bytes: usize,
     ) -> Parsed<'a> {
-        let Announced {
-            form,
-            mode,
-            key_at,
-            key_bytes,
-            flags,
-            value_bytes,
-            end,
-            ..
-        } = announced;
+        let Announced { form, mode, key_at, key_bytes, flags, value_bytes, end, .. } = announced;
         if item_bytes(key_bytes, flags, value_bytes) > self.item_bytes_max {
-            self.state = State::Skip {
-                bytes: value_bytes,
-                end,
-            };
+            self.state = State::Skip { bytes: value_bytes, end };
             let key = &unread[key_at..key_at + key_bytes];
             return Parsed::Command {
                 command: Command::TooLarge { mode, key },
@@ -244,70 +179,35 @@ impl Parser {
         announced: Announced,
         line_bytes: usize,
     ) -> Parsed<'a> {
-        let Announced {
-            form,
-            mode,
-            key_at,
-            key_bytes,
-            flags,
-            exptime,
-            value_bytes,
-            end,
-        } = announced;
+        let Announced { form, mode, key_at, key_bytes, flags, exptime, value_bytes, end } =
+            announced;
         let value_end = line_bytes + value_bytes;
         let behind = unread.get(value_end..).unwrap_or_default();
         let Some((end_bytes, good)) = end.check(behind) else {
-            self.state = State::Value {
-                announced,
-                line_bytes,
-            };
+            self.state = State::Value { announced, line_bytes };
             return Parsed::Incomplete { used: 0 };
         };
         self.state = State::Line { scanned: 0 };
         let used = value_end + end_bytes;
         if !good {
-            return Parsed::Invalid {
-                fault: Fault::Answer(Reply::BadChunk),
-                form,
-                used,
-            };
+            return Parsed::Invalid { fault: Fault::Answer(Reply::BadChunk), form, used };
         }
         let key = &unread[key_at..key_at + key_bytes];
         let value = &unread[line_bytes..value_end];
-        let command = Command::Store {
-            mode,
-            key,
-            flags,
-            exptime,
-            value,
-        };
-        Parsed::Command {
-            command,
-            form,
-            used,
-        }
+        let command = Command::Store { mode, key, flags, exptime, value };
+        Parsed::Command { command, form, used }
     }
 
     /// Drops the value behind a refused line, whatever it holds.
     fn skip<'a>(&mut self, unread: &'a [u8], bytes: usize, end: DataEnd) -> Parsed<'a> {
         let here = bytes.min(unread.len());
         let Some((end_bytes, _)) = end.check(&unread[here..]) else {
-            self.state = State::Skip {
-                bytes: bytes - here,
-                end,
-            };
+            self.state = State::Skip { bytes: bytes - here, end };
             return Parsed::Incomplete { used: here };
         };
         self.state = State::Line { scanned: 0 };
-        let form = Form {
-            dialect: Dialect::Classic,
-            noreply: true,
-        };
-        Parsed::Invalid {
-            fault: Fault::Skipped,
-            form,
-            used: here + end_bytes,
-        }
+        let form = Form { dialect: Dialect::Classic, noreply: true };
+        Parsed::Invalid { fault: Fault::Skipped, form, used: here + end_bytes }
     }
 }
 
@@ -326,33 +226,19 @@ pub fn dialect_of(mode: DialectMode, line: &[u8]) -> Dialect {
             word => !classic::is_command(word),
         },
     };
-    if simple {
-        Dialect::Simple
-    } else {
-        Dialect::Classic
-    }
+    if simple { Dialect::Simple } else { Dialect::Classic }
 }
 
 /// The bytes before the first space. No command is longer than what is looked at here.
 pub(super) fn command_word(line: &[u8]) -> &[u8] {
     let start = &line[..line.len().min(32)];
-    let word_bytes = start
-        .iter()
-        .position(|&byte| byte == b' ')
-        .unwrap_or(start.len());
+    let word_bytes = start.iter().position(|&byte| byte == b' ').unwrap_or(start.len());
     &start[..word_bytes]
 }
 
 const fn hang_up(why: &'static str) -> Parsed<'static> {
-    let form = Form {
-        dialect: Dialect::Classic,
-        noreply: true,
-    };
-    Parsed::Invalid {
-        fault: Fault::HangUp(why),
-        form,
-        used: 0,
-    }
+    let form = Form { dialect: Dialect::Classic, noreply: true };
+    Parsed::Invalid { fault: Fault::HangUp(why), form, used: 0 }
 }
 
 /// The words of a line: runs of anything but spaces. The only tokenizer of both dialects.
@@ -369,11 +255,7 @@ impl<'a> Words<'a> {
     /// The words of `line`.
     #[must_use]
     pub const fn new(line: &'a [u8]) -> Self {
-        Self {
-            line,
-            at: 0,
-            last_at: 0,
-        }
+        Self { line, at: 0, last_at: 0 }
     }
 
     /// What has not been given yet, spaces included.
@@ -401,10 +283,7 @@ impl<'a> Iterator for Words<'a> {
         let rest = self.rest();
         let skipped = rest.iter().position(|&byte| byte != b' ')?;
         let word = &rest[skipped..];
-        let word_bytes = word
-            .iter()
-            .position(|&byte| byte == b' ')
-            .unwrap_or(word.len());
+        let word_bytes = word.iter().position(|&byte| byte == b' ').unwrap_or(word.len());
         self.last_at = self.at + skipped;
         self.at = self.last_at + word_bytes;
         Some(&word[..word_bytes])

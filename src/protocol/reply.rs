@@ -61,11 +61,7 @@ pub struct Room {
 
 impl Room {
     /// As much as there is: for conversations whose whole answer is wanted at once.
-    pub const UNBOUNDED: Self = Self {
-        high_water: usize::MAX,
-        limit: usize::MAX,
-        needed: 0,
-    };
+    pub const UNBOUNDED: Self = Self { high_water: usize::MAX, limit: usize::MAX, needed: 0 };
 }
 
 /// Writes the answers to one request behind those that `output` holds already.

@@ -12,10 +12,7 @@ use super::parser::Words;
 use super::{Command, Dialect, Form, Reply, Retrieval, StoreMode, VALUE_BYTES_MAX, token};
 
 /// Every answer of this dialect is given: there is no `noreply` in it.
-const FORM: Form = Form {
-    dialect: Dialect::Simple,
-    noreply: false,
-};
+const FORM: Form = Form { dialect: Dialect::Simple, noreply: false };
 
 /// Reads one line, its LF already taken off.
 pub(super) fn parse_line(line: &[u8]) -> Line<'_> {
@@ -36,10 +33,7 @@ fn retrieve(keys: Words<'_>) -> Line<'_> {
         return Line::refused(Reply::BadLine, FORM);
     }
     let retrieval = Retrieval { with_cas: false };
-    Line::Command {
-        command: Command::Retrieve { retrieval, keys },
-        form: FORM,
-    }
+    Line::Command { command: Command::Retrieve { retrieval, keys }, form: FORM }
 }
 
 fn store(mut words: Words<'_>) -> Line<'_> {

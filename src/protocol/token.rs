@@ -22,10 +22,7 @@ pub fn strict_i32(word: &[u8]) -> Option<i32> {
 
 /// Client flags of a classic store: `strtoul` and a cut to 32 bits, so 2^32 is 0.
 #[must_use]
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "memcached keeps the low 32 bits"
-)]
+#[allow(clippy::cast_possible_truncation, reason = "memcached keeps the low 32 bits")]
 pub fn loose_u32(word: &[u8]) -> Option<u32> {
     let digits = word.strip_prefix(b"+").unwrap_or(word);
     decimal(digits).map(|number| number as u32)
@@ -33,10 +30,7 @@ pub fn loose_u32(word: &[u8]) -> Option<u32> {
 
 /// The exptime of a classic store: `strtol` and a cut to 32 bits, so 2^31 is negative.
 #[must_use]
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "memcached keeps the low 32 bits"
-)]
+#[allow(clippy::cast_possible_truncation, reason = "memcached keeps the low 32 bits")]
 pub fn loose_i32(word: &[u8]) -> Option<i32> {
     let (digits, negative) = match word {
         [b'-', digits @ ..] => (digits, true),
@@ -71,16 +65,7 @@ mod tests {
         assert_eq!(strict_i32(b"0"), Some(0));
         assert_eq!(strict_i32(b"-2147483648"), Some(i32::MIN));
         assert_eq!(strict_i32(b"2147483647"), Some(i32::MAX));
-        for bad in [
-            &b""[..],
-            b"-",
-            b"+1",
-            b" 1",
-            b"1 ",
-            b"0x1",
-            b"2147483648",
-            b"000000000001",
-        ] {
+        for bad in [&b""[..], b"-", b"+1", b" 1", b"1 ", b"0x1", b"2147483648", b"000000000001"] {
             assert_eq!(strict_i32(bad), None, "{}", bad.escape_ascii());
         }
     }
@@ -92,14 +77,7 @@ mod tests {
         assert_eq!(loose_i32(b"2147483648"), Some(i32::MIN));
         assert_eq!(loose_i32(b"4294967296"), Some(0));
         assert_eq!(loose_i32(b"-1"), Some(-1));
-        for bad in [
-            &b""[..],
-            b"-1",
-            b"0x10",
-            b"1abc",
-            b"++1",
-            b"99999999999999999999",
-        ] {
+        for bad in [&b""[..], b"-1", b"0x10", b"1abc", b"++1", b"99999999999999999999"] {
             assert_eq!(loose_u32(bad), None, "{}", bad.escape_ascii());
         }
     }

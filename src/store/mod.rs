@@ -56,19 +56,13 @@ impl Store {
     /// An empty store. This is the one place where the map is built.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            map: HashMap::new(),
-            bytes: 0,
-        }
+        Self { map: HashMap::new(), bytes: 0 }
     }
 
     /// The live item under `key`.
     pub fn get(&self, key: &[u8], now_s: u32) -> Option<Item<'_>> {
         let kept = self.map.get(key).filter(|kept| kept.is_live(now_s))?;
-        Some(Item {
-            value: &kept.value,
-            meta: kept.meta,
-        })
+        Some(Item { value: &kept.value, meta: kept.meta })
     }
 
     /// Keeps a copy of `value` under `key`, in place of what was there.
@@ -76,19 +70,10 @@ impl Store {
         self.bytes += value.len() as u64;
         if let Some(kept) = self.map.get_mut(key) {
             self.bytes -= kept.value.len() as u64;
-            *kept = Kept {
-                meta,
-                value: value.into(),
-            };
+            *kept = Kept { meta, value: value.into() };
         } else {
             self.bytes += key.len() as u64;
-            self.map.insert(
-                key.into(),
-                Kept {
-                    meta,
-                    value: value.into(),
-                },
-            );
+            self.map.insert(key.into(), Kept { meta, value: value.into() });
         }
     }
 
@@ -124,15 +109,8 @@ impl Store {
     /// # Panics
     /// When one does not hold.
     pub fn verify(&self) {
-        let walked = self
-            .map
-            .iter()
-            .map(|(key, kept)| (key.len() + kept.value.len()) as u64);
-        assert_eq!(
-            walked.sum::<u64>(),
-            self.bytes,
-            "bytes are the sum over all items"
-        );
+        let walked = self.map.iter().map(|(key, kept)| (key.len() + kept.value.len()) as u64);
+        assert_eq!(walked.sum::<u64>(), self.bytes, "bytes are the sum over all items");
     }
 }
 
