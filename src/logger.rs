@@ -34,11 +34,15 @@ pub(crate) fn complain(why: &str) {
 }
 
 impl Log for Patient {
+    /// The steps of the libraries beneath us are not those that `-vv` is to show.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.inner.enabled(metadata)
+        metadata.target().starts_with("miocached") && self.inner.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         let left_out = LEFT_OUT.load(Ordering::Relaxed);
         if !writable() {
             LEFT_OUT.store(left_out + 1, Ordering::Relaxed);
@@ -48,7 +52,11 @@ impl Log for Patient {
         let logged = catch_unwind(|| {
             if left_out > 0 {
                 let text = format_args!("{left_out} log lines were left out: stderr was full");
-                let note = Record::builder().args(text).level(log::Level::Warn).build();
+                let note = Record::builder()
+                    .args(text)
+                    .target("miocached")
+                    .level(log::Level::Warn)
+                    .build();
                 self.inner.log(&note);
             }
             self.inner.log(record);

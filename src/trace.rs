@@ -14,77 +14,82 @@
 
 use std::fmt::{self, Display};
 
-use log::{debug, trace};
+/// The log's name for all of these lines, instead of this module's.
+const TARGET: &str = "miocached";
+
+macro_rules! step {
+    ($($text:tt)+) => { log::trace!(target: TARGET, $($text)+) };
+}
 
 /// The loop has woken up.
 pub fn turn(number: u64, events: usize) {
     let s = if events == 1 { "" } else { "s" };
-    trace!("turn {number}: {events} event{s}");
+    step!("turn {number}: {events} event{s}");
 }
 
 /// A client has been accepted and is called `#connection` from now on.
 pub fn accepted(connection: usize, peer: &dyn Display) {
-    debug!("#{connection} connected from {peer}");
+    log::debug!(target: TARGET, "#{connection} connected from {peer}");
 }
 
 /// Why a connection ends.
 pub fn closed(connection: usize, why: &dyn Display) {
-    debug!("#{connection} closed: {why}");
+    log::debug!(target: TARGET, "#{connection} closed: {why}");
 }
 
 /// Bytes have been read from the socket.
 pub fn reads(connection: usize, bytes: usize) {
-    trace!("#{connection} reads {bytes} bytes");
+    step!("#{connection} reads {bytes} bytes");
 }
 
 /// The peer will send no more.
 pub fn reads_end(connection: usize) {
-    trace!("#{connection} reads the end of its input");
+    step!("#{connection} reads the end of its input");
 }
 
 /// Bytes have been written to the socket, out of those that were waiting.
 pub fn writes(connection: usize, bytes: usize, waiting: usize) {
-    trace!("#{connection} writes {bytes} of {waiting} bytes");
+    step!("#{connection} writes {bytes} of {waiting} bytes");
 }
 
 /// A connection waits for the buffer budget.
 pub fn waits_for_buffers(connection: usize, bytes: usize) {
-    trace!("#{connection} waits for {bytes} bytes of the buffer budget");
+    step!("#{connection} waits for {bytes} bytes of the buffer budget");
 }
 
 /// A request has been understood.
 pub fn parsed(dialect: &str, command: &dyn Display) {
-    trace!("  {dialect} {command}");
+    step!("  {dialect} {command}");
 }
 
 /// Something that is no request is refused, and so answered.
 pub fn refused(answer: &str) {
-    trace!("  refused: {answer}");
+    step!("  refused: {answer}");
 }
 
 /// A retrieval waits for its reader.
 pub fn stalled() {
-    trace!("    stalls: the output is full");
+    step!("    stalls: the output is full");
 }
 
 /// A key was found.
 pub fn hit(key: &[u8], value_bytes: usize) {
-    trace!("    hit \"{}\", {value_bytes} bytes", Key(key));
+    step!("    hit \"{}\", {value_bytes} bytes", Key(key));
 }
 
 /// A key was not found.
 pub fn miss(key: &[u8]) {
-    trace!("    miss \"{}\"", Key(key));
+    step!("    miss \"{}\"", Key(key));
 }
 
 /// A value has been stored.
 pub fn stored(key: &[u8], value_bytes: usize) {
-    trace!("    stored \"{}\", {value_bytes} bytes", Key(key));
+    step!("    stored \"{}\", {value_bytes} bytes", Key(key));
 }
 
 /// A key has been forgotten.
 pub fn deleted(key: &[u8]) {
-    trace!("    deleted \"{}\"", Key(key));
+    step!("    deleted \"{}\"", Key(key));
 }
 
 /// A key as the log shows it: escaped, and no more of it than makes a readable line.

@@ -23,8 +23,10 @@ impl Notice {
             return;
         }
         match self.unsaid {
-            0 => warn!("{text}"),
-            unsaid => warn!("{text} (and {unsaid} times more since the last such line)"),
+            0 => warn!(target: "miocached", "{text}"),
+            unsaid => {
+                warn!(target: "miocached", "{text} (and {unsaid} times more since the last such line)")
+            }
         }
         self.unsaid = 0;
         self.quiet_until_ms = uptime_ms + 1000;

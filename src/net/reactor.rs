@@ -112,7 +112,7 @@ impl Reactor {
             let mut listener = listener.map_err(cannot)?;
             let token = Token(LISTENERS_AT + listeners.len());
             listener.register(poll.registry(), token).map_err(cannot)?;
-            info!("listening on {listener}");
+            info!(target: "miocached", "listening on {listener}");
             listeners.push(listener);
         }
         let clock = Clock::start();
@@ -359,7 +359,7 @@ impl Reactor {
         // The second signal in a row means now.
         let patience_ms = if self.stop_ms.is_none() { STOP_MS } else { 0 };
         self.stop_ms = Some(self.moment.uptime_ms + patience_ms);
-        info!("stopping");
+        info!(target: "miocached", "stopping");
         self.listeners.clear();
         for (key, connection) in &mut self.connections {
             connection.stop_reading();

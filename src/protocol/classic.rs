@@ -121,10 +121,10 @@ fn store(mut words: Words<'_>, mode: StoreMode, end: DataEnd) -> Line<'_> {
 /// memcached of both generations takes `<key>`, `<key> 0` and `<key> [x] noreply`; what else it
 /// takes depends on its version, so that is an error here.
 fn delete(mut words: Words<'_>) -> Line<'_> {
+    let form = form_after(words, 1);
     let Some(key) = words.next() else {
         return Line::refused(Reply::BadLine, SPOKEN);
     };
-    let form = form_after(words, 2);
     let accepted = matches!(
         (words.next(), words.next(), words.next()),
         (None | Some(b"0" | b"noreply"), None, None) | (Some(_), Some(b"noreply"), None)

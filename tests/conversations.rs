@@ -1,0 +1,97 @@
+//! The drivers: every script, cut in every way, over every kind of connection, against ourselves and
+//! against real memcached. What the scripts say stands in `tests/scripts`; how, in `tests/harness`;
+//! who is talked to, in `tests/peers`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod harness;
+mod peers;
+
+use harness::{Conversation, Step, assert_same, scripts, with_version};
+use peers::{InMemory, Memcached, Server, VERSION, converse};
+
+/// Where cutting in two at every place would take too long: how many bytes are sent in all.
+const CUT_BYTES_MAX: usize = 20_000_000;
+
+fn all_scripts() -> Vec<Conversation> {
+    [scripts("simple"), scripts("classic")].concat()
+}
+
+/// Talks to a session in memory which gets what is sent in the pieces that `cut` makes of it, and
+/// whose output is full at `high_water` bytes.
+fn check_in_memory(
+    conversation: &Conversation,
+    steps: &[Step],
+    high_water: usize,
+    cut: impl for<'a> Fn(&'a [u8]) -> Vec<&'a [u8]>,
+) {
+    let mut peer = InMemory::new(conversation, high_water);
+    for step in steps {
+        peer.pass(step.passes_s);
+        let got: Vec<u8> = cut(&step.send).into_iter().flat_map(|piece| peer.send(piece)).collect();
+        let place = format!("{} line {}", conversation.name, step.line);
+        assert_same(&place, &got, &with_version(&step.expect, VERSION));
+        assert_eq!(peer.has_ended(), step.closes, "{place}: the end of the conversation");
+    }
+}
+
+#[test]
+fn step_by_step() {
+    for conversation in all_scripts() {
+        check_in_memory(&conversation, &conversation.steps, usize::MAX, |send| vec![send]);
+    }
+}
+
+/// With an output that is full after every byte, so that every retrieval stalls at every key.
+#[test]
+fn byte_by_byte() {
+    for conversation in all_scripts() {
+        check_in_memory(&conversation, &conversation.steps, 1, |send| send.chunks(1).collect());
+    }
+}
+
+#[test]
+fn cut_in_two_at_every_place() {
+    for conversation in all_scripts() {
+        let runs = conversation.runs();
+        let longest = runs.iter().map(|run| run.send.len()).max().unwrap();
+        // Every place, as long as the square of the length allows it.
+        for at in (0..=longest).step_by(1 + longest * longest / CUT_BYTES_MAX) {
+            check_in_memory(&conversation, &runs, usize::MAX, |send| {
+                let (front, back) = send.split_at(at.min(send.len()));
+                vec![front, back]
+            });
+        }
+    }
+}
+
+#[test]
+fn over_tcp_and_a_unix_socket() {
+    for conversation in all_scripts().iter().filter(|conversation| !conversation.moves_time()) {
+        for by_tcp in [true, false] {
+            let server = Server::start(conversation);
+            let mut stream = server.connect(by_tcp);
+            converse(&mut *stream, conversation, VERSION, false);
+        }
+    }
+}
+
+/// The oracle. It keeps the classic scripts honest.
+#[test]
+fn against_real_memcached() {
+    let Some(memcached) = Memcached::find() else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "memcached is not installed: the oracle is silent"
+        );
+        println!("SKIPPED: memcached is not installed (Debian: apt-get install memcached)");
+        return;
+    };
+    let spoken = |conversation: &&Conversation| {
+        !conversation.moves_time() && conversation.option("only-ours").is_none()
+    };
+    for conversation in scripts("classic").iter().filter(spoken) {
+        let running = memcached.start(conversation);
+        let mut stream = running.connect();
+        converse(&mut stream, conversation, &memcached.version, memcached.is_old());
+    }
+}
