@@ -5,9 +5,10 @@
 
 mod harness;
 mod peers;
+mod process;
 
 use harness::{Conversation, Step, assert_same, scripts, with_version};
-use peers::{InMemory, Memcached, Server, VERSION, converse};
+use peers::{InMemory, Memcached, Ours, VERSION, converse};
 
 /// Where cutting in two at every place would take too long: how many bytes are sent in all.
 const CUT_BYTES_MAX: usize = 20_000_000;
@@ -68,7 +69,7 @@ fn cut_in_two_at_every_place() {
 fn over_tcp_and_a_unix_socket() {
     for conversation in all_scripts().iter().filter(|conversation| !conversation.moves_time()) {
         for by_tcp in [true, false] {
-            let server = Server::start(conversation);
+            let server = Ours::start(conversation);
             let mut stream = server.connect(by_tcp);
             converse(&mut *stream, conversation, VERSION, false);
         }

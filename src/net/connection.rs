@@ -186,7 +186,7 @@ impl Connection {
             return Ok(());
         }
         self.borrow_buffers(buffers);
-        if self.stop == Stop::NeedsInput && self.readable {
+        if self.stop == Stop::NeedsInput && self.readable && !self.at_end {
             self.fill(buffers, moment)?;
         }
         self.execute(engine, buffers, moment);

@@ -171,8 +171,9 @@ impl Reactor {
         }
         self.moment = self.clock.moment();
         self.turns += 1;
-        trace::turn(self.turns, self.events.iter().count());
-        if self.latch_events() {
+        let (events, stop) = self.latch_events();
+        trace::turn(self.turns, events);
+        if stop {
             self.begin_to_stop();
         }
         self.drive_queue();
@@ -195,10 +196,12 @@ impl Reactor {
             .map(|at_ms| Duration::from_millis(at_ms.saturating_sub(self.moment.uptime_ms)))
     }
 
-    /// Phase 1: remembers what every event says. True when a signal says stop.
-    fn latch_events(&mut self) -> bool {
-        let mut stop = false;
+    /// Phase 1: remembers what every event says. Returns how many there are, and whether a signal
+    /// says stop.
+    fn latch_events(&mut self) -> (usize, bool) {
+        let (mut events, mut stop) = (0, false);
         for event in &self.events {
+            events += 1;
             match event.token() {
                 SIGNALS => stop |= self.signals.pending().count() > 0,
                 Token(key) if key >= LISTENERS_AT => {
@@ -215,7 +218,7 @@ impl Reactor {
                 }
             }
         }
-        stop
+        (events, stop)
     }
 
     /// Phase 2: gives every queued connection one turn.

@@ -3,11 +3,10 @@
 //! Processes are started on sockets of their own in a temporary folder and ended, by pid, when the
 //! value that stands for them is dropped.
 
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use miocached::config::{Config, DialectMode, MIB};
 use miocached::engine::{Engine, Now};
@@ -16,12 +15,10 @@ use miocached::session::{Session, Stop};
 use tempfile::TempDir;
 
 use crate::harness::{Conversation, assert_same, with_version};
+use crate::process::{self, PATIENCE};
 
 /// Our version as a script's `{version}` means it.
 pub(crate) const VERSION: &str = VERSION_LINE.split_at("VERSION ".len()).1;
-
-/// Nothing on one machine takes this long unless it has gone wrong.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A session without a socket, on a clock that the script moves.
 pub(crate) struct InMemory {
@@ -142,43 +139,30 @@ pub(crate) fn converse(
 }
 
 /// Our own server, as a process.
-pub(crate) struct Server {
-    child: Child,
-    port: u16,
+pub(crate) struct Ours {
+    server: process::Server,
     folder: TempDir,
 }
 
-impl Server {
+impl Ours {
     pub(crate) fn start(conversation: &Conversation) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_miocached"));
-        command.args(["-p", "0", "-s"]).arg(folder.path().join("socket"));
-        if let Some(dialect) = conversation.option("dialect") {
-            command.args(["--dialect", dialect]);
+        let socket = folder.path().join("socket");
+        let mut arguments = vec!["-p", "0", "-s", socket.to_str().unwrap()];
+        for (name, option) in [("dialect", "--dialect"), ("item-max", "-I")] {
+            if let Some(value) = conversation.option(name) {
+                arguments.extend([option, value]);
+            }
         }
-        if let Some(bytes) = conversation.option("item-max") {
-            command.args(["-I", bytes]);
-        }
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let port = log.find_map(|line| line.unwrap().rsplit_once("on 127.0.0.1:")?.1.parse().ok());
-        Self { child, port: port.expect("it listens on a port"), folder }
+        Self { server: process::Server::start(&arguments), folder }
     }
 
     pub(crate) fn connect(&self, by_tcp: bool) -> Box<dyn Stream> {
         if by_tcp {
-            let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            Box::new(stream)
+            Box::new(self.server.tcp().stream)
         } else {
             Box::new(connect_unix(&self.folder))
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        end(&mut self.child);
     }
 }
 
@@ -231,26 +215,19 @@ impl RunningMemcached {
 
 impl Drop for RunningMemcached {
     fn drop(&mut self) {
-        end(&mut self.child);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 /// Connects as soon as somebody listens.
 fn connect_unix(folder: &TempDir) -> UnixStream {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match UnixStream::connect(folder.path().join("socket")) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                return stream;
-            }
-            Err(error) => assert!(Instant::now() < deadline, "nobody listens: {error}"),
-        }
-        std::thread::yield_now();
-    }
-}
-
-fn end(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
+    let mut connected = None;
+    process::until("somebody listens", PATIENCE, || {
+        connected = UnixStream::connect(folder.path().join("socket")).ok();
+        connected.is_some()
+    });
+    let stream = connected.unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
