@@ -1,6 +1,6 @@
 //! One connection: its socket, its buffers, its conversation, and what a turn of it does.
 //!
-//! [`Connection::drive`] reads once, executes what came, writes once, and says in a [`Next`] what it
+//! `Connection::drive` reads once, executes what came, writes once, and says in a [`Next`] what it
 //! waits for. Readiness is latched here by the reactor and forgotten only when the kernel said
 //! "would block" in some way. Knows nothing of other connections.
 
@@ -22,7 +22,7 @@ use crate::trace;
 /// What the reactor is to do with a connection after its turn.
 #[derive(Debug)]
 pub enum Next {
-    /// Nothing, until an event comes or the budget has room for [`Connection::ask`] bytes.
+    /// Nothing, until an event comes or the budget has room for `ask` bytes.
     Wait,
     /// Give it another turn, after the others. No event will come for what it has left to do.
     Again,
