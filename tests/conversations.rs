@@ -65,6 +65,22 @@ fn cut_in_two_at_every_place() {
     }
 }
 
+/// As a library and as a filter: the same conversations, all at once.
+#[test]
+fn simulated_and_through_a_pipe() {
+    let plain = |conversation: &&Conversation| {
+        conversation.options.is_empty() && !conversation.moves_time()
+    };
+    for conversation in all_scripts().iter().filter(plain) {
+        let run = &conversation.runs()[0];
+        let expect = with_version(&run.expect, VERSION);
+        assert_same(&conversation.name, &miocached::simulate(&run.send), &expect);
+        let filtered = process::run(&["--stdio"], &run.send);
+        assert_same(&conversation.name, &filtered.stdout, &expect);
+        assert_eq!(filtered.code, Some(0), "{}", conversation.name);
+    }
+}
+
 #[test]
 fn over_tcp_and_a_unix_socket() {
     for conversation in all_scripts().iter().filter(|conversation| !conversation.moves_time()) {
