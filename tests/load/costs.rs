@@ -1,0 +1,90 @@
+//! What a request costs in system calls, and that no request costs nothing.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::process::{PATIENCE, Server, until};
+
+/// System calls of a whole server's life in which one client sends `requests`, this many at a time.
+/// None when there is no strace.
+fn calls(requests: usize, at_a_time: usize) -> Option<usize> {
+    let folder = tempfile::tempdir().unwrap();
+    let counts = folder.path().join("counts");
+    // -D: the tracer is the grandchild, so that the child is the server.
+    let mut strace = Command::new("strace");
+    strace.args(["-D", "-f", "-c", "-o"]).arg(&counts).arg(env!("CARGO_BIN_EXE_miocached"));
+    if Command::new("strace").arg("-V").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "strace is missing, and CI must not skip");
+        println!("skipped: strace is not installed");
+        return None;
+    }
+    let mut server = Server::spawn(strace.args(["-p", "0"]));
+    server.drain();
+    let mut client = server.tcp();
+    let ask = b"get a\n".repeat(at_a_time);
+    let answer = b"END\n".repeat(at_a_time);
+    for _ in 0..requests / at_a_time {
+        client.ask(&ask, &answer);
+    }
+    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+    let mut total = None;
+    until("strace has written its counts", PATIENCE, || {
+        total = total_of(&counts);
+        total.is_some()
+    });
+    total
+}
+
+/// From strace's last line: `100.00  0.001773  27  64  1 total`.
+fn total_of(counts: &Path) -> Option<usize> {
+    let counts = fs::read_to_string(counts).ok()?;
+    let total = counts.lines().find(|line| line.ends_with(" total"))?;
+    total.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[test]
+fn a_request_costs_three_system_calls_and_in_batches_a_tenth_of_that() {
+    const REQUESTS: usize = 500;
+    // A server that starts, takes a client and stops needs some, too.
+    let Some(without) = calls(0, 1) else { return };
+    for (at_a_time, most) in [(1, 3.1), (10, 0.35)] {
+        let cost = calls(REQUESTS, at_a_time).unwrap() - without;
+        let each = f64::from(u32::try_from(cost).unwrap()) / REQUESTS as f64;
+        println!("{at_a_time} at a time: {each:.3} system calls for each of {REQUESTS} requests");
+        assert!(each <= most, "{at_a_time} at a time: {each:.3} system calls, not {most}");
+        // Less than one write for each batch cannot be: then it was not counted.
+        assert!(each * at_a_time as f64 >= 2.0, "only {each:.3} system calls were counted");
+    }
+}
+
+#[test]
+fn nothing_wakes_up_without_traffic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = Server::start(&["-p", "0", "-s", path.to_str().unwrap()]);
+    let mut clients: Vec<_> = (0..10).map(|_| server.tcp()).collect();
+    for client in &mut clients {
+        client.ask(b"set a 1\nx\nget a\n", b"STORED\nVALUE a 1\nx\nEND\n");
+    }
+    // One in the middle of a value waits like the others.
+    clients[0].send(b"set a 10\nxx");
+    clients.push(server.tcp());
+    let mut naps = 0;
+    until("it goes to sleep", PATIENCE, || {
+        let begun = Instant::now();
+        naps = server.naps();
+        until("a moment has passed", PATIENCE, || begun.elapsed() > Duration::from_millis(100));
+        naps == server.naps()
+    });
+    let ticks = server.cpu_ticks();
+    let begun = Instant::now();
+    until("ten seconds are over", PATIENCE, || begun.elapsed() > Duration::from_secs(10));
+    assert_eq!(server.naps(), naps, "something woke it up");
+    assert_eq!(server.cpu_ticks(), ticks, "it computed something");
+    assert_eq!(server.threads(), 1);
+    clients[1].ask(b"get a\n", b"VALUE a 1\nx\nEND\n");
+}

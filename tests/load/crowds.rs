@@ -1,0 +1,198 @@
+//! Crowds that stop at the worst moment: all buffers together stay within their budget, and
+//! everyone else is served.
+
+use std::io::{ErrorKind, Write as _};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{setsockopt, sockopt};
+
+use crate::process::{Client, MIB, PATIENCE, Server, until, value};
+use crate::{assert_undisturbed, stored};
+
+/// The buffer budget, and what the rest of the server may need beyond its start.
+const BUDGET: usize = 64 * MIB;
+const MARGIN: usize = 8 * MIB;
+/// Those that hold the budget and stand still are closed, the first after ten seconds.
+const IN_THE_END: Duration = Duration::from_secs(30);
+/// Clients that fill a budget of 8 MiB with values of 1 MiB each, with a few left to wait.
+const SMALL_CROWD: usize = 5;
+
+/// Two at a time would need twice the memory and twice the time.
+static ONE_CROWD: Mutex<()> = Mutex::new(());
+
+/// A server for the crowd, and descriptors for both ends of it: the child inherits our limit.
+fn server(buffer_mib: usize, options: &[&str]) -> Server {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    assert!(most >= 2500, "a crowd needs 2,500 descriptors, and {most} is the hard limit");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let buffer_mib = buffer_mib.to_string();
+    let limits = ["-p", "0", "-c", "2000", "-I", "2m", "--buffer-limit", &buffer_mib];
+    Server::start(&[&limits, options].concat())
+}
+
+/// One client that sends all but the last byte of its request, as fast as the server takes it.
+struct Stopping {
+    client: Client<TcpStream>,
+    sent: usize,
+    closed: bool,
+}
+
+impl Stopping {
+    fn new(server: &Server) -> Self {
+        let client = server.tcp();
+        client.stream.set_nonblocking(true).unwrap();
+        // What the server does not take shall stay with us, not with the kernel.
+        setsockopt(&client.stream, sockopt::SndBuf, &16_384).unwrap();
+        Self { client, sent: 0, closed: false }
+    }
+
+    fn push(&mut self, request: &[u8]) {
+        while !self.closed && self.sent < request.len() - 1 {
+            match self.client.stream.write(&request[self.sent..request.len() - 1]) {
+                Ok(bytes) => self.sent += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.closed = true,
+            }
+        }
+    }
+}
+
+/// Runs `meanwhile` while everyone in the crowd goes on sending.
+fn while_pushing(crowd: &mut [Stopping], request: &[u8], meanwhile: impl FnOnce()) {
+    /// Ends the pushing even when the test fails, or the scope would wait for ever.
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for client in &mut *crowd {
+                    client.push(request);
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let _done = Done(&done);
+        meanwhile();
+    });
+}
+
+/// Round trips of somebody who wants little, until the crowd has taken what it can.
+fn assert_undisturbed_until_full(server: &Server, normal: &mut Client<TcpStream>, before: usize) {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_undisturbed(normal, "beside the crowd");
+    }
+    // With a crowd that takes less than the budget, nothing would be shown.
+    until("the budget is used", PATIENCE, || server.resident() > before + BUDGET / 2);
+    let peak = server.resident_peak();
+    let bound = before + BUDGET + MARGIN;
+    println!("before {before} bytes, at the worst {peak}, of {bound} that are allowed");
+    assert!(peak <= bound, "{peak} bytes resident, {bound} are allowed");
+}
+
+#[test]
+fn a_thousand_values_one_byte_short_stay_within_the_budget() {
+    let _one = ONE_CROWD.lock().unwrap_or_else(|failed| failed.into_inner());
+    let server = server(64, &[]);
+    let mut normal = server.tcp();
+    assert_undisturbed(&mut normal, "before the crowd");
+    let before = server.resident();
+    let (request, _) = stored("crowd", &value(MIB));
+    let mut crowd: Vec<_> = (0..1000).map(|_| Stopping::new(&server)).collect();
+    while_pushing(&mut crowd, &request, || {
+        assert_undisturbed_until_full(&server, &mut normal, before);
+    });
+    drop(crowd);
+    // Nothing of it was stored, and there is room again.
+    let (set, block) = stored("normal", &value(MIB));
+    normal.ask(&set, b"STORED\n");
+    normal.ask(b"get crowd normal\n", &[&block[..], b"END\n"].concat());
+}
+
+/// Over a Unix socket, because a TCP socket of the loopback takes two such values into the kernel.
+#[test]
+fn three_hundred_values_unread_stay_within_the_budget() {
+    let _one = ONE_CROWD.lock().unwrap_or_else(|failed| failed.into_inner());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = server(64, &["-s", path.to_str().unwrap()]);
+    let (set, block) = stored("large", &value(MIB));
+    let answer = [&block[..], b"END\n"].concat();
+    let mut normal = server.tcp();
+    normal.ask(&set, b"STORED\n");
+    let before = server.resident();
+    let mut crowd = deaf(&path, 300);
+    assert_undisturbed_until_full(&server, &mut normal, before);
+    // Those that read after all get what they asked for, late and whole, in whichever order.
+    for client in &mut crowd {
+        client.expect(&answer);
+    }
+    let (peak, bound) = (server.resident_peak(), before + BUDGET + MARGIN);
+    assert!(peak <= bound, "{peak} bytes resident, {bound} are allowed");
+    normal.ask(b"get large\n", &answer);
+}
+
+/// Clients that ask for a large value, which the kernel does not take whole, and do not read it.
+fn deaf(path: &Path, clients: usize) -> Vec<Client<UnixStream>> {
+    let ask = |_| {
+        let mut client = Client::unix(path);
+        client.send(b"get large\n");
+        client
+    };
+    (0..clients).map(ask).collect()
+}
+
+/// The budget is full of what stands still for good. Somebody who behaves has a large request done
+/// all the same, once the first of those have been closed.
+#[test]
+fn a_large_set_is_done_in_the_end_beside_values_one_byte_short() {
+    let server = server(8, &[]);
+    let (set, block) = stored("normal", &value(MIB));
+    let (request, _) = stored("crowd", &value(MIB));
+    let mut normal = server.tcp();
+    normal.ask(b"get small\n", b"END\n");
+    let before = server.resident();
+    let mut crowd: Vec<_> = (0..SMALL_CROWD).map(|_| Stopping::new(&server)).collect();
+    while_pushing(&mut crowd, &request, || {
+        until("the budget is used", PATIENCE, || server.resident() > before + 3 * MIB);
+        normal.stream.set_write_timeout(Some(IN_THE_END)).unwrap();
+        normal.stream.set_read_timeout(Some(IN_THE_END)).unwrap();
+        let begun = Instant::now();
+        normal.ask(&set, b"STORED\n");
+        println!("a large set was done in {:?}", begun.elapsed());
+        normal.ask(b"get normal\n", &[&block[..], b"END\n"].concat());
+        println!("a large get was done in {:?}", begun.elapsed());
+    });
+    until("the log tells", PATIENCE, || server.log().contains("closed a client that held"));
+}
+
+#[test]
+fn a_large_get_is_done_in_the_end_beside_values_unread() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = server(8, &["-s", path.to_str().unwrap()]);
+    let (set, block) = stored("large", &value(MIB));
+    let mut normal = server.tcp();
+    normal.ask(&set, b"STORED\n");
+    let crowd = deaf(&path, SMALL_CROWD);
+    // Behind these, the requests of the crowd have been read.
+    assert_undisturbed(&mut normal, "beside the crowd");
+    normal.stream.set_read_timeout(Some(IN_THE_END)).unwrap();
+    let begun = Instant::now();
+    normal.ask(b"get large\n", &[&block[..], b"END\n"].concat());
+    println!("a large get was done in {:?}", begun.elapsed());
+    drop(crowd);
+    until("the log tells", PATIENCE, || server.log().contains("closed a client that held"));
+}

@@ -1,0 +1,24 @@
+//! The real process: what its command line, its sockets and the operating system ask of it.
+//!
+//! * `options`: the command line, exit codes and what is said at the start
+//! * `stdio`: one conversation through a pipe, and the dialects
+//! * `files`: the life of the Unix socket's file
+//! * `streams`: how bytes and their end may come and go, on sockets and on stderr
+//! * `endings`: signals, and limits on connections and descriptors
+//!
+//! What a request means is not asked here: tests/conversations.rs does that.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod process;
+
+#[path = "server/endings.rs"]
+mod endings;
+#[path = "server/files.rs"]
+mod files;
+#[path = "server/options.rs"]
+mod options;
+#[path = "server/stdio.rs"]
+mod stdio;
+#[path = "server/streams.rs"]
+mod streams;

@@ -1,0 +1,158 @@
+//! Signals, and what happens at the limits on connections and descriptors.
+
+use std::io::Read as _;
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Client, MIB, PATIENCE, Server, until, value};
+
+#[test]
+fn signals_end_the_server_at_once_when_nothing_is_pending() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut server = Server::start(&["-p", "0"]);
+        let mut idle = server.tcp();
+        idle.ask(b"get a\n", b"END\n");
+        let begun = Instant::now();
+        assert_eq!(server.stop(signal), Some(0));
+        assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+        idle.expect_end();
+    }
+}
+
+#[test]
+fn what_is_pending_at_a_signal_is_sent_for_about_a_second() {
+    const TIMES: usize = 40;
+    let mut server = Server::start(&["-p", "0"]);
+    let data = value(MIB - 512);
+    let set = [format!("set a {}\n", data.len()).as_bytes(), &data, b"\n"].concat();
+    let block = [format!("VALUE a {}\n", data.len()).as_bytes(), &data, b"\n"].concat();
+    let (mut reader, mut deaf) = (server.tcp(), server.tcp());
+    reader.ask(&set, b"STORED\n");
+    for client in [&mut reader, &mut deaf] {
+        client.send(format!("get{}\n", " a".repeat(TIMES)).as_bytes());
+        until("the answer begins", PATIENCE, || client.stream.peek(&mut [0]).unwrap() == 1);
+    }
+    let address = server.addresses()[0];
+    let begun = Instant::now();
+    server.signal(Signal::SIGTERM);
+    until("new clients are refused", PATIENCE, || TcpStream::connect(address).is_err());
+    for _ in 0..TIMES {
+        reader.expect(&block);
+    }
+    reader.expect(b"END\n");
+    reader.expect_end();
+    assert_eq!(server.wait(), Some(0));
+    let took = begun.elapsed();
+    // It has waited for the one that never reads, and not for long.
+    assert!((Duration::from_millis(900)..Duration::from_secs(3)).contains(&took), "{took:?}");
+    drop(deaf);
+}
+
+#[test]
+fn a_debuggers_stop_does_not_end_the_server() {
+    let server = Server::start(&["-p", "0"]);
+    let mut client = server.tcp();
+    for _ in 0..5 {
+        client.ask(b"get a\n", b"END\n");
+        server.while_stopped(|| ());
+    }
+    client.ask(b"get a\n", b"END\n");
+    let mut waited = server.while_stopped(|| {
+        client.send(b"set a 1\nx\n");
+        let mut new = server.tcp();
+        new.send(b"get b\n");
+        new
+    });
+    client.expect(b"STORED\n");
+    waited.expect(b"END\n");
+    server.tcp().ask(b"get a\n", b"VALUE a 1\nx\nEND\n");
+}
+
+#[test]
+fn the_connection_limit_is_said_and_not_for_good() {
+    let server = Server::start(&["-p", "0", "-c", "2"]);
+    let (mut first, mut second) = (server.tcp(), server.tcp());
+    first.ask(b"get a\n", b"END\n");
+    second.ask(b"get a\n", b"END\n");
+    for _ in 0..50 {
+        let mut third = server.tcp();
+        third.expect(b"ERROR Too many open connections\r\n");
+        third.expect_end();
+    }
+    first.ask(b"get a\n", b"END\n");
+    drop(first);
+    until("a new client is served", PATIENCE, || {
+        let mut new = server.tcp();
+        // The one turned away may find its connection gone while it still writes.
+        let _ = std::io::Write::write_all(&mut new.stream, b"get a\n");
+        let mut answer = [0; 4];
+        new.stream.read_exact(&mut answer).is_ok() && &answer == b"END\n"
+    });
+    second.ask(b"get a\n", b"END\n");
+    // Clients can make it say so, but not once each.
+    let lines = || server.log().matches("turned a client away").count();
+    until("the log tells", PATIENCE, || lines() > 0);
+    assert!(lines() <= 10, "{} lines for 50 clients turned away", lines());
+}
+
+/// A server that may have 16 descriptors, so a handful of clients.
+fn cramped() -> Server {
+    let binary = env!("CARGO_BIN_EXE_miocached");
+    let mut server = Server::spawn(Command::new("sh").args([
+        "-c",
+        "ulimit -n 16; exec \"$0\" \"$@\"",
+        binary,
+        "-p",
+        "0",
+    ]));
+    server.drain();
+    server
+}
+
+#[test]
+fn out_of_descriptors_it_does_not_spin_and_accepts_when_one_leaves() {
+    let server = cramped();
+    let mut clients: Vec<_> = (0..20).map(|_| server.tcp()).collect();
+    for client in &mut clients {
+        client.send(b"get a\n");
+        client.stream.set_nonblocking(true).unwrap();
+    }
+    until("the log tells", PATIENCE, || server.log().contains("cannot accept"));
+    let (ticks, naps, begun) = (server.cpu_ticks(), server.naps(), Instant::now());
+    until("a second is over", PATIENCE, || begun.elapsed() > Duration::from_secs(1));
+    let (ticks, naps) = (server.cpu_ticks() - ticks, server.naps() - naps);
+    assert!(ticks <= 10 && naps <= 30, "{ticks} hundredths of a second, {naps} wake-ups");
+    // The clients behind the limit wait, and each gets its turn when another leaves.
+    let mut answered = 0;
+    while !clients.is_empty() {
+        until("a client is answered", PATIENCE, || {
+            let done = clients.iter().position(has_answer);
+            // It leaves, and so makes room for another.
+            done.map(|at| clients.swap_remove(at)).is_some()
+        });
+        answered += 1;
+    }
+    assert_eq!(answered, 20);
+    server.tcp().ask(b"get a\n", b"END\n");
+    let lines = server.log().matches("cannot accept").count();
+    assert!(lines <= 10, "{lines} lines");
+}
+
+fn has_answer(client: &Client<TcpStream>) -> bool {
+    let mut answer = [0; 4];
+    (&client.stream).read(&mut answer).is_ok_and(|read| read == 4 && &answer == b"END\n")
+}
+
+/// Without anybody leaving, descriptors may come back by other ways; a timer finds them.
+#[test]
+fn out_of_descriptors_those_that_are_in_are_served() {
+    let server = cramped();
+    let mut clients: Vec<_> = (0..20).map(|_| server.tcp()).collect();
+    until("the log tells", PATIENCE, || server.log().contains("cannot accept"));
+    for _ in 0..100 {
+        clients[0].ask(b"get a\n", b"END\n");
+    }
+}

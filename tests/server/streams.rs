@@ -1,0 +1,250 @@
+//! How bytes and their end may come and go: half-closed, urgent, late, cut, and a stderr that is
+//! gone or full.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+
+use nix::sys::signal::Signal;
+use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
+
+use crate::process::{Client, MIB, PATIENCE, Server, command, until, value};
+
+/// A `set` of `key`, and the block with which a `get` answers.
+fn stored(key: &str, data: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let set = [format!("set {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
+    let block = [format!("VALUE {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
+    (set, block)
+}
+
+#[test]
+fn a_half_closed_client_gets_all_its_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = Server::start(&["-p", "0", "-s", path.to_str().unwrap()]);
+    let (set, block) = stored("a", &value(MIB - 512));
+    let requests = [&set, &b"get a a a a a a a a\n"[..]].concat();
+    let answers = [b"STORED\n".as_slice(), &block.repeat(8), b"END\n"].concat();
+    let mut client = server.tcp();
+    client.send(&requests);
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    client.expect(&answers);
+    client.expect_end();
+    let mut client = Client::unix(&path);
+    client.send(&requests);
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    client.expect(&answers);
+    client.expect_end();
+}
+
+/// The server is stopped while the client writes, so that it finds everything in one edge: more
+/// than it reads at once, and behind that the end.
+#[test]
+fn data_and_fin_may_come_in_one_edge() {
+    const REQUESTS: usize = 5_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = Server::start(&["-p", "0", "-s", path.to_str().unwrap()]);
+    let (requests, answers) = (b"get key\n".repeat(REQUESTS), b"END\n".repeat(REQUESTS));
+    let (mut tcp, mut unix) = (server.tcp(), Client::unix(&path));
+    // A first round trip, so that the edge is not that of the new connection.
+    tcp.ask(b"get a\n", b"END\n");
+    unix.ask(b"get a\n", b"END\n");
+    server.while_stopped(|| {
+        tcp.send(&requests);
+        tcp.stream.shutdown(Shutdown::Write).unwrap();
+        unix.send(&requests);
+        unix.stream.shutdown(Shutdown::Write).unwrap();
+    });
+    tcp.expect(&answers);
+    tcp.expect_end();
+    unix.expect(&answers);
+    unix.expect_end();
+    // The same on connections that are new to the server.
+    let (mut tcp, mut unix) = server.while_stopped(|| {
+        let (mut tcp, mut unix) = (server.tcp(), Client::unix(&path));
+        tcp.send(&requests);
+        tcp.stream.shutdown(Shutdown::Write).unwrap();
+        unix.send(&requests);
+        unix.stream.shutdown(Shutdown::Write).unwrap();
+        (tcp, unix)
+    });
+    tcp.expect(&answers);
+    tcp.expect_end();
+    unix.expect(&answers);
+    unix.expect_end();
+}
+
+/// A short request and the end in one edge: the short read must not be taken for all there is.
+#[test]
+fn a_short_request_and_fin_in_one_edge_end_the_connection() {
+    let server = Server::start(&["-p", "0"]);
+    let mut client = server.tcp();
+    client.ask(b"get a\n", b"END\n");
+    server.while_stopped(|| {
+        client.send(b"get a\n");
+        client.stream.shutdown(Shutdown::Write).unwrap();
+    });
+    client.expect(b"END\n");
+    client.expect_end();
+}
+
+fn send_urgent(stream: &TcpStream) {
+    assert_eq!(send(stream.as_raw_fd(), b"!", MsgFlags::MSG_OOB), Ok(1));
+}
+
+/// A read stops in front of an urgent byte, and is short although there is more behind it.
+#[test]
+fn requests_behind_urgent_data_are_answered() {
+    let server = Server::start(&["-p", "0"]);
+    let mut client = server.tcp();
+    for _ in 0..20 {
+        client.send(b"get a\n");
+        send_urgent(&client.stream);
+        client.send(b"get b\n");
+        client.expect(b"END\nEND\n");
+    }
+    // All in one edge, and more in front of it than one read takes.
+    let requests = b"get key\n".repeat(3_000);
+    server.while_stopped(|| {
+        client.send(&requests);
+        send_urgent(&client.stream);
+        client.send(&requests);
+    });
+    client.expect(&b"END\n".repeat(6_000));
+    // Urgent data and nothing else is no reason to spin, nor to end.
+    send_urgent(&client.stream);
+    client.ask(b"get a\n", b"END\n");
+    send_urgent(&client.stream);
+    let ticks = server.cpu_ticks();
+    let naps = server.naps();
+    until("a hundred round trips of another client", PATIENCE, || {
+        server.tcp().ask(b"get a\n", b"END\n");
+        server.naps() > naps + 100
+    });
+    let spent = server.cpu_ticks() - ticks;
+    assert!(spent < 50, "{spent} hundredths of a second for a hundred round trips");
+}
+
+/// Asks for much in one request, and in many behind it, and reads late and bit by bit.
+fn read_late(server: &Server, mut slow: Client<impl Read + Write>) {
+    const TIMES: usize = 16;
+    let (set, block) = stored("a", &value(MIB - 512));
+    slow.ask(&set, b"STORED\n");
+    slow.send(format!("get{}\n", " a".repeat(TIMES)).as_bytes());
+    slow.send(&b"get a\nget b\n".repeat(TIMES));
+    // What it asked for is on its way, and others are served, before it reads on.
+    slow.expect(&block[..1]);
+    let mut other = server.tcp();
+    for _ in 0..100 {
+        other.ask(b"get b\n", b"END\n");
+    }
+    slow.expect(&block[1..]);
+    for _ in 1..TIMES {
+        slow.expect(&block);
+        other.ask(b"get b\n", b"END\n");
+    }
+    slow.expect(b"END\n");
+    for _ in 0..TIMES {
+        slow.expect(&block);
+        slow.expect(b"END\nEND\n");
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_everything_intact() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = Server::start(&["-p", "0", "-s", path.to_str().unwrap()]);
+    let slow = server.tcp();
+    setsockopt(&slow.stream, sockopt::RcvBuf, &32_768).unwrap();
+    read_late(&server, slow);
+    // Here the kernel takes less, so that each value goes in many writes, and the requests behind
+    // it wait through turns in which nothing but writing is done.
+    read_late(&server, Client::unix(&path));
+}
+
+#[test]
+fn a_value_cut_by_a_client_that_vanishes_is_not_stored() {
+    let server = Server::start(&["-p", "0", "-v"]);
+    let mut other = server.tcp();
+    other.ask(b"set old 3\nyes\n", b"STORED\n");
+    let (set, _) = stored("new", &value(100_000));
+    let mut gone = 0;
+    for cut in [9, 12, 20_000, set.len() - 1] {
+        let mut set_old = set.clone();
+        set_old[4..7].copy_from_slice(b"old");
+        for request in [&set, &set_old] {
+            let abruptly = cut % 2 == 0;
+            let mut client = server.tcp();
+            client.send(&request[..cut]);
+            if abruptly {
+                // A reset instead of an orderly end.
+                let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+                setsockopt(&client.stream, sockopt::Linger, &linger).unwrap();
+            }
+            drop(client);
+            gone += 1;
+            until("the server has noticed", PATIENCE, || {
+                server.log().matches(" closed: ").count() == gone
+            });
+            other.ask(b"get new old\n", b"VALUE old 3\nyes\nEND\n");
+        }
+    }
+}
+
+/// Sets, gets and new connections, all of which `-vv` has something to say about.
+fn converse(server: &Server, times: usize) {
+    for _ in 0..times {
+        let mut client = server.tcp();
+        for _ in 0..20 {
+            client.ask(b"set a 1\nx\nget a\n", b"STORED\nVALUE a 1\nx\nEND\n");
+        }
+    }
+}
+
+#[test]
+fn a_closed_stderr_does_not_end_the_server() {
+    let mut server = Server::spawn(&mut command(&["-p", "0", "-vv"]));
+    drop(server.stderr.take());
+    converse(&server, 10);
+    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+}
+
+#[test]
+fn a_stderr_that_was_never_there_does_not_end_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let binary = env!("CARGO_BIN_EXE_miocached");
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "exec \"$0\" \"$@\" 2>&-", binary, "-vv", "-s", path.to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    until("it listens", PATIENCE, || UnixStream::connect(&path).is_ok());
+    Client::unix(&path).ask(b"get a\n", b"END\n");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_full_stderr_does_not_stop_the_server() {
+    let mut server = Server::spawn(&mut command(&["-p", "0", "-vv"]));
+    // Several times what a pipe holds.
+    converse(&server, 100);
+    // When somebody reads again, the log goes on, and says that something is missing.
+    let mut stderr = server.stderr.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).unwrap();
+        log
+    });
+    let deadline = std::time::Instant::now() + std::time::Duration::from_millis(500);
+    while std::time::Instant::now() < deadline {
+        converse(&server, 1);
+    }
+    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+    let log = reader.join().unwrap();
+    assert!(log.contains("log lines were left out"));
+    assert!(log.contains("stopping"));
+}
