@@ -125,6 +125,10 @@ impl Input {
     /// Ends a turn in which more happened than reading and spending one working buffer: keeps what
     /// is unread in as little memory as is worth while. Returns the working buffer if that was it.
     pub(super) fn pack(&mut self) -> Option<Vec<u8>> {
+        if self.bytes.is_empty() {
+            // A turn that only wrote: what is unread has stayed where it was kept.
+            return None;
+        }
         let unread = self.filled - self.start;
         let own = self.bytes.len() > INPUT_BYTES;
         if own && unread > INPUT_BYTES.min(self.bytes.len() / 4) {

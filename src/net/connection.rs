@@ -181,8 +181,12 @@ impl Connection {
         if !self.output.is_empty() {
             // Nothing is executed for a client that does not take its answers.
             self.flush(moment)?;
+            if !self.output.is_empty() {
+                return Ok(());
+            }
+            self.output.pack(&mut buffers.output);
         }
-        if !self.output.is_empty() || matches!(self.stop, Stop::Ended(_)) {
+        if matches!(self.stop, Stop::Ended(_)) {
             return Ok(());
         }
         self.borrow_buffers(buffers);
@@ -291,9 +295,7 @@ impl Connection {
                 self.input.unpack();
             }
         }
-        if self.output.bytes.capacity() == 0 {
-            std::mem::swap(&mut self.output.bytes, &mut buffers.output);
-        }
+        std::mem::swap(&mut self.output.bytes, &mut buffers.output);
     }
 
     /// Gives the working buffers back, and keeps and counts what is unread and unsent.

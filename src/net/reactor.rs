@@ -112,8 +112,11 @@ impl Reactor {
             let mut listener = listener.map_err(cannot)?;
             let token = Token(LISTENERS_AT + listeners.len());
             listener.register(poll.registry(), token).map_err(cannot)?;
-            info!(target: "miocached", "listening on {listener}");
             listeners.push(listener);
+        }
+        // Only now, when none has failed: a start that fails says one line and no other.
+        for listener in &listeners {
+            info!(target: "miocached", "listening on {listener}");
         }
         let clock = Clock::start();
         let request_bytes_max = config.item_bytes_max.max(item_bytes(0, 1, 0));
