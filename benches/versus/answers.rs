@@ -1,0 +1,219 @@
+//! Reading answers by their known lengths, and checking them.
+//!
+//! The length of every answer is known when its request is sent, so nothing is searched: each part
+//! is stepped over, and the bytes around it must be the right ones. One answer in 64 is compared
+//! byte by byte. Knows no socket and no clock; bytes may be cut anywhere.
+
+use std::collections::VecDeque;
+
+use super::keyspace::Wire;
+use super::ring::Ring;
+use crate::rig::failure::Failure;
+
+/// One request in this many has its answer compared in full.
+const CHECK_EVERY: u64 = 64;
+/// An answer that is no value and longer than this is not from a memcached.
+const LINE_BYTES_MAX: usize = 4096;
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The items of `keys` consecutive places in the ring, from `place` on.
+    Get {
+        place: usize,
+        keys: u32,
+    },
+    Set,
+}
+
+/// A request whose answer has not come in full.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pending {
+    pub(crate) asked: Asked,
+    /// Nanoseconds from the start of the run to the moment its latency counts from.
+    pub(crate) since_ns: u64,
+}
+
+/// What answers came, and what was wrong with them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally {
+    pub(crate) requests: u64,
+    /// Keys asked for or stored: the operations of the report.
+    pub(crate) operations: u64,
+    pub(crate) misses: u64,
+    pub(crate) errors: u64,
+    pub(crate) first_error: Option<String>,
+    /// Answers compared in full.
+    pub(crate) checked: u64,
+}
+
+impl Tally {
+    /// Adds another tally to this one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.operations += other.operations;
+        self.misses += other.misses;
+        self.errors += other.errors;
+        self.checked += other.checked;
+        if self.first_error.is_none() {
+            self.first_error.clone_from(&other.first_error);
+        }
+    }
+
+    fn error(&mut self, what: String) {
+        self.errors += 1;
+        self.first_error.get_or_insert(what);
+    }
+}
+
+/// Whether answers have meaningful contents; the floor's have only the right length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contents {
+    Checked,
+    Canned,
+}
+
+/// The answers still due on one connection, and how far the first of them has been read.
+#[derive(Default)]
+pub(crate) struct Answers {
+    pending: VecDeque<Pending>,
+    /// Hits of the first pending request that have been read in full.
+    hits: u32,
+    /// Keys of it that turned out to be missing, as far as noticed before its end.
+    skipped: u32,
+    /// Bytes read of the hit in progress; 0 between hits.
+    hit_at: usize,
+    /// Whether the hit in progress is compared in full.
+    checking: bool,
+    /// The beginning of a line that was cut.
+    line: Vec<u8>,
+}
+
+impl Answers {
+    /// Expects one more answer, behind all others.
+    pub(crate) fn expect(&mut self, pending: Pending) {
+        self.pending.push_back(pending);
+    }
+
+    /// Answers that have not come in full.
+    pub(crate) fn due(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Takes the next bytes of the connection, and hands each completed request to `done`.
+    ///
+    /// Fails when the bytes cannot be an answer to what was asked; the connection is then lost.
+    pub(crate) fn advance(
+        &mut self,
+        mut bytes: &[u8],
+        (wire, ring, contents): (&Wire, &Ring, Contents),
+        tally: &mut Tally,
+        mut done: impl FnMut(&Pending),
+    ) -> Result<(), Failure> {
+        while let Some(&first) = bytes.first() {
+            let Some(&pending) = self.pending.front() else {
+                return Err(unexpected("more bytes than were asked for", bytes));
+            };
+            let (keys, place) = match pending.asked {
+                Asked::Get { place, keys } => (keys, place),
+                Asked::Set => (0, 0),
+            };
+            let starts_hit = self.line.is_empty() && first == b'V' && self.hits < keys;
+            if self.hit_at > 0 || starts_hit {
+                let size = bytes.len().min(wire.hit_bytes() - self.hit_at);
+                if self.hit_at == 0 {
+                    let nth = tally.operations + u64::from(self.hits);
+                    self.checking =
+                        contents == Contents::Checked && nth.is_multiple_of(CHECK_EVERY);
+                    self.skip_missing(&bytes[..size], place, keys, wire, ring);
+                }
+                let index = ring.at(place + (self.hits + self.skipped) as usize);
+                self.advance_hit(&bytes[..size], index, wire, tally)?;
+                bytes = &bytes[size..];
+                continue;
+            }
+            let expected = if keys > 0 { wire.end } else { wire.stored };
+            let Some(size) = self.advance_line(bytes, expected, tally)? else {
+                return Ok(());
+            };
+            bytes = &bytes[size..];
+            tally.requests += 1;
+            tally.operations += u64::from(keys.max(1));
+            tally.misses += u64::from(keys - self.hits);
+            (self.hits, self.skipped) = (0, 0);
+            self.pending.pop_front();
+            done(&pending);
+        }
+        Ok(())
+    }
+
+    /// Only a hit that is compared in full needs to know its key, and only behind a miss is that
+    /// not the next one in order.
+    fn skip_missing(&mut self, hit: &[u8], place: usize, keys: u32, wire: &Wire, ring: &Ring) {
+        let mut candidate = self.hits + self.skipped;
+        while self.checking && candidate < keys {
+            match wire.is_hit_for(ring.at(place + candidate as usize), hit) {
+                Some(true) => {
+                    self.skipped = candidate - self.hits;
+                    return;
+                }
+                Some(false) => candidate += 1,
+                None => self.checking = false,
+            }
+        }
+    }
+
+    fn advance_hit(
+        &mut self,
+        part: &[u8],
+        index: u32,
+        wire: &Wire,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
+        if self.checking && !wire.hit_holds(index, self.hit_at, part) {
+            tally.error(format!("wrong content: {}", unexpected("in a hit", part)));
+            self.checking = false;
+        }
+        self.hit_at += part.len();
+        if self.hit_at == wire.hit_bytes() {
+            let line_end = wire.line_end();
+            if part.len() >= line_end.len() && !part.ends_with(line_end) {
+                return Err(unexpected("a value of another length", part));
+            }
+            tally.checked += u64::from(self.checking);
+            self.hit_at = 0;
+            self.hits += 1;
+        }
+        Ok(())
+    }
+
+    /// Steps over one line and returns its size in `bytes`; none if the line is not complete.
+    fn advance_line(
+        &mut self,
+        bytes: &[u8],
+        expected: &[u8],
+        tally: &mut Tally,
+    ) -> Result<Option<usize>, Failure> {
+        if self.line.is_empty() && bytes.starts_with(expected) {
+            return Ok(Some(expected.len()));
+        }
+        let size = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+        self.line.extend_from_slice(&bytes[..size]);
+        if self.line.len() > LINE_BYTES_MAX || self.line.starts_with(b"VALUE ") {
+            return Err(unexpected("no answer to what was asked", &self.line));
+        }
+        if !self.line.ends_with(b"\n") {
+            return Ok(None);
+        }
+        if self.line != expected {
+            tally.error(String::from_utf8_lossy(&self.line).trim_end().to_string());
+        }
+        self.line.clear();
+        Ok(Some(size))
+    }
+}
+
+fn unexpected(what: &str, bytes: &[u8]) -> Failure {
+    let beginning = &bytes[..bytes.len().min(60)];
+    Failure(format!("{what}: \"{}\"", beginning.escape_ascii()))
+}

@@ -1,0 +1,122 @@
+//! The command line of `versus`.
+//!
+//! Owns names, defaults and help texts; what follows from an option is decided elsewhere.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use super::cells::Cell;
+use super::contestants::{Target, Variant};
+use super::window::{Wait, Window};
+
+/// Measures miocached against memcached and against the floor, side by side, in one run.
+///
+/// Environment: MEMCACHED=path and MIOCACHED=path take other builds.
+#[derive(Debug, Parser)]
+#[command(name = "versus", help_expected = true)]
+pub(crate) struct Arguments {
+    /// Few cells, few keys, short windows: within one minute, for a smoke test
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only cells of this name, or whose name contains it; several with commas between
+    #[arg(long, value_name = "PATTERN")]
+    only: Option<String>,
+    /// Print the cells and exit
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Rounds; each measures every contestant once [default: 15, quick: 5]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// Length of one contestant's turn, of which a fifth more is warm-up [default: 300, quick: 60]
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    window: Option<u64>,
+    /// What the load generator does while it has nothing to do
+    #[arg(long, value_enum, default_value_t = WaitArgument::Spin)]
+    wait: WaitArgument,
+    /// A running server on loopback, measured with the others; its CPU and memory only with a pid
+    #[arg(long, value_name = "NAME=HOST:PORT[,pid=PID]", value_parser = target)]
+    pub(crate) target: Vec<Target>,
+    /// A further miocached with these arguments, such as 'busy=--busy-poll 200'
+    #[arg(long, value_name = "NAME=ARGUMENTS", value_parser = also)]
+    pub(crate) also: Vec<Variant>,
+    /// Compare with an earlier report.json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// What cargo says to every bench; changes nothing
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// [`Wait`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WaitArgument {
+    /// Ask again at once
+    Spin,
+    /// Sleep, as most clients do
+    Block,
+}
+
+impl Arguments {
+    /// Rounds, as given or by default.
+    pub(crate) fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 5 } else { 15 })
+    }
+
+    /// The window, as given or by default.
+    pub(crate) fn window(&self) -> Window {
+        let ms = self.window.unwrap_or(if self.quick { 60 } else { 300 });
+        let measure = Duration::from_millis(ms);
+        Window { warm: measure / 5, measure }
+    }
+
+    /// What the generator does while idle. On a single CPU spinning would starve the server.
+    pub(crate) fn wait(&self, shares_one_cpu: bool) -> Wait {
+        match self.wait {
+            WaitArgument::Spin if !shares_one_cpu => Wait::Spin,
+            WaitArgument::Spin | WaitArgument::Block => Wait::Block,
+        }
+    }
+
+    /// The cells to be measured. A pattern that is a cell's whole name means that cell alone.
+    pub(crate) fn select(&self, mut cells: Vec<Cell>) -> Vec<Cell> {
+        let Some(only) = &self.only else {
+            cells.retain(|cell| cell.quick || !self.quick);
+            return cells;
+        };
+        let names: Vec<&str> = cells.iter().map(|cell| cell.name).collect();
+        let matches = |name: &str| {
+            only.split(',').map(str::trim).any(|pattern| {
+                if names.contains(&pattern) { name == pattern } else { name.contains(pattern) }
+            })
+        };
+        cells.into_iter().filter(|cell| matches(cell.name)).collect()
+    }
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    let (name, rest) = text.split_once('=').ok_or("NAME=HOST:PORT is expected")?;
+    let (address, pid) = match rest.split_once(",pid=") {
+        Some((address, pid)) => {
+            (address, Some(pid.parse().map_err(|error| format!("pid {pid}: {error}"))?))
+        }
+        None => (rest, None),
+    };
+    let address = match address.strip_prefix("localhost:") {
+        Some(port) => port.parse().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).ok(),
+        None => address.parse().ok(),
+    };
+    let address = address.ok_or("HOST:PORT with an IP address or localhost is expected")?;
+    if !address.ip().is_loopback() {
+        return Err("load is made on loopback only, never on somebody's network".to_string());
+    }
+    Ok(Target { name: name.to_string(), address, pid })
+}
+
+fn also(text: &str) -> Result<Variant, String> {
+    let (name, arguments) = text.split_once('=').ok_or("NAME=ARGUMENTS is expected")?;
+    let extra = arguments.split_whitespace().map(str::to_string).collect();
+    Ok(Variant { name: name.to_string(), extra })
+}
