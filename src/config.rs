@@ -14,7 +14,7 @@ pub const MIB: usize = 1 << 20;
 pub const ITEM_BYTES_MIN: usize = 1024;
 /// Largest item limit that can be asked for, in bytes (memcached refuses more, too).
 pub const ITEM_BYTES_CEILING: usize = 1 << 30;
-/// Smallest buffer budget that can be asked for, in bytes: a few large requests must fit.
+/// Smallest buffer budget that can be asked for, in bytes.
 pub const BUFFER_BYTES_MIN: usize = MIB;
 
 /// Which dialect a line is read in. [`crate::protocol::dialect_of`] applies it.

@@ -15,7 +15,8 @@
 //!
 //!  config, trace          plain data, and the words of the log: any layer may use them
 //! ```
-//! Each arrow means "may use", and no arrow goes back: `tests/tidy.rs` fails where one does. The
+//! Each arrow means "may use", and no arrow goes back: `tests/tidy.rs` fails where one does. (The
+//! network also hands down values that are not its own: the engine, the time, the room for answers.) The
 //! store and the protocol do not know each other, and neither knows a socket or a clock. Control
 //! comes back through four small enums, and nothing calls upward:
 //!
@@ -49,7 +50,8 @@
 //! * Everything has a limit with a unit: the wire's in [`protocol`], the operator's in [`config`],
 //!   a turn's in [`net`].
 //! * What a client sends is never a reason to panic, nor to keep more memory than the budget of
-//!   [`net::buffer`] allows, nor to keep the others waiting for more than one buffer of requests.
+//!   [`net::buffer`] allows, nor to keep the others waiting for more than one buffer of requests or
+//!   one request that is longer.
 //! * Without traffic nothing wakes up.
 //!
 //! Deliberately absent: persistence, replication, TLS, SASL, UDP, the binary protocol, and a second
@@ -69,7 +71,7 @@ pub mod session;
 pub mod store;
 pub mod trace;
 
-use config::{Config, MIB};
+use config::Config;
 use engine::Engine;
 use net::clock::Clock;
 use protocol::Room;
@@ -77,8 +79,8 @@ use session::Session;
 
 /// All that a server sends back on one connection that sends `requests` and nothing more.
 ///
-/// The store is empty at first and large enough for what `requests` can bring. Whatever stands
-/// behind the last whole request is left without an answer, as by a server.
+/// The store is empty at first and has no limit; an item's is the default one of 1 MiB. Whatever
+/// stands behind the last whole request is left without an answer, as by a server.
 ///
 /// ```
 /// let answers = miocached::simulate(b"set greeting 5\nhello\nget greeting missing\n");
@@ -86,11 +88,8 @@ use session::Session;
 /// ```
 #[must_use]
 pub fn simulate(requests: &[u8]) -> Vec<u8> {
-    let defaults = Config::default();
-    let memory_bytes_max = defaults.memory_bytes_max.max(2 * requests.len().next_multiple_of(MIB));
-    let config = Config { memory_bytes_max, ..defaults };
     let mut answers = Vec::new();
-    let mut session = Session::new(&config);
+    let mut session = Session::new(&Config::default());
     // With room for everything, the only stops are the end of the input and the client's quit.
     let now = Clock::start().moment().now;
     session.advance(requests, &mut answers, &mut Room::UNBOUNDED.clone(), &mut Engine::new(), now);

@@ -13,8 +13,10 @@ use args::Args;
 use clap::Parser as _;
 use log::{LevelFilter, info, warn};
 use miocached::config::{Config, MIB};
+use miocached::net::ALLOWANCE_BYTES;
+use miocached::net::buffer::budget_bytes;
 use miocached::net::reactor::Reactor;
-use miocached::net::{ALLOWANCE_BYTES, stdio::serve_stdio};
+use miocached::net::stdio::serve_stdio;
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
@@ -54,8 +56,11 @@ fn announce(config: &Config) {
         mib(config.memory_bytes_max),
         config.item_bytes_max / 1024,
         config.connections_max,
-        mib(config.buffer_bytes_max),
+        mib(budget_bytes(config)),
         mib(allowances),
     );
+    if budget_bytes(config) > config.buffer_bytes_max {
+        warn!("--buffer-limit is raised: two of the largest requests and answers must fit");
+    }
     warn!("the memory limit for items is not enforced yet: this store keeps all it is given");
 }

@@ -57,7 +57,7 @@ pub fn waits_for_buffers(connection: usize, bytes: usize) {
     step!("#{connection} waits for {bytes} bytes of the buffer budget");
 }
 
-/// A request has been understood.
+/// A request has been understood. One that stalled comes back as what is left of it.
 pub fn parsed(dialect: &str, command: &dyn Display) {
     step!("  {dialect} {command}");
 }

@@ -20,7 +20,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use process::{Client, MIB, PATIENCE, Server, value};
+use process::{Client, MIB, PATIENCE, Server, stored, value};
 
 /// Round trips of a client that wants little. Others must not be able to hold it up.
 pub(crate) fn assert_undisturbed(client: &mut Client<TcpStream>, what: &str) {
@@ -36,13 +36,6 @@ pub(crate) fn assert_undisturbed(client: &mut Client<TcpStream>, what: &str) {
     let mean = begun.elapsed() / ROUND_TRIPS;
     assert!(mean < Duration::from_millis(20), "{what}: {mean:?} in the mean");
     assert!(worst < Duration::from_secs(1), "{what}: {worst:?} at worst");
-}
-
-/// A `set` of `key`, and the block with which a `get` answers.
-pub(crate) fn stored(key: &str, data: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let set = [format!("set {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
-    let block = [format!("VALUE {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
-    (set, block)
 }
 
 /// Requests of both dialects, all mixed, and all that must come back.

@@ -4,6 +4,7 @@
 //! * `stdio`: one conversation through a pipe, and the dialects
 //! * `files`: the life of the Unix socket's file
 //! * `streams`: how bytes and their end may come and go, on sockets and on stderr
+//! * `stalls`: turns in which a connection cannot go on
 //! * `endings`: signals, and limits on connections and descriptors
 //!
 //! What a request means is not asked here: tests/conversations.rs does that.
@@ -18,6 +19,8 @@ mod endings;
 mod files;
 #[path = "server/options.rs"]
 mod options;
+#[path = "server/stalls.rs"]
+mod stalls;
 #[path = "server/stdio.rs"]
 mod stdio;
 #[path = "server/streams.rs"]

@@ -7,6 +7,8 @@
 //! socket and no protocol.
 
 use super::{ALLOWANCE_BYTES, INPUT_BYTES, WORKING_OUTPUT_BYTES_MAX};
+use crate::config::Config;
+use crate::protocol::LONG_LINE_BYTES_MAX;
 
 /// The working buffers and the budget.
 #[derive(Debug)]
@@ -20,36 +22,56 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Working buffers, and a budget of `bytes_max`, of which one request of `request_bytes_max`
-    /// may always be finished.
+    /// Working buffers and a budget, as `config` wants them. Of the budget, what one request and its
+    /// answer may take is set aside, so that one client can always be served to the end.
     #[must_use]
-    pub fn new(bytes_max: usize, request_bytes_max: usize) -> Self {
-        let reserve = request_bytes_max.saturating_mul(2).min(bytes_max / 2);
+    pub fn new(config: &Config) -> Self {
+        let shared = budget_bytes(config) - 2 * request_bytes_max(config);
         Self {
             input: vec![0; INPUT_BYTES],
             output: Vec::new(),
-            budget: Budget { shared_bytes_max: bytes_max - reserve, used: 0, finisher: None },
+            budget: Budget { shared, free: shared, used: 0, finisher: None },
         }
     }
+}
+
+/// The most bytes that one request or one answer may take: the longest line, and an item.
+const fn request_bytes_max(config: &Config) -> usize {
+    LONG_LINE_BYTES_MAX + config.item_bytes_max
+}
+
+/// The bytes that all buffers together may really take: what was asked for, or what two of the
+/// largest requests and their answers need, if that is more.
+#[must_use]
+pub fn budget_bytes(config: &Config) -> usize {
+    config.buffer_bytes_max.max(4 * request_bytes_max(config))
 }
 
 /// How many bytes all connections may keep together.
 #[derive(Debug)]
 pub struct Budget {
-    /// What is left when a reserve for the finisher has been set aside.
-    pub(super) shared_bytes_max: usize,
+    /// What there is, the finisher's reserve apart.
+    pub(super) shared: usize,
     /// What connections keep above their allowances.
-    pub(super) used: usize,
-    /// The connection that may exceed the budget until its request is done: with it there is always
-    /// one that can finish and give back what it holds, so no set of connections can block each
-    /// other for good.
+    used: usize,
+    /// What nobody keeps. Invariant: `shared - used`, or 0 where the finisher has made `used` larger.
+    pub(super) free: usize,
+    /// The connection that may exceed the budget until it holds nothing any more: with it there is
+    /// always one that can finish and give back what it holds, so no set of connections can block
+    /// each other for good.
     pub(super) finisher: Option<usize>,
 }
 
 impl Budget {
+    /// Bytes that connection `key` may take beyond what it holds.
+    pub(super) fn available_to(&self, key: usize) -> usize {
+        if self.finisher == Some(key) { usize::MAX / 2 } else { self.free }
+    }
+
     /// Connection `key` now holds `held` bytes, after `held_before`.
     pub(super) fn settle(&mut self, key: usize, held_before: usize, held: usize) {
         self.used = self.used + held - held_before;
+        self.free = self.shared.saturating_sub(self.used);
         if held == 0 && self.finisher == Some(key) {
             self.finisher = None;
         }
@@ -61,11 +83,6 @@ impl Budget {
             self.finisher = Some(key);
         }
         self.finisher == Some(key)
-    }
-
-    /// Bytes that nobody holds, the finisher's reserve apart.
-    pub(super) const fn free(&self) -> usize {
-        self.shared_bytes_max.saturating_sub(self.used)
     }
 }
 
@@ -112,6 +129,7 @@ impl Input {
     /// Makes `bytes` longer, and the connection's own. Returns the working buffer if that was it.
     pub(super) fn grow(&mut self, bytes: usize) -> Option<Vec<u8>> {
         if self.bytes.len() > INPUT_BYTES {
+            self.bytes.reserve_exact(bytes - self.bytes.len());
             self.bytes.resize(bytes, 0);
             return None;
         }
@@ -179,9 +197,11 @@ impl Output {
     }
 }
 
-/// What a connection's buffers count against the budget between turns.
-pub(super) fn held(input: &Input, output: &Output) -> usize {
-    counted(input.bytes.len()) + counted(input.kept.capacity()) + counted(output.bytes.capacity())
+/// What a connection's buffers count against the budget between turns; `promised` is what its input
+/// may still become.
+pub(super) fn held(input: &Input, promised: usize, output: &Output) -> usize {
+    let read = counted(input.bytes.capacity()) + counted(input.kept.capacity());
+    read.max(promised) + counted(output.bytes.capacity())
 }
 
 #[cfg(test)]
@@ -190,16 +210,20 @@ mod tests {
 
     #[test]
     fn one_may_always_finish() {
-        let mut budget = Buffers::new(64 << 20, 1 << 20).budget;
-        assert_eq!(budget.shared_bytes_max, 62 << 20);
-        budget.settle(1, 0, 62 << 20);
+        let mut budget = Buffers::new(&Config::default()).budget;
+        assert_eq!(budget.available_to(1), 60 << 20);
+        budget.settle(1, 0, 60 << 20);
+        assert_eq!(budget.available_to(2), 0);
         assert!(budget.make_finisher(2));
         assert!(!budget.make_finisher(3));
+        assert!(budget.available_to(2) > 1 << 30);
         budget.settle(2, 0, 1 << 20);
         assert!(!budget.make_finisher(3));
+        assert_eq!(budget.free, 0);
         budget.settle(2, 1 << 20, 0);
         assert!(budget.make_finisher(3));
-        assert_eq!(budget.used, 62 << 20);
+        budget.settle(1, 60 << 20, 0);
+        assert_eq!(budget.free, 60 << 20);
     }
 
     #[test]
@@ -216,6 +240,7 @@ mod tests {
         assert_eq!((input.bytes.len(), &input.bytes[..4]), (20_000, &[7; 4][..]));
         // More than a quarter is unread: copying it would not be worth while.
         assert_eq!(input.pack(), None);
-        assert_eq!(held(&input, &Output::default()), 20_000);
+        assert_eq!(held(&input, 0, &Output::default()), 20_000);
+        assert_eq!(held(&input, 30_000, &Output::default()), 30_000);
     }
 }

@@ -68,12 +68,20 @@ pub struct Connection {
     at_end: bool,
     /// The interest registered includes writing.
     write_interest: bool,
+    /// What a request that the working buffer does not hold will take in all. It counts as held,
+    /// though memory grows only with what comes: so what is begun can be finished, and never waits
+    /// for others which wait for it.
+    promised: usize,
     /// Bytes counted against the budget; see [`buffer::held`].
     held: usize,
     /// Bytes of the budget without which this connection cannot go on; 0 when it can.
     ask: usize,
-    /// When the last byte moved, in milliseconds of uptime.
+    /// What it was given of the budget for its next turn, counted in `held` already.
+    granted: usize,
+    /// When, in milliseconds of uptime, it last moved a working buffer's worth or began to hold.
     moved_ms: u64,
+    /// Bytes moved since then.
+    moved: usize,
     /// It waits in the run queue.
     pub(super) queued: bool,
     /// It waits for the budget.
@@ -104,9 +112,12 @@ impl Connection {
             writable: true,
             at_end: false,
             write_interest: false,
+            promised: 0,
             held: 0,
             ask: 0,
+            granted: 0,
             moved_ms: moment.uptime_ms,
+            moved: 0,
             queued: false,
             starved: false,
             doomed: None,
@@ -131,10 +142,13 @@ impl Connection {
         self.readable = false;
     }
 
-    /// The budget has room for it. Having waited for that is not having stood still.
-    pub(super) const fn feed(&mut self, moment: Moment) {
+    /// Grants what it asked for. Having waited for that is not having stood still.
+    pub(super) fn feed(&mut self, budget: &mut Budget, moment: Moment) {
+        budget.settle(self.key, self.held, self.held + self.ask);
+        self.held += self.ask;
+        self.granted = self.ask;
         self.starved = false;
-        self.moved_ms = moment.uptime_ms;
+        (self.moved_ms, self.moved) = (moment.uptime_ms, 0);
     }
 
     /// Bytes of the budget that it waits for.
@@ -147,7 +161,7 @@ impl Connection {
         self.held
     }
 
-    /// When the last byte moved.
+    /// When it last moved, see the field.
     pub(super) const fn moved_ms(&self) -> u64 {
         self.moved_ms
     }
@@ -164,7 +178,7 @@ impl Connection {
             None => self.talk(engine, buffers, moment),
             Some(_) => Ok(()),
         };
-        self.give_buffers_back(buffers);
+        self.give_buffers_back(buffers, moment);
         match talked.and_then(|()| self.update_interest(registry)) {
             Ok(()) => self.next(),
             Err(error) => Next::Close(Why::Failed(error)),
@@ -199,27 +213,31 @@ impl Connection {
 
     /// Reads once. Sets `ask` instead when there is no memory to read into.
     fn fill(&mut self, buffers: &mut Buffers, moment: Moment) -> io::Result<()> {
-        let available = self.available(&buffers.budget) + self.held;
+        let available = self.may_take(&buffers.budget) + self.held;
         let mut end = self.input.bytes.len();
-        if end == INPUT_BYTES && available < INPUT_BYTES {
-            // What is read now may have to be kept, so a full budget makes reads small.
+        if self.promised == 0 && available < buffers.budget.shared / 2 {
+            // What is read now may have to be kept, so a short budget makes reads small.
             end = ALLOWANCE_BYTES;
         }
         if self.input.filled >= end {
             self.input.compact();
         }
         if self.input.filled >= end {
-            // Twice what has come, never what was announced, nor more than the request takes.
-            let grown = (end * 2).min(self.session.bytes_wanted()).max(INPUT_BYTES);
-            if grown > available {
-                self.ask = grown - self.held;
+            let wanted = self.session.bytes_wanted().max(INPUT_BYTES);
+            if wanted > available {
+                self.ask = wanted - self.held;
                 trace::waits_for_buffers(self.key, self.ask);
                 return Ok(());
             }
-            if let Some(working) = self.input.grow(grown) {
-                buffers.input = working;
+            self.promised = wanted;
+            end = self.input.bytes.len();
+            if self.input.filled == end {
+                // Twice what has come, never what was announced.
+                end = (end * 2).min(wanted).max(end + 1);
+                if let Some(working) = self.input.grow(end) {
+                    buffers.input = working;
+                }
             }
-            end = grown;
         }
         let space = &mut self.input.bytes[self.input.filled..end];
         let room = space.len();
@@ -230,7 +248,7 @@ impl Connection {
             }
             Ok(bytes) => {
                 self.input.filled += bytes;
-                self.moved_ms = moment.uptime_ms;
+                self.has_moved(bytes, moment);
                 // A short read has emptied the socket: asking again would be a system call for
                 // nothing, and what comes later raises a new edge.
                 self.readable = bytes == room || self.read_to_end;
@@ -251,12 +269,15 @@ impl Connection {
             self.stop = Stop::NeedsInput;
             return;
         }
-        let limit = self.available(&buffers.budget).max(ALLOWANCE_BYTES);
+        let limit = (self.may_take(&buffers.budget) + self.granted).max(ALLOWANCE_BYTES);
         let mut room = Room { high_water: OUTPUT_HIGH_WATER.min(limit), limit, needed: 0 };
         let (spent, stop) =
             self.session.advance(unread, &mut self.output.bytes, &mut room, engine, moment.now);
         self.input.start += spent;
         self.stop = stop;
+        if spent > 0 {
+            self.promised = 0;
+        }
         // With answers in the output there is room to be made first.
         if room.needed > 0 && self.output.bytes.is_empty() {
             self.ask = room.needed;
@@ -275,7 +296,7 @@ impl Connection {
                 trace::writes(self.key, bytes, unsent.len());
                 self.writable = bytes == unsent.len();
                 self.output.sent += bytes;
-                self.moved_ms = moment.uptime_ms;
+                self.has_moved(bytes, moment);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -283,6 +304,19 @@ impl Connection {
                 Ok(())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Bytes of the budget that it may take beyond what it holds.
+    fn may_take(&self, budget: &Budget) -> usize {
+        if budget.free > budget.shared / 2 { budget.free } else { budget.available_to(self.key) }
+    }
+
+    /// Counts progress. One byte now and then is none, or a client could sit on the budget for ever.
+    const fn has_moved(&mut self, bytes: usize, moment: Moment) {
+        self.moved += bytes;
+        if self.moved >= INPUT_BYTES {
+            (self.moved_ms, self.moved) = (moment.uptime_ms, 0);
         }
     }
 
@@ -299,17 +333,18 @@ impl Connection {
     }
 
     /// Gives the working buffers back, and keeps and counts what is unread and unsent.
-    fn give_buffers_back(&mut self, buffers: &mut Buffers) {
+    fn give_buffers_back(&mut self, buffers: &mut Buffers, moment: Moment) {
         let (input, output) = (&mut self.input, &mut self.output);
         let all_spent = input.start == input.filled && input.kept.capacity() == 0;
         let holds_nothing = self.held == 0 && buffers.budget.finisher != Some(self.key);
         if all_spent && input.bytes.len() == INPUT_BYTES && output.is_empty() && holds_nothing {
             // Nearly every turn ends like this: what was read is spent, what was said is sent.
             (input.start, input.filled, output.sent) = (0, 0, 0);
-            output.bytes.clear();
             std::mem::swap(&mut input.bytes, &mut buffers.input);
-            if output.bytes.capacity() <= WORKING_OUTPUT_BYTES_MAX {
-                std::mem::swap(&mut output.bytes, &mut buffers.output);
+            let mut bytes = std::mem::take(&mut output.bytes);
+            if bytes.capacity() <= WORKING_OUTPUT_BYTES_MAX {
+                bytes.clear();
+                buffers.output = bytes;
             }
             return;
         }
@@ -317,17 +352,12 @@ impl Connection {
             buffers.input = working;
         }
         output.pack(&mut buffers.output);
-        let held = buffer::held(input, output);
-        buffers.budget.settle(self.key, self.held, held);
-        self.held = held;
-    }
-
-    /// Bytes of the budget that this connection may take beyond what it holds.
-    const fn available(&self, budget: &Budget) -> usize {
-        match budget.finisher {
-            Some(key) if key == self.key => usize::MAX / 2,
-            _ => budget.shared_bytes_max.saturating_sub(budget.used),
+        let held = buffer::held(input, self.promised, output);
+        if self.held == 0 && held > 0 {
+            (self.moved_ms, self.moved) = (moment.uptime_ms, 0);
         }
+        buffers.budget.settle(self.key, self.held, held);
+        (self.held, self.granted) = (held, 0);
     }
 
     fn next(&self) -> Next {

@@ -17,8 +17,8 @@ pub mod notice;
 pub mod reactor;
 pub mod stdio;
 
-/// Bytes of the working input buffer: the most that one read takes, and so the most requests that
-/// one connection may have executed before the others get their turn.
+/// Bytes of the working input buffer: the most requests that one connection may have executed before
+/// the others get their turn. Only a single request that is longer is read into a longer buffer.
 pub const INPUT_BYTES: usize = 16 * 1024;
 /// Bytes of output at which a connection stops executing and writes.
 pub const OUTPUT_HIGH_WATER: usize = 64 * 1024;
@@ -38,11 +38,11 @@ pub const BACKLOG: i32 = 1024;
 pub const ACCEPT_RETRY_MS: u64 = 100;
 /// How long a stopping server waits for its clients to take their last answers.
 pub const STOP_MS: u64 = 1000;
-/// How long a connection may sit on a share of the buffer budget without moving a byte while
-/// others wait for it.
+/// How long a connection may sit on a share of the buffer budget without moving [`INPUT_BYTES`]
+/// while others wait for it.
 pub const STUCK_MS: u64 = 10_000;
 /// How often that is looked at while somebody waits.
 pub const STUCK_CHECK_MS: u64 = 1000;
 
 const _: () = assert!(ALLOWANCE_BYTES < INPUT_BYTES && INPUT_BYTES < OUTPUT_HIGH_WATER);
-const _: () = assert!(OUTPUT_HIGH_WATER < crate::config::BUFFER_BYTES_MIN);
+const _: () = assert!(OUTPUT_HIGH_WATER < crate::protocol::LONG_LINE_BYTES_MAX);

@@ -24,11 +24,11 @@ use super::connection::{Connection, Next, Why};
 use super::listener::{Listener, Peer, Socket};
 use super::notice::Notice;
 use super::{
-    ACCEPT_RETRY_MS, ACCEPTS_PER_TURN, EVENTS_PER_TURN, STOP_MS, STUCK_CHECK_MS, STUCK_MS,
+    ACCEPT_RETRY_MS, ACCEPTS_PER_TURN, ALLOWANCE_BYTES, EVENTS_PER_TURN, STOP_MS, STUCK_CHECK_MS,
+    STUCK_MS,
 };
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::protocol::item_bytes;
 use crate::trace;
 
 /// Signals come under this token.
@@ -119,7 +119,6 @@ impl Reactor {
             info!(target: "miocached", "listening on {listener}");
         }
         let clock = Clock::start();
-        let request_bytes_max = config.item_bytes_max.max(item_bytes(0, 1, 0));
         Ok(Self {
             moment: clock.moment(),
             clock,
@@ -131,7 +130,7 @@ impl Reactor {
             queue: Vec::new(),
             driven: Vec::new(),
             starved: VecDeque::new(),
-            buffers: Buffers::new(config.buffer_bytes_max, request_bytes_max),
+            buffers: Buffers::new(&config),
             engine: Engine::new(),
             turns: 0,
             accept_again_ms: None,
@@ -314,21 +313,25 @@ impl Reactor {
         }
     }
 
-    /// Queues connections that wait for the budget, for as much of it as is free; when not even the
-    /// first one's wish fits, that one may exceed it.
+    /// Queues connections that wait for the budget, the longest first, for as much of it as is free;
+    /// when not even the first one's wish fits, that one may exceed it.
     fn feed_starved(&mut self) {
         let budget = &mut self.buffers.budget;
-        let mut free = budget.free();
-        while let Some(&key) = self.starved.front() {
+        // Nobody asks for less than an allowance, so most turns of a full budget end here.
+        let hopeless = budget.free <= ALLOWANCE_BYTES && budget.finisher.is_some();
+        let waiting = if hopeless { 0 } else { self.starved.len() };
+        let mut first = true;
+        for _ in 0..waiting {
+            let Some(key) = self.starved.pop_front() else { break };
             let connection = &mut self.connections[key];
-            if connection.ask() <= free {
-                free -= connection.ask();
-            } else if !budget.make_finisher(key) {
-                break;
+            if connection.ask() <= budget.free || first && budget.make_finisher(key) {
+                connection.feed(budget, self.moment);
+                enqueue(&mut self.queue, key, connection);
+            } else {
+                // A whole round keeps the order of those that go on waiting.
+                self.starved.push_back(key);
+                first = false;
             }
-            connection.feed(self.moment);
-            self.starved.pop_front();
-            enqueue(&mut self.queue, key, connection);
         }
         if self.starved.is_empty() {
             self.stuck_check_ms = None;
@@ -337,26 +340,25 @@ impl Reactor {
         }
     }
 
-    /// While others wait for the budget: closes the connection that has held a share of it longest
-    /// without moving a byte, once that is too long.
+    /// While others wait for the budget: closes those that have held a share of it for too long
+    /// without moving.
     fn doom_the_stuck(&mut self) {
         let now_ms = self.moment.uptime_ms;
         if now_ms < *self.stuck_check_ms.get_or_insert(now_ms + STUCK_CHECK_MS) {
             return;
         }
         self.stuck_check_ms = Some(now_ms + STUCK_CHECK_MS);
-        // Those that wait for the budget themselves do not move because of us.
-        let connections = self.connections.iter_mut();
-        let holders = connections.filter(|(_, holder)| holder.held() > 0 && !holder.starved);
-        let Some((key, stuck)) = holders.min_by_key(|(_, holder)| holder.moved_ms()) else {
-            return;
-        };
-        if now_ms - stuck.moved_ms() >= STUCK_MS {
-            stuck.doomed = Some("it held buffers that others waited for, and did not move");
-            let held = stuck.held();
-            let text = format_args!("closed a client that held {held} bytes of the full buffers");
-            self.notices.stuck.warn(now_ms, &text);
-            enqueue(&mut self.queue, key, stuck);
+        for (key, holder) in &mut self.connections {
+            // Those that wait for the budget themselves do not move because of us.
+            let stuck = holder.held() > 0 && !holder.starved;
+            if stuck && now_ms - holder.moved_ms() >= STUCK_MS {
+                holder.doomed = Some("it held buffers that others waited for, and did not move");
+                let held = holder.held();
+                let text =
+                    format_args!("closed a client that held {held} bytes of the full buffers");
+                self.notices.stuck.warn(now_ms, &text);
+                enqueue(&mut self.queue, key, holder);
+            }
         }
     }
 

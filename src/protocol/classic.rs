@@ -5,7 +5,7 @@
 //! stream (see [`super::parser`]).
 
 use super::line::{Announced, DataEnd, Line};
-use super::parser::Words;
+use super::parser::{Words, command_word};
 use super::{
     Command, Dialect, Form, KEY_BYTES_MAX, Reply, Retrieval, StoreMode, VALUE_BYTES_MAX, WORDS_MAX,
     token,
@@ -66,8 +66,8 @@ pub(super) const fn is_retrieval(word: &[u8]) -> bool {
 /// Reads one line, its terminator already taken off; `end` says which one it was.
 pub(super) fn parse_line(line: &[u8], end: DataEnd) -> Line<'_> {
     let mut words = Words::new(line);
-    let word = if line.first() == Some(&b' ') { b"" } else { words.next().unwrap_or_default() };
-    match word {
+    words.next();
+    match command_word(line) {
         b"get" => retrieve(words, Retrieval { with_cas: false }),
         b"gets" => retrieve(words, Retrieval { with_cas: true }),
         b"set" => store(words, StoreMode::Set, end),

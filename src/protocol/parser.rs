@@ -108,7 +108,7 @@ impl Parser {
                 self.state = State::Keys { retrieval, form, key_bytes, end_bytes };
                 key_bytes + end_bytes
             }
-            // The others have a short line and change nothing before they are done: start over.
+            // Whatever else cannot be done yet has changed nothing: it starts over.
             Command::Store { .. }
             | Command::TooLarge { .. }
             | Command::Delete { .. }
@@ -229,7 +229,8 @@ pub fn dialect_of(mode: DialectMode, line: &[u8]) -> Dialect {
     if simple { Dialect::Simple } else { Dialect::Classic }
 }
 
-/// The bytes before the first space. No command is longer than what is looked at here.
+/// The command of a line: the bytes before the first space, so a line that starts with a space has
+/// none. No command is longer than what is looked at here.
 pub(super) fn command_word(line: &[u8]) -> &[u8] {
     let start = &line[..line.len().min(32)];
     let word_bytes = start.iter().position(|&byte| byte == b' ').unwrap_or(start.len());

@@ -8,7 +8,7 @@
 //! Knows nothing of where lines and values end in a stream (see [`super::parser`]).
 
 use super::line::{Announced, DataEnd, Line};
-use super::parser::Words;
+use super::parser::{Words, command_word};
 use super::{Command, Dialect, Form, Reply, Retrieval, StoreMode, VALUE_BYTES_MAX, token};
 
 /// Every answer of this dialect is given: there is no `noreply` in it.
@@ -16,11 +16,11 @@ const FORM: Form = Form { dialect: Dialect::Simple, noreply: false };
 
 /// Reads one line, its LF already taken off.
 pub(super) fn parse_line(line: &[u8]) -> Line<'_> {
-    // A command stands at the very start of its line, as in the classic dialect.
     let mut words = Words::new(line);
-    match words.next() {
-        Some(b"get") if line.starts_with(b"get") => retrieve(words),
-        Some(b"set") if line.starts_with(b"set") => store(words),
+    words.next();
+    match command_word(line) {
+        b"get" => retrieve(words),
+        b"set" => store(words),
         _ => Line::refused(Reply::Error, FORM),
     }
 }

@@ -13,17 +13,18 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::process::{Client, MIB, PATIENCE, Server, until, value};
-use crate::{assert_undisturbed, stored};
+use crate::assert_undisturbed;
+use crate::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
 /// The buffer budget, and what the rest of the server may need beyond its start.
 const BUDGET: usize = 64 * MIB;
 const MARGIN: usize = 8 * MIB;
 /// Those that hold the budget and stand still are closed, the first after ten seconds.
 const IN_THE_END: Duration = Duration::from_secs(30);
-/// Clients that fill a budget of 8 MiB with values of 1 MiB each: one of them may exceed it, half of
-/// it is set aside for that, and the next has to wait.
-const SMALL_CROWD: usize = 4;
+/// Clients that more than fill a budget of 12 MiB with values of 1 MiB each: half of it is set aside
+/// for the one that may exceed the rest, and the others have to wait.
+const SMALL_BUDGET_MIB: usize = 12;
+const SMALL_CROWD: usize = 9;
 
 /// Two at a time would need twice the memory and twice the time.
 static ONE_CROWD: Mutex<()> = Mutex::new(());
@@ -78,8 +79,9 @@ fn settle(crowd: &mut [Stopping], request: &[u8]) {
     }
 }
 
-/// Runs `meanwhile` while everyone in the crowd goes on sending.
-fn while_pushing(crowd: &mut [Stopping], request: &[u8], meanwhile: impl FnOnce()) {
+/// Runs `meanwhile` while everyone in the crowd goes on sending, each `bytes` more of the request at a
+/// time.
+fn while_pushing(crowd: &mut [Stopping], request: &[u8], bytes: usize, meanwhile: impl FnOnce()) {
     /// Ends the pushing even when the test fails, or the scope would wait for ever.
     struct Done<'a>(&'a AtomicBool);
     impl Drop for Done<'_> {
@@ -92,7 +94,7 @@ fn while_pushing(crowd: &mut [Stopping], request: &[u8], meanwhile: impl FnOnce(
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 for client in &mut *crowd {
-                    client.push(request);
+                    client.push(&request[..request.len().min(client.sent + 1 + bytes)]);
                 }
                 thread::sleep(Duration::from_millis(5));
             }
@@ -125,7 +127,7 @@ fn a_thousand_values_one_byte_short_stay_within_the_budget() {
     let before = server.resident();
     let (request, _) = stored("crowd", &value(MIB));
     let mut crowd: Vec<_> = (0..1000).map(|_| Stopping::new(&server)).collect();
-    while_pushing(&mut crowd, &request, || {
+    while_pushing(&mut crowd, &request, request.len(), || {
         assert_undisturbed_until_full(&server, &mut normal, before);
     });
     drop(crowd);
@@ -168,18 +170,18 @@ fn deaf(path: &Path, clients: usize) -> Vec<Client<UnixStream>> {
     (0..clients).map(ask).collect()
 }
 
-/// The budget is full of what stands still for good. Somebody who behaves has a large request done
-/// all the same, once the first of those have been closed.
-#[test]
-fn a_large_set_is_done_in_the_end_beside_values_one_byte_short() {
-    let server = server(8, &[]);
+/// The budget is full of requests that stop, or all but stop: after settling with `stop` bytes
+/// missing, one byte comes every few milliseconds. Somebody who behaves has a large request done all
+/// the same, once those that do not move have been closed.
+fn assert_done_in_the_end(stop: usize, trickle: usize) {
+    let server = server(SMALL_BUDGET_MIB, &[]);
     let (set, block) = stored("normal", &value(MIB));
     let (request, _) = stored("crowd", &value(MIB));
     let mut normal = server.tcp();
     normal.ask(b"get small\n", b"END\n");
     let mut crowd: Vec<_> = (0..SMALL_CROWD).map(|_| Stopping::new(&server)).collect();
-    settle(&mut crowd, &request);
-    while_pushing(&mut crowd, &request, || {
+    settle(&mut crowd, &request[..request.len() - stop]);
+    while_pushing(&mut crowd, &request, trickle, || {
         normal.stream.set_write_timeout(Some(IN_THE_END)).unwrap();
         normal.stream.set_read_timeout(Some(IN_THE_END)).unwrap();
         let begun = Instant::now();
@@ -192,10 +194,21 @@ fn a_large_set_is_done_in_the_end_beside_values_one_byte_short() {
 }
 
 #[test]
+fn a_large_set_is_done_in_the_end_beside_values_one_byte_short() {
+    assert_done_in_the_end(0, usize::MAX / 2);
+}
+
+/// Two hundred bytes a second keep nobody's right to the budget alive.
+#[test]
+fn a_large_set_is_done_in_the_end_beside_values_that_trickle() {
+    assert_done_in_the_end(100_000, 1);
+}
+
+#[test]
 fn a_large_get_is_done_in_the_end_beside_values_unread() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
-    let server = server(8, &["-s", path.to_str().unwrap()]);
+    let server = server(SMALL_BUDGET_MIB, &["-s", path.to_str().unwrap()]);
     let (set, block) = stored("large", &value(MIB));
     let mut normal = server.tcp();
     normal.ask(&set, b"STORED\n");

@@ -48,6 +48,13 @@ pub(crate) fn value(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at * 31 + (at >> 8) * 7 + (at >> 16)).to_le_bytes()[0]).collect()
 }
 
+/// A `set` of `key`, and the block with which a `get` answers.
+pub(crate) fn stored(key: &str, data: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let set = [format!("set {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
+    let block = [format!("VALUE {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
+    (set, block)
+}
+
 /// A child that does not outlive its test.
 struct Process(Child);
 

@@ -9,14 +9,7 @@ use std::os::unix::net::UnixStream;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
 
-use crate::process::{Client, MIB, PATIENCE, Server, command, until, value};
-
-/// A `set` of `key`, and the block with which a `get` answers.
-fn stored(key: &str, data: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let set = [format!("set {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
-    let block = [format!("VALUE {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
-    (set, block)
-}
+use crate::process::{Client, MIB, PATIENCE, Server, command, stored, until, value};
 
 #[test]
 fn a_half_closed_client_gets_all_its_answers() {
