@@ -1,4 +1,4 @@
-//! A plain blocking client, for everything around a measurement: is it there, which version, fill.
+//! A plain blocking client, for everything around a measurement: is it there, which version, fill it.
 //!
 //! Never part of a measured window. Speaks the classic dialect only.
 
@@ -80,7 +80,8 @@ impl Client {
         let mut found = None;
         loop {
             let line = self.line()?;
-            if line == "END" {
+            // A server that has no `stats` says ERROR, and then there is no such number.
+            if line == "END" || line == "ERROR" {
                 return Ok(found);
             }
             let mut words = line.split(' ').skip(1);
@@ -90,8 +91,14 @@ impl Client {
         }
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    /// Hands all of `bytes` to the kernel.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.0.get_mut().write_all(bytes).doing(|| "sending to the server".into())
+    }
+
+    /// What the server has sent and nobody has taken yet.
+    pub(crate) fn input(&mut self) -> &mut impl BufRead {
+        &mut self.0
     }
 
     fn line(&mut self) -> Result<String, Failure> {

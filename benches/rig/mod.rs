@@ -9,7 +9,9 @@
 pub(crate) mod client;
 pub(crate) mod cpus;
 pub(crate) mod failure;
+pub(crate) mod items;
 pub(crate) mod machine;
+pub(crate) mod pipeline;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod random;

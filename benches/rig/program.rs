@@ -23,20 +23,20 @@ impl Program {
     pub(crate) fn miocached() -> Result<Self, Failure> {
         let path = std::env::var_os("MIOCACHED")
             .unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_miocached")));
-        Self::ask_version(path.into())
+        Self::at(path.into())
     }
 
     /// The memcached that `MEMCACHED` names, or the first one where systems keep it.
     pub(crate) fn memcached() -> Result<Self, Failure> {
         if let Some(path) = std::env::var_os("MEMCACHED") {
-            return Self::ask_version(path.into());
+            return Self::at(path.into());
         }
         let mut folders: Vec<PathBuf> =
             std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
         folders.extend(["/usr/bin", "/usr/local/bin", "/usr/sbin"].map(PathBuf::from));
         let found =
             folders.iter().map(|folder| folder.join("memcached")).find(|path| path.is_file());
-        found.map_or_else(|| Err(Failure(MEMCACHED_MISSING.to_string())), Self::ask_version)
+        found.map_or_else(|| Err(Failure(MEMCACHED_MISSING.to_string())), Self::at)
     }
 
     /// Whether this is memcached itself, under whichever name: it speaks no simple dialect, and it
@@ -50,7 +50,8 @@ impl Program {
         if self.is_memcached() && Uid::effective().is_root() { &["-u", "root"] } else { &[] }
     }
 
-    fn ask_version(path: PathBuf) -> Result<Self, Failure> {
+    /// The program at `path`.
+    pub(crate) fn at(path: PathBuf) -> Result<Self, Failure> {
         let output = Command::new(&path)
             .arg("-V")
             .output()
