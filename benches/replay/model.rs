@@ -1,0 +1,173 @@
+//! Caches that exist on paper only: which keys a design would hold, without a server around it.
+//!
+//! A design is compared with others, and with real servers, by the workloads of this bench before
+//! anybody builds it. To add one: implement [`Model`], and name it in [`Design`]. A model counts
+//! the bytes of its records against the limit, as `-m` does, and nothing else: map and buffers are
+//! beside it. Knows no server and no workload.
+
+use std::collections::HashMap;
+
+use clap::ValueEnum;
+
+/// Of a record's header. Key and value follow, and the whole is rounded up to [`ALIGNMENT_BYTES`].
+const HEADER_BYTES: u64 = 24;
+const ALIGNMENT_BYTES: u64 = 8;
+
+/// What a design does with requests. `now_s` never goes back.
+pub(crate) trait Model {
+    /// Whether there is a live item under `key`; if so, it has been read.
+    fn get(&mut self, key: u64, now_s: u32) -> bool;
+    /// Keeps an item. False when there can be no room for it; then the old one is gone all the same.
+    fn set(&mut self, key: u64, size: Size, expires_at_s: Option<u32>, now_s: u32) -> bool;
+    /// Bytes of all records, dead ones included as long as they take room.
+    fn bytes(&self) -> u64;
+}
+
+/// The lengths that decide how much room an item takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) key_bytes: u32,
+    pub(crate) value_bytes: u32,
+}
+
+impl Size {
+    /// Bytes of the record in the log.
+    pub(crate) fn record_bytes(self) -> u64 {
+        let bytes = HEADER_BYTES + u64::from(self.key_bytes) + u64::from(self.value_bytes);
+        bytes.next_multiple_of(ALIGNMENT_BYTES)
+    }
+}
+
+/// The designs that there are models of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Design {
+    /// One list, the least recently used item leaves first; what most caches promise
+    Lru,
+}
+
+impl Design {
+    /// An empty cache of this design.
+    pub(crate) fn build(self, memory_bytes_max: u64) -> Box<dyn Model> {
+        match self {
+            Self::Lru => Box::new(Lru::new(memory_bytes_max)),
+        }
+    }
+
+    /// What its rows are called: as on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+    }
+}
+
+/// The end of a list.
+const NONE: usize = usize::MAX;
+
+/// Least recently used, exactly. Reads and writes both count as use.
+#[derive(Debug)]
+pub(crate) struct Lru {
+    memory_bytes_max: u64,
+    bytes: u64,
+    places: HashMap<u64, usize>,
+    nodes: Vec<Node>,
+    /// Nodes that hold nothing.
+    free: Vec<usize>,
+    newest: usize,
+    oldest: usize,
+}
+
+#[derive(Debug)]
+struct Node {
+    key: u64,
+    record_bytes: u64,
+    expires_at_s: Option<u32>,
+    newer: usize,
+    older: usize,
+}
+
+impl Lru {
+    pub(crate) fn new(memory_bytes_max: u64) -> Self {
+        Self {
+            memory_bytes_max,
+            bytes: 0,
+            places: HashMap::new(),
+            nodes: Vec::new(),
+            free: Vec::new(),
+            newest: NONE,
+            oldest: NONE,
+        }
+    }
+
+    /// Takes a node out of the list. It keeps its place among the nodes.
+    fn unlink(&mut self, place: usize) {
+        let Node { newer, older, .. } = self.nodes[place];
+        match self.nodes.get_mut(newer) {
+            Some(node) => node.older = older,
+            None => self.newest = older,
+        }
+        match self.nodes.get_mut(older) {
+            Some(node) => node.newer = newer,
+            None => self.oldest = newer,
+        }
+    }
+
+    fn link_newest(&mut self, place: usize) {
+        (self.nodes[place].newer, self.nodes[place].older) = (NONE, self.newest);
+        match self.nodes.get_mut(self.newest) {
+            Some(node) => node.newer = place,
+            None => self.oldest = place,
+        }
+        self.newest = place;
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.unlink(place);
+        self.bytes -= self.nodes[place].record_bytes;
+        self.places.remove(&self.nodes[place].key);
+        self.free.push(place);
+    }
+}
+
+impl Model for Lru {
+    fn get(&mut self, key: u64, now_s: u32) -> bool {
+        let Some(&place) = self.places.get(&key) else { return false };
+        if self.nodes[place].expires_at_s.is_some_and(|at_s| at_s <= now_s) {
+            self.remove(place);
+            return false;
+        }
+        self.unlink(place);
+        self.link_newest(place);
+        true
+    }
+
+    fn set(&mut self, key: u64, size: Size, expires_at_s: Option<u32>, _now_s: u32) -> bool {
+        if let Some(&place) = self.places.get(&key) {
+            self.remove(place);
+        }
+        let record_bytes = size.record_bytes();
+        if record_bytes > self.memory_bytes_max {
+            return false;
+        }
+        while self.bytes + record_bytes > self.memory_bytes_max {
+            self.remove(self.oldest);
+        }
+        let node = Node { key, record_bytes, expires_at_s, newer: NONE, older: NONE };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.nodes[place] = node;
+                place
+            }
+            None => {
+                self.nodes.push(node);
+                self.nodes.len() - 1
+            }
+        };
+        self.link_newest(place);
+        self.places.insert(key, place);
+        self.bytes += record_bytes;
+        true
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
