@@ -1,5 +1,5 @@
-//! The parts of `replay` that can be wrong without anybody noticing: streams, the model of LRU, the
-//! order of a batch, the reading of traces and of answers.
+//! The parts of `replay` and `footprint` that can be wrong without anybody noticing: streams, the
+//! model of LRU, the order of a batch, the reading of traces and of answers, how full is full.
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 
@@ -12,6 +12,9 @@ mod rig;
 #[path = "../benches/replay/caches.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod caches;
+#[path = "../benches/footprint/cases.rs"]
+#[allow(dead_code, reason = "tests look at parts only")]
+mod cases;
 #[path = "../benches/replay/drive.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod drive;
@@ -37,6 +40,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use caches::{Cache, Memory};
+use cases::Treatment;
 use drive::Tally;
 use model::{Design, Lru, Model, Size};
 use report::{Finding, Row};
@@ -322,6 +326,28 @@ fn the_summary_takes_what_does_not_fit_and_names_who_takes_too_much() {
     findings.push(finding("e", false, 1, 300));
     let summary = report::summary(&findings, 64 * MIB);
     assert!(summary.contains("NOT COMPARABLE: miocached took more"), "{summary}");
+}
+
+#[test]
+fn what_is_called_full_is_full_and_replaced_three_times() {
+    for case in cases::all(&[700, 700_000, 1_000_000, 1_300_000]) {
+        let (items, bytes) = (u64::from(case.items), case.shape.bytes());
+        match case.treatment {
+            Treatment::Filled => {
+                assert!(case.items < 10_000 || case.memory_mib() * MIB > items * (bytes + 150))
+            }
+            Treatment::Replaced => {
+                assert!(case.memory_mib() * MIB < items * (bytes + 24));
+                assert_eq!(case.stores(), 4 * case.items);
+            }
+        }
+        if case.items < 10_000 {
+            let mut stores = vec![0; case.items as usize];
+            (0..case.stores())
+                .for_each(|at| stores[usize::try_from(case.stored(at)).unwrap()] += 1);
+            assert!(stores.iter().all(|&times| times == case.stores() / case.items));
+        }
+    }
 }
 
 /// What comes of four requests when a server answers with `answers`.

@@ -147,10 +147,10 @@ fn announce(arguments: &Arguments, contestants: &[Contestant], workloads: &[Work
     }
     println!(
         "Every key that comes again is stored once before; then a third of the requests warms up and \
-         is not counted, but for a trace. A batch of {} requests is pipelined: each key's requests \
-         keep their order, those of different keys may pass each other within the batch. MiB is the \
-         whole process at the end of the workload, or all of a model's records. Lives are hurried \
-         at a fixed rate of requests; memcached's own crawler, which gives back what has expired, \
+         is not counted,\nbut for a trace. A batch of {} requests is pipelined: each key's requests \
+         keep their order, those of different\nkeys may pass each other within the batch. MiB is the \
+         whole process at the end of the workload, or all of a\nmodel's records. Lives are hurried \
+         at a fixed rate of requests; memcached's own crawler, which gives back what\nhas expired, \
          knows nothing of that and comes by as often a second as ever. Values are not checked.",
         drive::BATCH
     );
