@@ -15,7 +15,8 @@ use std::time::Duration;
 use clap::Parser;
 
 use arguments::Arguments;
-use caches::{Contestant, Kind};
+use caches::{Contestant, Kind, Memory};
+use drive::Tally;
 use report::{Finding, Row};
 use rig::cpus::Placement;
 use rig::failure::Failure;
@@ -112,17 +113,30 @@ impl Turns<'_> {
                 let because = |Failure(why): Failure| {
                     Failure(format!("{}, {}: {why}", workload.name, contestant.name))
                 };
-                let memory_mib = self.arguments.memory_mib();
-                let mut cache =
-                    contestant.start(workload, memory_mib, self.placement).map_err(because)?;
-                let seed = mix(u64::from(round) + 1);
-                let tally =
-                    drive::replay(workload, &mut cache, seed, self.stop).map_err(because)?;
+                let (mut tally, mut memory) =
+                    self.turn(workload, contestant, round).map_err(because)?;
+                if tally.late > report::LATE_MAX {
+                    eprintln!("{} fell behind in {}: once more", contestant.name, workload.name);
+                    (tally, memory) = self.turn(workload, contestant, round).map_err(because)?;
+                }
                 rows[at].tallies.push(tally);
-                rows[at].memories.push(cache.memory()?);
+                rows[at].memories.push(memory);
             }
         }
         Ok(Finding { workload: workload.name, fits: workload.fits, rows })
+    }
+
+    fn turn(
+        &self,
+        workload: &Workload,
+        contestant: &Contestant,
+        round: u32,
+    ) -> Result<(Tally, Memory), Failure> {
+        let memory_mib = self.arguments.memory_mib();
+        let mut cache = contestant.start(workload, memory_mib, self.placement)?;
+        let seed = mix(u64::from(round) + 1);
+        let tally = drive::replay(workload, &mut cache, seed, self.stop)?;
+        Ok((tally, cache.memory()?))
     }
 }
 

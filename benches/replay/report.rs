@@ -13,7 +13,7 @@ use crate::rig::statistics::Estimate;
 /// of it for the map, and 8 MiB for everything else.
 const BESIDE_BYTES: u64 = 8 << 20;
 /// Later than this, and lives ended at other requests than they should have.
-const LATE_MAX: Duration = Duration::from_millis(500);
+pub(crate) const LATE_MAX: Duration = Duration::from_millis(500);
 
 /// One cache in one workload, all rounds of it.
 #[derive(Debug, Clone)]
@@ -54,12 +54,16 @@ impl Row {
         excess.max().filter(|&bytes| bytes > 0)
     }
 
+    fn late(&self) -> Duration {
+        self.tallies.iter().map(|tally| tally.late).max().unwrap_or_default()
+    }
+
     fn remarks(&self, memory_bytes: u64) -> String {
         let mut remarks = Vec::new();
         if let Some(bytes) = self.excess_bytes(memory_bytes) {
             remarks.push(format!("{} MiB TOO MUCH: does not keep to -m", bytes >> 20));
         }
-        let late = self.tallies.iter().map(|tally| tally.late).max().unwrap_or_default();
+        let late = self.late();
         if late > LATE_MAX {
             remarks.push(format!("up to {:.1} s behind its rate", late.as_secs_f64()));
         }
@@ -168,6 +172,16 @@ pub(crate) fn summary(findings: &[Finding], memory_bytes: u64) -> String {
             "NOT COMPARABLE: {} took more memory than -m allows in {} rows; their ratios say nothing",
             names.join(", "),
             greedy.len()
+        );
+    }
+    let is_late = |finding: &&Finding| finding.rows.iter().any(|row| row.late() > LATE_MAX);
+    let late: Vec<&str> = findings.iter().filter(is_late).map(|finding| finding.workload).collect();
+    if !late.is_empty() {
+        let _ = writeln!(
+            text,
+            "DISTURBED: somebody fell behind the rate in {}, so that lives ended too early there; \
+             measure these again",
+            late.join(", ")
         );
     }
     text
