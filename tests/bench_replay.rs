@@ -333,8 +333,9 @@ fn what_is_called_full_is_full_and_replaced_three_times() {
     for case in cases::all(&[700, 700_000, 1_000_000, 1_300_000]) {
         let (items, bytes) = (u64::from(case.items), case.shape.bytes());
         match case.treatment {
+            // Rounding down to MiB matters to the small case only, which is there for the laps.
             Treatment::Filled => {
-                assert!(case.items < 10_000 || case.memory_mib() * MIB > items * (bytes + 150))
+                assert!(items < 1000 || case.memory_mib() * MIB > items * (bytes * 5 / 4 + 80));
             }
             Treatment::Replaced => {
                 assert!(case.memory_mib() * MIB < items * (bytes + 24));

@@ -7,8 +7,9 @@ use crate::rig::items::in_lap;
 /// What a record of the design takes beside key and value, which are rounded up to 8 bytes with it.
 /// A memory that is too small for these records is too small for every server's.
 const RECORD_OVERHEAD_BYTES: u64 = 24;
-/// More than any server should need beside key and value: what fits with this fits.
-const FITTING_OVERHEAD_BYTES: u64 = 160;
+/// More than memcached needs beside key and value, when a quarter of these is added for its slab
+/// classes, which are a quarter apart: what fits with this fits.
+const FITTING_OVERHEAD_BYTES: u64 = 90;
 
 /// Key and value of all items of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,9 @@ impl Case {
     pub(crate) const fn memory_mib(self) -> u64 {
         let items = self.items as u64;
         match self.treatment {
-            Treatment::Filled => (items * (self.shape.bytes() + FITTING_OVERHEAD_BYTES)) >> 20,
+            Treatment::Filled => {
+                (items * (self.shape.bytes() * 5 / 4 + FITTING_OVERHEAD_BYTES)) >> 20
+            }
             Treatment::Replaced => {
                 let record = (self.shape.bytes() + RECORD_OVERHEAD_BYTES).next_multiple_of(8);
                 (items * record * 9 / 10) >> 20
