@@ -21,6 +21,9 @@ mod drive;
 #[path = "../benches/replay/model.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod model;
+#[path = "../benches/replay/queues.rs"]
+#[allow(dead_code, reason = "tests look at parts only")]
+mod queues;
 #[path = "../benches/replay/report.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod report;

@@ -30,6 +30,7 @@ mod arguments;
 mod caches;
 mod drive;
 mod model;
+mod queues;
 mod report;
 mod requests;
 #[path = "../rig/mod.rs"]

@@ -9,6 +9,8 @@ use std::collections::HashMap;
 
 use clap::ValueEnum;
 
+use super::queues::Queues;
+
 /// Of a record's header. Key and value follow, and the whole is rounded up to [`ALIGNMENT_BYTES`].
 const HEADER_BYTES: u64 = 24;
 const ALIGNMENT_BYTES: u64 = 8;
@@ -43,6 +45,14 @@ impl Size {
 pub(crate) enum Design {
     /// One list, the least recently used item leaves first; what most caches promise
     Lru,
+    /// One log with 2-bit counters
+    OneLog,
+    /// Probation of a tenth and main, without memory of what left
+    TwoLogs,
+    /// The same with a ghost: S3-FIFO
+    S3Fifo10,
+    /// S3-FIFO with a quarter for probation
+    S3Fifo25,
 }
 
 impl Design {
@@ -50,6 +60,10 @@ impl Design {
     pub(crate) fn build(self, memory_bytes_max: u64) -> Box<dyn Model> {
         match self {
             Self::Lru => Box::new(Lru::new(memory_bytes_max)),
+            Self::OneLog => Box::new(Queues::new(memory_bytes_max, 0, false)),
+            Self::TwoLogs => Box::new(Queues::new(memory_bytes_max, 10, false)),
+            Self::S3Fifo10 => Box::new(Queues::new(memory_bytes_max, 10, true)),
+            Self::S3Fifo25 => Box::new(Queues::new(memory_bytes_max, 25, true)),
         }
     }
 
