@@ -50,8 +50,10 @@ pub(crate) enum Design {
     /// Probation of a tenth and main, without memory of what left
     TwoLogs,
     /// The same with a ghost: S3-FIFO
+    #[value(name = "s3-fifo-10")]
     S3Fifo10,
     /// S3-FIFO with a quarter for probation
+    #[value(name = "s3-fifo-25")]
     S3Fifo25,
 }
 
