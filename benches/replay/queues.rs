@@ -4,7 +4,8 @@
 //! tail of main with a counter above 0 is written again at the head, for one less, and else leaves.
 //! With a probation queue new records pass through that one first, and go on to main when they were
 //! read there; a ghost remembers those that left probation, and takes them to main at once when they
-//! come back soon. Until main has been full once everything goes there. An overwrite that wastes
+//! come back soon. While main has room everything goes there (else 1.05 to 1.12 of LRU's misses where
+//! lives end before memory is full, instead of 1.00). An overwrite that wastes
 //! more than an eighth leaves a dead record behind, which takes room until a tail comes by; from a
 //! tenth of dead bytes on, the tail is moved on for them. Knows no workload.
 
@@ -128,7 +129,12 @@ impl Queues {
     fn make_room(&mut self, queue: usize, bytes: u64, now_s: u32) {
         while self.queues[queue].bytes + bytes > self.queues[queue].bytes_max {
             let Some((key, item)) = self.pass_tail(queue, now_s) else { continue };
+            let main = &self.queues[MAIN];
+            let main_has_room = main.bytes + item.bytes <= main.bytes_max;
             match (queue, item.counter) {
+                (PROBATION, _) if main_has_room => {
+                    self.append(key, Item { queue: MAIN, counter: 0, ..item });
+                }
                 (_, 0) => {
                     let items = self.items.len();
                     if let Some(ghost) = self.ghost.as_mut().filter(|_| queue == PROBATION) {
