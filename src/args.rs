@@ -31,13 +31,14 @@ pub(crate) struct Args {
     #[arg(short = 'a', long, value_name = "MASK", default_value = "700", value_parser = octal)]
     unix_mask: u32,
 
-    /// Memory for items, in MiB (not enforced yet: see the warning at the start)
+    /// Memory for items, in MiB; the oldest that nobody wants leave when it is full
     #[arg(short, long, value_name = "MIB", default_value_t = 64)]
     memory_limit: usize,
 
-    /// Largest item, in bytes or with suffix k or m; from 1k up to 1024m and half of -m
-    #[arg(short = 'I', long, value_name = "SIZE", default_value = "1m", value_parser = size)]
-    max_item_size: usize,
+    /// Largest item, in bytes or with suffix k or m; from 1k up to 1024m and half of -m, of which
+    /// four fifths can be had [default: 1m]
+    #[arg(short = 'I', long, value_name = "SIZE", value_parser = size)]
+    max_item_size: Option<usize>,
 
     /// Largest number of open client connections
     #[arg(short, long, value_name = "NUMBER", default_value_t = 1024)]
@@ -81,11 +82,15 @@ impl Args {
             .unix_socket
             .iter()
             .map(|path| UnixSocket { path: path.clone(), mode: self.unix_mask });
+        let memory_bytes_max = mebibytes(self.memory_limit, "--memory-limit")?;
+        // Only a limit that was asked for can be asking too much.
+        let item_bytes_max = MIB.min(Config::item_bytes_possible(memory_bytes_max));
         let config = Config {
             tcp: self.tcp()?,
             unix: unix.collect(),
-            memory_bytes_max: mebibytes(self.memory_limit, "--memory-limit")?,
-            item_bytes_max: self.max_item_size,
+            memory_bytes_max,
+            item_bytes_max: self.max_item_size.unwrap_or(item_bytes_max),
+            evicts: true,
             connections_max: self.conn_limit,
             buffer_bytes_max: mebibytes(self.buffer_limit, "--buffer-limit")?,
             dialect: match self.dialect {

@@ -10,6 +10,12 @@ use std::path::PathBuf;
 /// One mebibyte, in bytes.
 pub const MIB: usize = 1 << 20;
 
+/// Most memory for items that can be asked for, in bytes: as far as the store's addresses reach.
+pub const MEMORY_BYTES_CEILING: u64 = 32 << 30;
+/// Largest part of the memory that one item may take, in hundredths. The store's main log is nine
+/// tenths of it and must have room for two, because one that does not fit in front of the end of a
+/// lap leaves that part unused.
+const ITEM_SHARE_PERCENT: usize = 40;
 /// Smallest item limit that can be asked for, in bytes (memcached refuses less, too).
 pub const ITEM_BYTES_MIN: usize = 1024;
 /// Largest item limit that can be asked for, in bytes (memcached refuses more, too).
@@ -49,6 +55,8 @@ pub struct Config {
     pub memory_bytes_max: usize,
     /// Largest item (key, value and memcached's own overhead, see [`crate::protocol::item_bytes`]).
     pub item_bytes_max: usize,
+    /// Live items leave when memory is full. Otherwise what is new is refused then.
+    pub evicts: bool,
     /// Client connections that may be open at the same time.
     pub connections_max: usize,
     /// Bytes that the read and write buffers of all connections may hold together.
@@ -64,6 +72,7 @@ impl Default for Config {
             unix: Vec::new(),
             memory_bytes_max: 64 * MIB,
             item_bytes_max: MIB,
+            evicts: true,
             connections_max: 1024,
             buffer_bytes_max: 64 * MIB,
             dialect: DialectMode::Auto,
@@ -72,6 +81,20 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Largest item limit that this memory has room for, in bytes.
+    #[must_use]
+    pub const fn item_bytes_possible(memory_bytes_max: usize) -> usize {
+        memory_bytes_max / 100 * ITEM_SHARE_PERCENT
+    }
+
+    /// Lowers the item limit to what the memory has room for. Returns what it was, if it was more.
+    pub fn lower_item_limit(&mut self) -> Option<usize> {
+        let possible = Self::item_bytes_possible(self.memory_bytes_max);
+        let asked = self.item_bytes_max;
+        self.item_bytes_max = asked.min(possible);
+        (asked > possible).then_some(asked)
+    }
+
     /// Checks the relations between limits. The error is one line for the operator.
     ///
     /// # Errors
@@ -82,6 +105,9 @@ impl Config {
         }
         if self.memory_bytes_max == 0 {
             return Err("the memory limit must be at least 1 MiB".into());
+        }
+        if self.memory_bytes_max as u64 > MEMORY_BYTES_CEILING {
+            return Err("the memory limit must be at most 32 GiB".into());
         }
         if self.item_bytes_max < ITEM_BYTES_MIN {
             return Err(format!("the item size limit must be at least {ITEM_BYTES_MIN} bytes"));

@@ -71,27 +71,42 @@ pub mod session;
 pub mod store;
 pub mod trace;
 
-use config::Config;
+use config::{Config, MIB};
 use engine::Engine;
 use net::clock::Clock;
 use protocol::Room;
-use session::Session;
+use session::{Session, Stop};
 
 /// All that a server sends back on one connection that sends `requests` and nothing more.
 ///
-/// The store is empty at first and has no limit; an item's is the default one of 1 MiB. Whatever
-/// stands behind the last whole request is left without an answer, as by a server.
+/// The store is empty at first and large enough for what `requests` can bring; an item's limit is
+/// the default one of 1 MiB. Whatever stands behind the last whole request is left without an answer, as by a server.
 ///
 /// ```
 /// let answers = miocached::simulate(b"set greeting 5\nhello\nget greeting missing\n");
 /// assert_eq!(answers, b"STORED\nVALUE greeting 5\nhello\nEND\n");
 /// ```
+///
+/// # Panics
+/// When there is no memory for that.
 #[must_use]
 pub fn simulate(requests: &[u8]) -> Vec<u8> {
+    let defaults = Config::default();
+    let memory_bytes_max = defaults.memory_bytes_max.max(2 * requests.len().next_multiple_of(MIB));
+    let config = Config { memory_bytes_max, ..defaults };
     let mut answers = Vec::new();
-    let mut session = Session::new(&Config::default());
-    // With room for everything, the only stops are the end of the input and the client's quit.
+    let mut session = Session::new(&config);
+    let mut engine = Engine::new(&config).expect("there is memory for the items");
     let now = Clock::start().moment().now;
-    session.advance(requests, &mut answers, &mut Room::UNBOUNDED.clone(), &mut Engine::new(), now);
-    answers
+    let mut room = Room::UNBOUNDED;
+    let mut spent = 0;
+    // With room for every answer, the only stop that is no end is a large value's next step.
+    loop {
+        let unread = &requests[spent..];
+        let (used, stop) = session.advance(unread, &mut answers, &mut room, &mut engine, now);
+        spent += used;
+        if stop != Stop::NeedsFlush {
+            return answers;
+        }
+    }
 }

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), String> {
-    let config = args.config()?;
+    let mut config = args.config()?;
     let level = match (args.verbosity(), args.stdio()) {
         // A filter says nothing beside its answers, unless it is asked to.
         (0, true) => LevelFilter::Error,
@@ -38,6 +38,10 @@ fn run(args: &Args) -> Result<(), String> {
         (2.., _) => LevelFilter::Trace,
     };
     logger::start(level).map_err(|error| format!("cannot log: {error}"))?;
+    if let Some(asked) = config.lower_item_limit() {
+        let possible = config.item_bytes_max;
+        warn!("the item limit is {possible} bytes instead of {asked}: -m has no room for more");
+    }
     if args.stdio() {
         return serve_stdio(&config).map_err(|error| format!("standard input or output: {error}"));
     }
@@ -62,5 +66,4 @@ fn announce(config: &Config) {
     if budget_bytes(config) > config.buffer_bytes_max {
         warn!("--buffer-limit is raised: two of the largest requests and answers must fit");
     }
-    warn!("the memory limit for items is not enforced yet: this store keeps all it is given");
 }

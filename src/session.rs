@@ -13,7 +13,7 @@ use crate::trace;
 pub enum Stop {
     /// The input holds no whole request: read more.
     NeedsInput,
-    /// The output is full: write it, then come back.
+    /// The output is full, or a request takes several steps: write what there is, then come back.
     NeedsFlush,
     /// The conversation is over for this reason: write what there is, then hang up.
     Ended(&'static str),

@@ -67,9 +67,9 @@ pub fn refused(answer: &str) {
     step!("  refused: {answer}");
 }
 
-/// A retrieval waits for its reader.
-pub fn stalled() {
-    step!("    stalls: the output is full");
+/// A request waits for its reader, or for room.
+pub fn stalled(why: &str) {
+    step!("    stalls: {why}");
 }
 
 /// A key was found.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use miocached::config::{Config, DialectMode};
+use miocached::config::{Config, DialectMode, MIB};
 use miocached::engine::{Engine, Now};
 use miocached::protocol::Room;
 use miocached::session::{Session, Stop};
@@ -85,10 +85,11 @@ fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
     let config = Config {
         item_bytes_max: ITEM_BYTES_MAX,
         dialect: DialectMode::Simple,
+        memory_bytes_max: MIB,
         ..Config::default()
     };
     let mut session = Session::new(&config);
-    let mut engine = Engine::new();
+    let mut engine = Engine::new(&config).unwrap();
     let now = Now { uptime_s: Now::FIRST_S, unix_s: 0 };
     let mut all = Vec::new();
     let mut spent = 0;

@@ -3,8 +3,11 @@
 //! Owns the one [`Store`] that all connections change, and the counter behind cas ids. Knows no
 //! socket and no clock: [`Now`] is an argument.
 
+use std::collections::TryReserveError;
+
+use crate::config::Config;
 use crate::protocol::{Command, Reply, ReplyWriter, Retrieval, StoreMode};
-use crate::store::{Meta, NEVER, Store};
+use crate::store::{Meta, NEVER, Store, Stored};
 use crate::trace;
 
 /// Relative exptimes reach this far; larger ones are Unix times (memcached's `REALTIME_MAXDELTA`).
@@ -46,14 +49,15 @@ impl Now {
 pub enum Executed<'a> {
     /// It has been executed and answered.
     Done,
-    /// It has been answered in part: this is left to do when the output has drained.
+    /// This is left to do: the output has to drain first, or room for a large value takes more
+    /// steps, between which others have their turn.
     Stalled(Command<'a>),
     /// The client wants to leave.
     Quit,
 }
 
 /// The meaning of every command, over one store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Engine {
     store: Store,
     /// The cas id given last; the next one is above it. Never given out as 0.
@@ -61,10 +65,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine over an empty store.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    /// An engine over an empty store of the size that `config` says.
+    ///
+    /// # Errors
+    /// When there is not so much memory.
+    pub fn new(config: &Config) -> Result<Self, TryReserveError> {
+        Ok(Self { store: Store::new(config.memory_bytes_max, config.evicts)?, last_cas: 0 })
     }
 
     /// Executes one command and writes its answer.
@@ -82,16 +88,29 @@ impl Engine {
                     return Executed::Done;
                 };
                 if !self.fetch(key, retrieval, now, reply) {
-                    trace::stalled();
+                    trace::stalled("the output is full");
                     return Executed::Stalled(Command::Retrieve { retrieval, keys: rest });
                 }
             },
             Command::Store { mode: StoreMode::Set, key, flags, exptime, value } => {
-                self.last_cas += 1;
-                let expires_at_s = now.deadline_s(exptime);
-                self.store.set(key, value, Meta { flags, expires_at_s, cas: self.last_cas });
-                trace::stored(key, value.len());
-                reply.line(Reply::Stored);
+                let cas = self.last_cas + 1;
+                let meta = Meta { flags, expires_at_s: now.deadline_s(exptime), cas };
+                match self.store.set(key, value, meta, now.uptime_s) {
+                    Stored::Kept => {
+                        self.last_cas = cas;
+                        trace::stored(key, value.len());
+                        reply.line(Reply::Stored);
+                    }
+                    Stored::NeedsStep => {
+                        trace::stalled("room for the value takes more steps");
+                        return Executed::Stalled(command);
+                    }
+                    Stored::NoRoom => {
+                        // As with a value that is too large.
+                        self.store.delete(key, now.uptime_s);
+                        reply.line(Reply::OutOfMemory);
+                    }
+                }
             }
             Command::TooLarge { mode: StoreMode::Set, key } => {
                 // The client wanted the old value replaced, so it must not be served any more.

@@ -6,7 +6,7 @@
 //! that has more to do than its share stays in the queue, and while the queue is not empty the
 //! poll does not wait. Without traffic nothing ever wakes up.
 
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use super::{
     ACCEPT_RETRY_MS, ACCEPTS_PER_TURN, ALLOWANCE_BYTES, EVENTS_PER_TURN, STOP_MS, STUCK_CHECK_MS,
     STUCK_MS,
 };
-use crate::config::Config;
+use crate::config::{Config, MIB};
 use crate::engine::Engine;
 use crate::trace;
 
@@ -99,6 +99,12 @@ impl Reactor {
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(no_loop)?;
+        let mib = config.memory_bytes_max / MIB;
+        let no_memory = |error: TryReserveError| StartError {
+            what: format!("cannot have {mib} MiB for items"),
+            source: error.into(),
+        };
+        let engine = Engine::new(&config).map_err(no_memory)?;
         let mut listeners = Vec::new();
         let doors =
             config.tcp.iter().map(|address| (address.to_string(), Listener::tcp(*address))).chain(
@@ -131,7 +137,7 @@ impl Reactor {
             driven: Vec::new(),
             starved: VecDeque::new(),
             buffers: Buffers::new(&config),
-            engine: Engine::new(),
+            engine,
             turns: 0,
             accept_again_ms: None,
             stuck_check_ms: None,

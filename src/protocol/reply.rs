@@ -24,6 +24,8 @@ pub enum Reply {
     BadChunk,
     /// A value over the item limit.
     TooLarge,
+    /// There is no room, and nothing may be evicted.
+    OutOfMemory,
     /// What this server is.
     Version,
 }
@@ -43,6 +45,7 @@ impl Reply {
             }
             Self::BadChunk => "CLIENT_ERROR bad data chunk",
             Self::TooLarge => "SERVER_ERROR object too large for cache",
+            Self::OutOfMemory => "SERVER_ERROR out of memory storing object",
             Self::Version => VERSION_LINE,
         }
     }

@@ -40,11 +40,13 @@ impl InMemory {
                 Some(other) => panic!("no dialect {other}"),
             },
             item_bytes_max: conversation.option("item-max").map_or(MIB, |max| max.parse().unwrap()),
+            // Room for all that a script stores; every table is looked at after every step.
+            memory_bytes_max: 8 * MIB,
             ..Config::default()
         };
         Self {
             session: Session::new(&config),
-            engine: Engine::new(),
+            engine: Engine::new(&config).unwrap(),
             unread: Vec::new(),
             high_water,
             now: Now { uptime_s: Now::FIRST_S, unix_s: 1_800_000_000 },

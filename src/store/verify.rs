@@ -1,0 +1,116 @@
+//! The store as a whole: its sums, all its items one small table after the other, and all its
+//! invariants, checked the slow way. Nothing here changes an item.
+
+use super::{Counters, Item, Record, Store, place_of};
+
+/// How far a walk over all items has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The table that comes next.
+    table: usize,
+}
+
+impl Store {
+    /// Shows `visit` the live items of one small table, some hundreds at most, and returns where
+    /// the walk goes on, or None at its end. An item that is there all the time is shown exactly
+    /// once, however it moves between two steps: its table stays the same.
+    pub fn walk(
+        &mut self,
+        cursor: Cursor,
+        now_s: u32,
+        mut visit: impl FnMut(&[u8], Item<'_>),
+    ) -> Option<Cursor> {
+        self.flush_if_due(now_s);
+        for &address in self.tables.get(cursor.table)? {
+            let record = Record::read(&self.arena, place_of(address));
+            if self.is_live(&record, now_s) {
+                visit(record.key(&self.arena), record.item(&self.arena));
+            }
+        }
+        Some(Cursor { table: cursor.table + 1 }).filter(|next| next.table < self.tables.len())
+    }
+
+    /// Items kept, those included that are over and not yet found to be.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.items
+    }
+
+    /// Nothing is kept.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.items == 0
+    }
+
+    /// Bytes of all items kept, as records.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.logs[0].live() + self.logs[1].live()
+    }
+
+    /// Bytes of the logs that are in use, and those of them that are dead.
+    #[must_use]
+    pub const fn log_bytes(&self) -> (u64, u64) {
+        let [probation, main] = &self.logs;
+        (probation.used() + main.used(), probation.dead + main.dead)
+    }
+
+    /// Bytes that the map takes beside the records.
+    #[must_use]
+    pub const fn map_bytes(&self) -> usize {
+        self.map_bytes
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Walks everything the slow way and checks every invariant. For tests.
+    ///
+    /// # Panics
+    /// When one does not hold.
+    pub fn verify(&self) {
+        let mut live = 0;
+        for log in &self.logs {
+            let (mut dead, mut filler) = (0, 0);
+            let mut position = log.tail;
+            while position < log.head {
+                let record = Record::read(&self.arena, log.place(position));
+                let bytes = record.bytes() as u64;
+                assert!(position % log.size() + bytes <= log.size(), "no record spans two laps");
+                if record.ends_lap() {
+                    filler += bytes;
+                } else if record.is_dead() {
+                    dead += bytes;
+                } else {
+                    let key = record.key(&self.arena);
+                    let found = self.find(self.hash(key), key).map(|found| found.at);
+                    assert_eq!(found, Some(record.at), "a live record is what its key leads to");
+                    live += 1;
+                }
+                position += bytes;
+            }
+            assert_eq!(position, log.head, "the last record ends at the head");
+            assert!(log.used() <= log.size(), "a log holds no more than its size");
+            assert_eq!((dead, filler), (log.dead, log.filler), "dead bytes add up");
+        }
+        assert_eq!(live, self.items, "the items are the live records");
+        let mapped: usize = self.tables.iter().map(|table| table.len()).sum();
+        assert_eq!(mapped, self.items, "the map leads to nothing else");
+        let tables = self.tables.iter().map(|table| table.allocation_size()).sum::<usize>();
+        assert_eq!(tables + size_of_val(&*self.tables), self.map_bytes, "map bytes add up");
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (items, logs, counters) = (self.items, &self.logs, &self.counters);
+        f.debug_struct("Store")
+            .field("items", &items)
+            .field("logs", logs)
+            .field("counters", counters)
+            .finish_non_exhaustive()
+    }
+}
