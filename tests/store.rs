@@ -1,0 +1,286 @@
+//! The store against a plain model which knows that it may evict: random operations with a clock
+//! that moves, in so little memory that laps and evictions happen all the time.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers, chosen here")]
+
+mod model;
+
+use std::collections::HashSet;
+
+use miocached::store::{Cursor, Marks, Meta, NEVER, Store, Stored};
+use model::Model;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// Bytes of value, in thousandths of the largest that fits.
+    Set {
+        key: u16,
+        per_mille: u16,
+        flags: u32,
+        ttl_s: u32,
+    },
+    Get {
+        key: u16,
+    },
+    Peek {
+        key: u16,
+    },
+    Delete {
+        key: u16,
+    },
+    Touch {
+        key: u16,
+        ttl_s: u32,
+    },
+    Mark {
+        key: u16,
+        marks: (bool, bool),
+    },
+    Flush {
+        in_s: u32,
+    },
+    Pass {
+        by_s: u32,
+    },
+    Walk,
+}
+
+/// The real store and the model, side by side.
+struct Pair {
+    store: Store,
+    model: Model,
+    evicts: bool,
+    value_bytes_max: usize,
+    now_s: u32,
+    /// Values stored so far; makes each one different, and is its cas.
+    stored: u64,
+}
+
+/// Keys of every length: most short, some longer than a byte can say.
+fn name(key: u16) -> Vec<u8> {
+    let mut name = format!("{key:x}").into_bytes();
+    let bytes = match key % 16 {
+        0 => 250,
+        1 => 254,
+        2 => 255,
+        3 => 300,
+        few => few as usize,
+    };
+    name.resize(bytes.max(name.len()), b'.');
+    name
+}
+
+impl Pair {
+    fn new(memory_bytes: usize, evicts: bool) -> Self {
+        Self {
+            store: Store::new(memory_bytes, evicts).unwrap(),
+            model: Model::default(),
+            evicts,
+            value_bytes_max: (memory_bytes * 2 / 5).saturating_sub(350),
+            now_s: 2,
+            stored: 0,
+        }
+    }
+
+    fn deadline_s(&self, ttl_s: u32) -> u32 {
+        if ttl_s == 0 { NEVER } else { self.now_s + ttl_s }
+    }
+
+    fn set(&mut self, key: u16, value_bytes: usize, flags: u32, ttl_s: u32) {
+        self.stored += 1;
+        let key = name(key);
+        let mut value = self.stored.to_le_bytes().repeat(value_bytes / 8 + 1);
+        value.truncate(value_bytes);
+        let meta = Meta { flags, expires_at_s: self.deadline_s(ttl_s), cas: self.stored };
+        let mut steps = 0;
+        let stored = loop {
+            match self.store.set(&key, &value, meta, self.now_s) {
+                Stored::NeedsStep => steps += 1,
+                done @ (Stored::Kept | Stored::NoRoom) => break done,
+            }
+            assert!(steps < 100, "room is made in the end");
+        };
+        if stored == Stored::NoRoom {
+            assert!(!self.evicts, "there is always room for a value that fits");
+            return;
+        }
+        self.model.set(&key, value, meta);
+        let item = self.store.peek(&key, self.now_s).expect("what was just stored is there");
+        self.model.check(&key, &item);
+    }
+
+    fn apply(&mut self, op: &Op) {
+        let now_s = self.now_s;
+        self.model.pass(now_s);
+        match *op {
+            Op::Set { key, per_mille, flags, ttl_s } => {
+                // By the cube, so that most are small and some are as large as can be.
+                let share = (f64::from(per_mille) / 1000.0).powi(3);
+                self.set(key, (share * self.value_bytes_max as f64) as usize, flags, ttl_s);
+            }
+            Op::Get { key } => {
+                let key = name(key);
+                match self.store.get(&key, now_s) {
+                    Some(item) => {
+                        self.model.check(&key, &item);
+                        self.model.item(&key).unwrap().fetched = true;
+                    }
+                    None => self.model.miss(&key),
+                }
+            }
+            Op::Peek { key } => match self.store.peek(&name(key), now_s) {
+                Some(item) => self.model.check(&name(key), &item),
+                None => self.model.miss(&name(key)),
+            },
+            Op::Delete { key } => {
+                let key = name(key);
+                if self.store.delete(&key, now_s) {
+                    assert!(self.model.item(&key).is_some(), "what was over is not deleted");
+                    self.model.remove(&key);
+                } else {
+                    self.model.miss(&key);
+                }
+            }
+            Op::Touch { key, ttl_s } => {
+                let (key, deadline_s) = (name(key), self.deadline_s(ttl_s));
+                if self.store.touch(&key, deadline_s, now_s) {
+                    let kept = self.model.item(&key).expect("what was over is not touched");
+                    (kept.meta.expires_at_s, kept.fetched) = (deadline_s, true);
+                } else {
+                    self.model.miss(&key);
+                }
+            }
+            Op::Mark { key, marks: (stale, win_sent) } => {
+                let (key, marks) = (name(key), Marks { stale, win_sent });
+                if self.store.mark(&key, marks, now_s) {
+                    self.model.item(&key).expect("what was over is not marked").marks = marks;
+                } else {
+                    self.model.miss(&key);
+                }
+            }
+            Op::Flush { in_s } => {
+                self.store.flush(now_s + in_s, now_s);
+                self.model.flush(now_s + in_s, now_s);
+            }
+            Op::Pass { by_s } => self.now_s += by_s,
+            Op::Walk => self.walk(),
+        }
+        self.store.verify();
+        let counters = self.store.counters();
+        assert!(self.model.vanished <= counters.evictions, "only evicted items vanish");
+        assert!(self.evicts || counters.evictions == 0, "nothing leaves where nothing may");
+    }
+
+    fn walk(&mut self) {
+        let (mut cursor, mut seen) = (Some(Cursor::default()), HashSet::new());
+        while let Some(here) = cursor {
+            cursor = self.store.walk(here, self.now_s, |key, item| {
+                self.model.check(key, &item);
+                assert!(seen.insert(key.to_vec()), "an item is shown once");
+            });
+        }
+        assert!(seen.len() <= self.model.len());
+    }
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let key = || prop_oneof![3 => 0..12u16, 2 => 0..400u16];
+    let ttl_s = || prop_oneof![3 => Just(0u32), 2 => 1..20u32];
+    prop_oneof![
+        12 => (key(), 0..=1000u16, prop_oneof![Just(0), any::<u32>()], ttl_s())
+            .prop_map(|(key, per_mille, flags, ttl_s)| Op::Set { key, per_mille, flags, ttl_s }),
+        8 => key().prop_map(|key| Op::Get { key }),
+        1 => key().prop_map(|key| Op::Peek { key }),
+        2 => key().prop_map(|key| Op::Delete { key }),
+        1 => (key(), ttl_s()).prop_map(|(key, ttl_s)| Op::Touch { key, ttl_s }),
+        1 => (key(), any::<(bool, bool)>()).prop_map(|(key, marks)| Op::Mark { key, marks }),
+        1 => prop_oneof![2 => Just(0u32), 1 => 0..10u32].prop_map(|in_s| Op::Flush { in_s }),
+        2 => (0..4u32).prop_map(|by_s| Op::Pass { by_s }),
+        1 => Just(Op::Walk),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 3_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "tests/store.proptest-regressions",
+        ))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_is_found_is_right(
+        memory_bytes in 2_000..20_000usize,
+        evicts in prop_oneof![4 => Just(true), 1 => Just(false)],
+        ops in vec(op(), 0..200),
+    ) {
+        let mut pair = Pair::new(memory_bytes, evicts);
+        for op in &ops {
+            pair.apply(op);
+        }
+    }
+}
+
+/// xorshift64*: fast, and the same numbers for the same seed everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
+    }
+
+    fn op(&mut self, keys: u64) -> Op {
+        // The product of two makes small keys frequent.
+        let key = (self.below(keys) * self.below(keys) / keys) as u16;
+        let ttl_s = self.below(40).saturating_sub(20) as u32;
+        match self.below(100) {
+            0..30 => {
+                let flags = if self.below(2) == 0 { 0 } else { 7 };
+                Op::Set { key, per_mille: self.below(1001) as u16, flags, ttl_s }
+            }
+            30..80 => Op::Get { key },
+            80..85 => Op::Delete { key },
+            85..88 => Op::Touch { key, ttl_s },
+            88..90 => Op::Mark { key, marks: (self.below(2) == 0, self.below(2) == 0) },
+            90..92 => Op::Peek { key },
+            92..98 => Op::Pass { by_s: self.below(8) as u32 / 7 },
+            98 => Op::Walk,
+            _ => Op::Flush { in_s: self.below(40) as u32 },
+        }
+    }
+}
+
+fn long_run(operations: u64) {
+    let per_size = operations / 8;
+    for (memory_bytes, evicts) in
+        [1_500, 4_096, 10_001, 65_536].into_iter().flat_map(|bytes| [(bytes, true), (bytes, false)])
+    {
+        let mut random = Random(memory_bytes as u64 + u64::from(evicts));
+        let mut pair = Pair::new(memory_bytes, evicts);
+        for _ in 0..per_size {
+            pair.apply(&random.op(memory_bytes as u64 / 40));
+        }
+        let counters = pair.store.counters();
+        println!("{memory_bytes} bytes, {} items: {counters:?}", pair.store.len());
+        assert!(!evicts || counters.evictions > per_size / 100, "memory was full all the time");
+    }
+}
+
+#[test]
+fn a_long_run_is_right_all_the_way() {
+    long_run(100_000);
+}
+
+/// Minutes: `cargo test --release --test store -- --ignored`.
+#[test]
+#[ignore = "takes minutes"]
+fn ten_million_operations_are_right_all_the_way() {
+    long_run(10_000_000);
+}
