@@ -47,6 +47,8 @@
 //! * One thread: no lock, no `Arc`, no async runtime, no second thread. `unsafe` is forbidden.
 //! * One map, built in one place, changed through `&mut`.
 //! * The protocol, the engine and the store never ask what time it is: `now` is an argument.
+//! * All items live in memory that is laid out at the start; no operation's work grows with their
+//!   number.
 //! * Everything has a limit with a unit: the wire's in [`protocol`], the operator's in [`config`],
 //!   a turn's in [`net`].
 //! * What a client sends is never a reason to panic, nor to keep more memory than the budget of

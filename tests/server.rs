@@ -3,6 +3,7 @@
 //! * `options`: the command line, exit codes and what is said at the start
 //! * `stdio`: one conversation through a pipe, and the dialects
 //! * `files`: the life of the Unix socket's file
+//! * `memory`: what may be asked for, and a full one from outside
 //! * `streams`: how bytes and their end may come and go, on sockets and on stderr
 //! * `stalls`: turns in which a connection cannot go on
 //! * `endings`: signals, and limits on connections and descriptors
@@ -17,6 +18,8 @@ mod process;
 mod endings;
 #[path = "server/files.rs"]
 mod files;
+#[path = "server/memory.rs"]
+mod memory;
 #[path = "server/options.rs"]
 mod options;
 #[path = "server/stalls.rs"]

@@ -229,10 +229,10 @@ fn one_get_can_be_read_in_one_sitting() {
 fn the_map_is_built_in_one_place() {
     let built: Vec<String> = sources("src")
         .into_iter()
-        .filter(|(_, text)| text.contains("HashTable::") || text.contains("HashMap<"))
-        .map(|(name, text)| format!("{name}: {}", text.matches("HashTable::new").count()))
+        .filter(|(_, text)| text.contains("Store::new") || text.contains("HashMap<"))
+        .map(|(name, text)| format!("{name}: {}", text.matches("Store::new").count()))
         .collect();
-    assert_eq!(built, ["src/store/mod.rs: 1"]);
+    assert_eq!(built, ["src/engine/mod.rs: 1"]);
 }
 
 #[test]

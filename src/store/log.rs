@@ -114,6 +114,12 @@ impl Log {
         if bytes <= rest { bytes } else { rest + bytes }
     }
 
+    /// May a record of `bytes` be written, with so many bytes left free? An empty log has no more to
+    /// give than its size.
+    pub(super) fn has_room(&self, bytes: u64, left: u64) -> bool {
+        self.free() >= (self.stride(bytes) + left).min(self.size)
+    }
+
     /// Takes note of bytes that died.
     pub(super) const fn bury(&mut self, bytes: u64) {
         self.dead += bytes;

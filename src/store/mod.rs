@@ -5,6 +5,7 @@
 //! file finds a record in it, from a key to a value, and the others change it:
 //!
 //! * `record`: how a record is written; `log`: where the next one goes, and where the oldest is
+//! * `change`: how items come, change and go at a client's wish
 //! * `map`: from hashes to records, without ever growing by much at once
 //! * `policy`: which records stay when memory is full; `ghost`: those that left too early
 //! * `expiry`: when a record is over, and `flush_all`; `verify`: all of it, checked the slow way
@@ -24,13 +25,14 @@
 //!                    [key bytes, if 255 and more] [flags, if not 0] key value, up to 7 unused
 //!
 //!  one map            hash: 7 bits tag | .. | bits from 20 on: which table | .. | low bits: slot
-//!                    +---------+---------+---------+- -
-//!                    | table 0 | table 1 | table 2 |      a few hundred addresses in each, as u32
-//!                    +---------+---------+---------+- -   counted in units of 8 bytes
+//!                    +---------+---------+---------+- -   some hundred addresses in each, as u32
+//!                    | table 0 | table 1 | table 2 |      counted in units of 8 bytes; one more
+//!                    +---------+---------+---------+- -   table for every 192 items
 //! ```
 //! Nothing is allocated per item, so nothing fragments. A `get` touches one table and one record
 //! and moves neither: a counter of two bits in the record remembers that it was wanted.
 
+mod change;
 mod expiry;
 mod ghost;
 mod log;
@@ -154,7 +156,7 @@ pub struct Counters {
     /// Records whose hash was computed again because their table was laid out anew.
     pub rehashed: u64,
     /// The most of them in one operation.
-    pub rehashed_at_once_max: u32,
+    pub rehashed_at_once_max: usize,
     /// Largest share of dead bytes, in thousandths of a log, at which a live item had to leave.
     pub dead_per_mille_at_eviction_max: u64,
 }
@@ -166,9 +168,11 @@ pub struct Store {
     arena: Box<[u8]>,
     /// See [`Place`].
     logs: [Log; 2],
-    /// Invariant: the number of tables is a power of two, and a table holds the addresses of
-    /// exactly those records that are not dead and whose key's hash says this table.
-    tables: Box<[HashTable<u32>]>,
+    /// Invariant: a table holds the addresses of exactly those records that are not dead and whose
+    /// key's hash says this table (see `table_of`). Never reallocated.
+    tables: Vec<HashTable<u32>>,
+    /// The number of tables, rounded up to a power of two, less 1.
+    table_mask: usize,
     /// The seed of all hashes, another one in each process, so that nobody can choose keys that
     /// share a table. std's SipHash costs some 15 ns for a key of 36 bytes; a faster one would give
     /// up that promise for less than a hundredth of what a request costs.
@@ -188,8 +192,8 @@ pub struct Store {
     items: usize,
     /// Bytes of all tables.
     map_bytes: usize,
-    /// Where a table's addresses wait while it is laid out anew. Empty otherwise.
-    scratch: Vec<u32>,
+    /// Where a table's hashes and addresses wait while it is laid out anew.
+    scratch: Vec<(u64, u32)>,
     counters: Counters,
 }
 
@@ -220,12 +224,15 @@ impl Store {
         // Only asked for and given back: `vec!` gets zeros that the kernel makes when they are
         // first touched, but would abort where there is not so much memory.
         Vec::<u8>::new().try_reserve_exact(arena_bytes + ghost_bytes)?;
-        let tables: Box<[_]> = (0..map::tables(memory_bytes)).map(|_| HashTable::new()).collect();
+        let mut tables = Vec::new();
+        tables.try_reserve_exact(map::tables_max(memory_bytes))?;
+        tables.push(HashTable::new());
         Ok(Self {
             arena: vec![0; arena_bytes].into(),
             logs,
             map_bytes: size_of_val(&*tables),
             tables,
+            table_mask: 0,
             seed: RandomState::new(),
             flushed_through_s: 0,
             flush_at_s: None,
@@ -275,10 +282,12 @@ impl Store {
         hasher.finish()
     }
 
-    /// The table that a hash says.
-    #[allow(clippy::cast_possible_truncation, reason = "the mask leaves 22 bits at most")]
+    /// The table that a hash says: with as many bits as the number of tables takes, or one less
+    /// where that table does not exist yet.
+    #[allow(clippy::cast_possible_truncation, reason = "the mask leaves 23 bits at most")]
     const fn table_of(&self, hash: u64) -> usize {
-        (hash >> TABLE_SHIFT) as usize & (self.tables.len() - 1)
+        let table = (hash >> TABLE_SHIFT) as usize & self.table_mask;
+        if table < self.tables.len() { table } else { table & self.table_mask >> 1 }
     }
 
     /// The record under `key`, live or not.

@@ -1,13 +1,15 @@
 //! The store as a whole: its sums, all its items one small table after the other, and all its
 //! invariants, checked the slow way. Nothing here changes an item.
 
-use super::{Counters, Item, Record, Store, place_of};
+use super::{Counters, Item, Record, Store, TABLE_SHIFT, place_of};
 
-/// How far a walk over all items has come.
+/// How far a walk over all items has come. A default one is at the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// The table that comes next.
-    table: usize,
+    /// Where it goes on, among all hashes' bits that can say a table, the first bit highest. In this
+    /// order a table that is split lies beside the new one, so that both are behind the walk, or
+    /// both before it.
+    at: u64,
 }
 
 impl Store {
@@ -21,13 +23,19 @@ impl Store {
         mut visit: impl FnMut(&[u8], Item<'_>),
     ) -> Option<Cursor> {
         self.flush_if_due(now_s);
-        for &address in self.tables.get(cursor.table)? {
+        let table = self.table_of(cursor.at.reverse_bits() << TABLE_SHIFT);
+        for &address in &self.tables[table] {
             let record = Record::read(&self.arena, place_of(address));
             if self.is_live(&record, now_s) {
                 visit(record.key(&self.arena), record.item(&self.arena));
             }
         }
-        Some(Cursor { table: cursor.table + 1 }).filter(|next| next.table < self.tables.len())
+        // It is told by one bit less if its other half is still with it.
+        let half = table | (self.table_mask + 1) >> 1;
+        let whole = table == half || half < self.tables.len();
+        let bits = (self.table_mask >> usize::from(!whole)).count_ones();
+        let step = 1u64.checked_shl(u64::BITS - bits)?;
+        cursor.at.checked_add(step).map(|at| Cursor { at })
     }
 
     /// Items kept, those included that are over and not yet found to be.

@@ -1,0 +1,317 @@
+//! The places where a store of circular logs is likely to break, each visited on purpose, and the
+//! promises about work and memory, counted. Random walks are `tests/store.rs`'s.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers, chosen here")]
+
+use std::collections::HashMap;
+
+use miocached::config::{Config, MIB};
+use miocached::engine::{Engine, Now};
+use miocached::protocol::Room;
+use miocached::session::{Session, Stop};
+use miocached::store::{Cursor, LARGE_BYTES, Meta, NEVER, REHASHED_MAX, Store, Stored};
+
+const NOW_S: u32 = 10;
+
+fn key(number: u64) -> Vec<u8> {
+    format!("key:{number:020}").into_bytes()
+}
+
+fn meta(cas: u64) -> Meta {
+    Meta { flags: 0, expires_at_s: NEVER, cas }
+}
+
+/// Stores a value that can be told from every other, in however many steps. Returns their number.
+fn put(store: &mut Store, number: u64, value_bytes: usize) -> u32 {
+    let value = vec![number as u8; value_bytes];
+    for steps in 0..10_000 {
+        match store.set(&key(number), &value, meta(number), NOW_S) {
+            Stored::Kept => return steps,
+            Stored::NeedsStep => {}
+            Stored::NoRoom => panic!("no room for {value_bytes} bytes"),
+        }
+    }
+    panic!("no end of steps for {value_bytes} bytes");
+}
+
+fn has(store: &mut Store, number: u64, value_bytes: usize) -> bool {
+    let found = store.peek(&key(number), NOW_S);
+    found.is_some_and(|item| item.value == vec![number as u8; value_bytes])
+}
+
+/// Whoever is overwritten, whether at the tail of a log or anywhere else, read or not, by whatever
+/// size: the new value is there afterwards and the sums hold.
+#[test]
+fn every_record_of_both_logs_may_be_overwritten() {
+    for (read, grown) in [(false, 40), (true, 40), (false, 200), (true, 200), (true, 900)] {
+        for behind in 0..120 {
+            let mut store = Store::new(6_000, true).unwrap();
+            for number in 0..200 {
+                put(&mut store, number, 32);
+            }
+            let number = 199 - behind;
+            if read {
+                // Those that it meets at the tail are spared as well.
+                for number in 0..200 {
+                    store.get(&key(number), NOW_S);
+                }
+            }
+            for bytes in [grown, grown + 100, 32, grown] {
+                put(&mut store, number, bytes);
+                store.verify();
+                assert!(has(&mut store, number, bytes), "{behind} behind, {bytes} bytes");
+            }
+        }
+    }
+}
+
+/// Each second flush within a second must take what was stored behind the first one.
+#[test]
+fn three_hundred_flushes_in_one_second() {
+    let mut store = Store::new(100_000, true).unwrap();
+    for round in 0..300 {
+        put(&mut store, 1, 10);
+        put(&mut store, 2 + round, 10);
+        store.flush(NOW_S, NOW_S);
+        assert!(!has(&mut store, 1, 10), "round {round}: flushed");
+        put(&mut store, 1, 10);
+        assert!(store.get(&key(1), NOW_S).is_some(), "round {round}: stored behind the flush");
+        store.verify();
+    }
+    // Reading it has not made it survive the next one.
+    store.flush(NOW_S, NOW_S);
+    assert!(!has(&mut store, 1, 10));
+}
+
+#[test]
+fn every_length_meets_every_end_of_a_lap() {
+    for memory_bytes in (3_000..3_200).step_by(8) {
+        let mut store = Store::new(memory_bytes, true).unwrap();
+        for number in 0..400 {
+            let bytes = (number * 7 % 150) as usize;
+            put(&mut store, number, bytes);
+            assert!(has(&mut store, number, bytes));
+            store.verify();
+        }
+    }
+}
+
+#[test]
+fn the_largest_record_that_fits_fits() {
+    for memory_bytes in [4_096, 100_000, MIB, 3 * MIB + 8] {
+        let mut store = Store::new(memory_bytes, true).unwrap();
+        // As memcached counts an item, it is larger than our record.
+        let largest = Config::item_bytes_possible(memory_bytes) - 48 - 8 - 24 - 1 - 2;
+        for number in 0..20 {
+            put(&mut store, number, largest);
+            store.verify();
+            assert!(has(&mut store, number, largest));
+            put(&mut store, 100 + number, 16);
+            store.verify();
+        }
+        let value = vec![0; memory_bytes / 2];
+        assert_eq!(store.set(&key(19), &value, meta(1), NOW_S), Stored::NoRoom);
+        assert!(has(&mut store, 19, largest), "what was refused has changed nothing");
+    }
+}
+
+/// A large value gets its room in steps, each of bounded work, although others store all the time.
+#[test]
+fn room_for_a_large_value_is_made_in_steps() {
+    let mut store = Store::new(8 * MIB, true).unwrap();
+    for number in 0..200_000 {
+        put(&mut store, number, 8);
+    }
+    let value = vec![7; MIB];
+    let mut steps = 0;
+    let mut other = 1_000_000;
+    loop {
+        let evictions = store.counters().evictions;
+        if store.set(b"large", &value, meta(1), NOW_S) == Stored::Kept {
+            break;
+        }
+        steps += 1;
+        assert!(store.counters().evictions - evictions <= LARGE_BYTES / 32 + 1);
+        // More than one step makes room for, in overwrites of main's records and in new ones.
+        for _ in 0..1000 {
+            other += 1;
+            put(&mut store, other, 8);
+            put(&mut store, 150_000 + other % 30_000, 64);
+        }
+        assert!(steps < 40, "it comes to an end");
+    }
+    assert!(steps >= 10, "{steps} steps are few for a MiB");
+    assert!(store.peek(b"large", NOW_S).is_some_and(|item| item.value == value));
+    store.verify();
+}
+
+#[test]
+fn a_large_value_that_was_given_up_is_in_nobodys_way() {
+    let mut store = Store::new(8 * MIB, true).unwrap();
+    for number in 0..200_000 {
+        put(&mut store, number, 8);
+    }
+    let value = vec![7; 3 * MIB];
+    assert_eq!(store.set(b"given up", &value, meta(1), NOW_S), Stored::NeedsStep);
+    for number in 0..20 {
+        put(&mut store, number, 500_000);
+        store.verify();
+        assert!(has(&mut store, number, 500_000));
+    }
+}
+
+/// The same through the session: it stalls, gives the others their turn, and goes on where it was.
+#[test]
+fn a_stalled_store_is_answered_in_the_end() {
+    let config = Config { memory_bytes_max: 8 * MIB, ..Config::default() };
+    let mut engine = Engine::new(&config).unwrap();
+    let (mut small, mut large) = (Session::new(&config), Session::new(&config));
+    let now = Now { uptime_s: NOW_S, unix_s: 0 };
+    let mut talk = |session: &mut Session, input: &[u8]| {
+        let mut output = Vec::new();
+        let mut room = Room::UNBOUNDED;
+        let (spent, stop) = session.advance(input, &mut output, &mut room, &mut engine, now);
+        (spent, stop, String::from_utf8(output).unwrap())
+    };
+    for number in 0..100_000 {
+        let request = format!("set k{number} 0 0 40 noreply\r\n{number:040}\r\n");
+        assert_eq!(talk(&mut small, request.as_bytes()).1, Stop::NeedsInput);
+    }
+    let value = "v".repeat(MIB - 100);
+    let request = format!("get no\r\nset large 0 0 {}\r\n{value}\r\nget no\r\n", value.len());
+    let (mut spent, mut stalls, mut answers) = (0, 0, String::new());
+    loop {
+        let (used, stop, answer) = talk(&mut large, &request.as_bytes()[spent..]);
+        spent += used;
+        answers += &answer;
+        if stop == Stop::NeedsInput {
+            break;
+        }
+        stalls += 1;
+        assert_eq!((spent, stop), (8, Stop::NeedsFlush), "the store stays whole in the input");
+        let (_, _, answer) = talk(&mut small, b"get k99999\r\n");
+        assert!(answer.starts_with("VALUE k99999 0 40\r\n"), "others are served meanwhile");
+    }
+    assert_eq!((spent, answers.as_str()), (request.len(), "END\r\nSTORED\r\nEND\r\n"));
+    assert!((10..40).contains(&stalls), "{stalls} stalls");
+    let (_, _, answer) = talk(&mut small, b"get large\r\n");
+    assert!(answer.contains(&value));
+}
+
+#[test]
+fn without_eviction_it_fails_instead_and_deleting_helps() {
+    let mut store = Store::new(100_000, false).unwrap();
+    let mut kept = 0;
+    while store.set(&key(kept), &[1; 40], meta(1), NOW_S) == Stored::Kept {
+        kept += 1;
+    }
+    assert!(kept > 1000, "{kept}");
+    for number in (0..kept).step_by(10) {
+        assert!(store.delete(&key(number), NOW_S));
+    }
+    let mut again = 0;
+    for number in 0..kept / 10 {
+        let stored = store.set(&key(kept + number), &[1; 40], meta(1), NOW_S);
+        again += u64::from(stored == Stored::Kept);
+        store.verify();
+    }
+    assert!(again > kept / 10 * 9 / 10, "{again} of {}", kept / 10);
+    for number in (0..kept).filter(|number| number % 10 != 0) {
+        assert!(store.peek(&key(number), NOW_S).is_some(), "{number} was not to leave");
+    }
+    assert_eq!(store.counters().evictions, 0);
+}
+
+/// What is over gives its memory back before anybody has to leave who is not.
+#[test]
+fn what_is_over_is_reclaimed() {
+    let mut store = Store::new(100_000, true).unwrap();
+    for number in 0..900 {
+        let meta = Meta { expires_at_s: NOW_S + 1, ..meta(1) };
+        assert_eq!(store.set(&key(number), &[1; 40], meta, NOW_S), Stored::Kept);
+    }
+    for number in 900..1700 {
+        assert_eq!(store.set(&key(number), &[1; 40], meta(1), NOW_S + 1), Stored::Kept);
+    }
+    let counters = store.counters();
+    assert_eq!((counters.evictions, counters.expired_unfetched), (0, counters.reclaimed));
+    assert!(counters.reclaimed > 500, "{counters:?}");
+    store.verify();
+}
+
+#[test]
+fn dead_bytes_stay_few_where_somebody_has_to_leave() {
+    let mut store = Store::new(4 * MIB, true).unwrap();
+    let mut at = 1u64;
+    for round in 0..400_000u64 {
+        at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let number = (at >> 33) % 20_000;
+        match (at >> 20) % 8 {
+            0 | 1 => drop(store.delete(&key(number), NOW_S)),
+            2..5 => drop(store.get(&key(number), NOW_S)),
+            _ => drop(put(&mut store, number, ((at >> 40) % 600) as usize)),
+        }
+        if round % 40_000 == 0 {
+            store.verify();
+        }
+    }
+    let counters = store.counters();
+    assert!(counters.evictions > 1000, "{counters:?}");
+    assert!(counters.dead_per_mille_at_eviction_max < 200, "{counters:?}");
+    assert!(counters.moved_bytes < 8 * counters.stored_bytes, "{counters:?}");
+}
+
+/// An item that is there all the time is shown once, although tables split under the walk.
+#[test]
+fn a_walk_neither_loses_nor_repeats_while_the_map_grows() {
+    for grow in [1, 30, 300, 3000] {
+        let mut store = Store::new(8 * MIB, true).unwrap();
+        for number in 0..3000 {
+            put(&mut store, number, 8);
+        }
+        let mut seen: HashMap<Vec<u8>, u32> = HashMap::new();
+        let (mut cursor, mut more) = (Some(Cursor::default()), 3000);
+        while let Some(here) = cursor {
+            cursor = store.walk(here, NOW_S, |key, _| *seen.entry(key.to_vec()).or_default() += 1);
+            for _ in 0..grow {
+                put(&mut store, more, 8);
+                more += u64::from(more < 60_000);
+            }
+        }
+        assert!(seen.values().all(|&times| times == 1), "nothing is shown twice");
+        assert!((0..3000).all(|number| seen.contains_key(&key(number))), "nothing is lost");
+    }
+}
+
+/// Fills `memory_bytes` and turns it over, and returns resident bytes per item beyond its record.
+fn fill(memory_bytes: usize, items: u64) -> Store {
+    let mut store = Store::new(memory_bytes, true).unwrap();
+    for number in 0..items {
+        put(&mut store, number, 32);
+    }
+    let counters = store.counters();
+    let beside = store.map_bytes() as f64 / store.len() as f64;
+    println!("{} items, {beside:.1} bytes of map for each, {counters:?}", store.len());
+    assert!(counters.rehashed_at_once_max <= REHASHED_MAX, "{counters:?}");
+    assert!(beside < 13.0, "{beside}");
+    store
+}
+
+#[test]
+fn no_store_touches_many_records() {
+    fill(8 * MIB, 400_000).verify();
+}
+
+/// `cargo test --release --test places -- --ignored`
+#[test]
+#[ignore = "wants 1 GiB, and a release build"]
+fn no_store_touches_many_records_among_eight_million() {
+    let store = fill(1024 * MIB, 8_000_000);
+    assert_eq!((store.len(), store.counters().moved_bytes), (8_000_000, 0));
+    fill(64 * MIB, 8_000_000);
+}
+
+#[test]
+fn memory_that_cannot_be_had_is_an_error() {
+    assert!(Store::new(usize::MAX / 4, true).is_err());
+}

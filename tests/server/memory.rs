@@ -1,0 +1,48 @@
+//! The memory for items: what may be asked for, and what a full one is like from outside.
+
+use crate::process::{MIB, Server, run, value};
+
+#[test]
+fn more_than_addresses_reach_is_refused() {
+    let ended = run(&["-p", "0", "-m", "32769"], b"");
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("at most 32 GiB"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_item_limit_without_room_is_lowered_with_a_line() {
+    let server = Server::start(&["-p", "0", "-m", "8", "-I", "4m"]);
+    let said = server.said.join("\n");
+    assert!(said.contains("WARN") && said.contains("instead of 4194304"), "{said}");
+    let mut client = server.tcp();
+    let announced = format!("set large {}\n", 7 * MIB / 2);
+    let request = [announced.as_bytes(), &value(7 * MIB / 2), b"\n"].concat();
+    client.ask(&request, b"SERVER_ERROR object too large for cache\n");
+}
+
+/// Making room for a large value takes turns of its own, and then the client hears of it although
+/// nothing more comes from it.
+#[test]
+fn a_large_value_finds_room_in_full_memory_and_lets_others_pass() {
+    let server = Server::start(&["-p", "0", "-m", "8"]);
+    let (mut small, mut large) = (server.tcp(), server.tcp());
+    for thousand in 0..100 {
+        let mut requests = String::new();
+        for number in 0..1000 {
+            let key = thousand * 1000 + number;
+            requests += &format!("set k{key} 0 0 40 noreply\r\n{key:040}\r\n");
+        }
+        small.send(requests.as_bytes());
+    }
+    let last = format!("VALUE k99999 0 40\r\n{:040}\r\nEND\r\n", 99_999);
+    small.ask(b"get k99999\r\n", last.as_bytes());
+    let bytes = value(MIB - 100);
+    let stored = [format!("set v {}\n", bytes.len()).as_bytes(), &bytes, b"\n"].concat();
+    let found = [format!("VALUE v {}\n", bytes.len()).as_bytes(), &bytes, b"\nEND\n"].concat();
+    for _ in 0..10 {
+        large.send(&stored);
+        small.ask(b"get k99999\r\n", last.as_bytes());
+        large.expect(b"STORED\n");
+        large.ask(b"get v\n", &found);
+    }
+}
