@@ -27,7 +27,7 @@
 //!  one map            hash: 7 bits tag | .. | bits from 20 on: which table | .. | low bits: slot
 //!                    +---------+---------+---------+- -   some hundred addresses in each, as u32
 //!                    | table 0 | table 1 | table 2 |      counted in units of 8 bytes; one more
-//!                    +---------+---------+---------+- -   table for every 192 items
+//!                    +---------+---------+---------+- -   table for every 96 items
 //! ```
 //! Nothing is allocated per item, so nothing fragments. A `get` touches one table and one record
 //! and moves neither: a counter of two bits in the record remembers that it was wanted.
