@@ -170,9 +170,10 @@ fn meta(cas: u64) -> Meta {
 /// A store with all items, and their keys in an order that no cache of the CPU's can guess.
 fn filled_store() -> (Store, Vec<Vec<u8>>) {
     let keys: Vec<Vec<u8>> = (0..ITEMS).map(|at| key(in_lap(2, at, ITEMS))).collect();
-    let mut store = Store::new();
+    let config = Config::default();
+    let mut store = Store::new(config.memory_bytes_max, config.evicts).expect("there is memory");
     for number in 0..ITEMS {
-        store.set(&key(u64::from(number)), &value(), meta(1));
+        store.set(&key(u64::from(number)), &value(), meta(1), NOW.uptime_s);
     }
     (store, keys)
 }
@@ -197,7 +198,7 @@ fn store(criterion: &mut Criterion) {
     group.bench_function("set overwrite", |bencher| {
         bencher.iter(|| {
             let key = next.next().map_or(&[][..], |key| key);
-            store.set(black_box(key), black_box(&value), meta(2));
+            store.set(black_box(key), black_box(&value), meta(2), NOW.uptime_s);
         });
     });
     bench_new_items(&mut group, &mut store, &missing, &value);
@@ -221,7 +222,7 @@ fn bench_new_items(
                 let batch = &batch[..left.min(batch.len())];
                 let started = Instant::now();
                 for key in batch {
-                    store.set(black_box(key), black_box(value), meta(3));
+                    store.set(black_box(key), black_box(value), meta(3), NOW.uptime_s);
                 }
                 taken += started.elapsed();
                 for key in batch {
@@ -239,7 +240,7 @@ fn session(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(u64::from(PIPELINED)));
     let config = Config::default();
     for dialect in [Dialect::Simple, Dialect::Classic] {
-        let mut engine = Engine::new();
+        let mut engine = Engine::new(&config).expect("there is memory");
         let mut session = Session::new(&config);
         let mut output = Vec::new();
         let mut advance = |input: &[u8]| {

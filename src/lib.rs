@@ -82,7 +82,8 @@ use session::{Session, Stop};
 /// All that a server sends back on one connection that sends `requests` and nothing more.
 ///
 /// The store is empty at first and large enough for what `requests` can bring; an item's limit is
-/// the default one of 1 MiB. Whatever stands behind the last whole request is left without an answer, as by a server.
+/// the default one of 1 MiB. Whatever stands behind the last whole request is left without an
+/// answer, as by a server.
 ///
 /// ```
 /// let answers = miocached::simulate(b"set greeting 5\nhello\nget greeting missing\n");
