@@ -2,6 +2,7 @@
 //!
 //! * `crowds`: memory stays within the budget under crowds that stop at the worst moment
 //! * `costs`: system calls per request, and none without one
+//! * `endurance`: what stays as it is after millions of stores
 //!
 //! Here: answers in order under load, and neighbours that are slow or deaf. Counts and sizes are
 //! asserted, and times only with much room: how fast the server is, is for benches/.
@@ -14,6 +15,8 @@ mod process;
 mod costs;
 #[path = "load/crowds.rs"]
 mod crowds;
+#[path = "load/endurance.rs"]
+mod endurance;
 
 use std::net::TcpStream;
 use std::sync::Barrier;
