@@ -62,8 +62,8 @@
 //! ## Where to go next
 //!
 //! Read `protocol/simple.rs`, `protocol/parser.rs`, `session.rs`, `engine/mod.rs`, `store/mod.rs`,
-//! `net/connection.rs` and `net/reactor.rs`, in this order; then `protocol/classic.rs`. Beside them
-//! run `miocached -vv`: [`trace`] lists the steps that it shows.
+//! `net/connection.rs` and `net/reactor.rs`, in this order; then `protocol/classic.rs`, and of the
+//! store `log.rs`, `change.rs`, `policy.rs` and `map.rs`. Beside them run `miocached -vv`: [`trace`] lists the steps that it shows.
 
 pub mod config;
 pub mod engine;

@@ -161,8 +161,8 @@ fn announce(arguments: &Arguments, contestants: &[Contestant], workloads: &[Work
         println!("{}: {}", contestant.name, contestant.facts(arguments.memory_mib()));
     }
     println!(
-        "Every key that comes again is stored once before; then a third of the requests warms up and \
-         is not counted,\nbut for a trace. A batch of {} requests is pipelined: each key's requests \
+        "Every key that comes again is stored once before; what comes before counting begins warms \
+         up,\nbut for a trace. A batch of {} requests is pipelined: each key's requests \
          keep their order, those of different\nkeys may pass each other within the batch. MiB is the \
          whole process at the end of the workload, or all of a\nmodel's records. Lives are hurried \
          at a fixed rate of requests; memcached's own crawler, which gives back what\nhas expired, \
