@@ -3,10 +3,9 @@
 //! Two queues in the manner of S3-FIFO (Yang et al., SOSP 2023). Main is filled first; from then on a
 //! new record enters probation. When it reaches that log's tail it is passed on to main if anybody
 //! has read it, and else leaves; the ghost then remembers it, and should it come back soon it enters
-//! main at once. At the tail of main
-//! a record that was read since is written again at the head, once for each of up to three reads.
-//! So what is read once, such as a scan, passes by without pushing out what is read often; and a
-//! read changes two bits instead of a list.
+//! main at once. At the tail of main a record that was read since is written again at the head, once
+//! for each of up to three reads. So what is read once, such as a scan, passes by without pushing
+//! out what is read often; and a read changes two bits instead of a list.
 //!
 //! Chosen from models, by their misses in parts of LRU's (`cargo bench --bench replay -- --model
 //! one-log,two-logs,s3-fifo-10,s3-fifo-25 --reference lru`, `-m 64`, what does not fit):
