@@ -98,6 +98,7 @@ impl Args {
                 Dialect::Simple => DialectMode::Simple,
                 Dialect::Classic => DialectMode::Classic,
             },
+            ..Config::default()
         };
         config.check()?;
         Ok(config)

@@ -63,6 +63,33 @@ pub struct Config {
     pub buffer_bytes_max: usize,
     /// How the dialect of a line is found.
     pub dialect: DialectMode,
+    /// Items have cas ids (`-C` turns them off).
+    pub cas_enabled: bool,
+    /// Clients may flush (`-F` forbids it).
+    pub flush_enabled: bool,
+    /// Clients may list keys (`-X` forbids it).
+    pub dump_enabled: bool,
+    /// Clients may stop the server (`-A` allows it).
+    pub shutdown_enabled: bool,
+    /// `stats sizes` is kept (`-o track_sizes`).
+    pub sizes_tracked: bool,
+    /// `stats detail` counts by key prefix from the start (`-D`).
+    pub detail_enabled: bool,
+    /// What ends a key's prefix for `stats detail`.
+    pub prefix_delimiter: u8,
+    /// Requests that one connection may have executed in one turn (`-R`), where there is a limit.
+    pub requests_per_turn: Option<usize>,
+    /// Clients beyond the connection limit are told so and turned away, instead of being left to
+    /// wait unaccepted (`-o maxconns_fast`).
+    pub turns_away: bool,
+    /// Seconds without a request after which a connection is closed; 0 for never.
+    pub idle_timeout_s: u32,
+    /// Connections that the kernel may hold for us before we accept them.
+    pub backlog: i32,
+    /// A file of `user:password` lines: nobody is served who has not shown one of them (`-Y`).
+    pub auth_file: Option<PathBuf>,
+    /// How often `-v` was given.
+    pub verbosity: u8,
 }
 
 impl Default for Config {
@@ -76,6 +103,19 @@ impl Default for Config {
             connections_max: 1024,
             buffer_bytes_max: 64 * MIB,
             dialect: DialectMode::Auto,
+            cas_enabled: true,
+            flush_enabled: true,
+            dump_enabled: true,
+            shutdown_enabled: false,
+            sizes_tracked: false,
+            detail_enabled: false,
+            prefix_delimiter: b':',
+            requests_per_turn: None,
+            turns_away: true,
+            idle_timeout_s: 0,
+            backlog: 1024,
+            auth_file: None,
+            verbosity: 0,
         }
     }
 }
