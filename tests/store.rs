@@ -7,7 +7,7 @@ mod model;
 
 use std::collections::HashSet;
 
-use miocached::store::{Cursor, Marks, Meta, NEVER, Store, Stored};
+use miocached::store::{Amendment, Cursor, Marks, Meta, NEVER, Side, Store, Stored};
 use model::Model;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -38,6 +38,14 @@ enum Op {
     Mark {
         key: u16,
         marks: (bool, bool),
+    },
+    Extend {
+        key: u16,
+        more_bytes: u16,
+        before: bool,
+    },
+    Replace {
+        key: u16,
     },
     Flush {
         in_s: u32,
@@ -146,21 +154,28 @@ impl Pair {
             }
             Op::Touch { key, ttl_s } => {
                 let (key, deadline_s) = (name(key), self.deadline_s(ttl_s));
-                if self.store.touch(&key, deadline_s, now_s) {
+                let later = Amendment { expires_at_s: Some(deadline_s), ..Amendment::default() };
+                if self.store.amend(&key, later, now_s) {
                     let kept = self.model.item(&key).expect("what was over is not touched");
-                    (kept.meta.expires_at_s, kept.fetched) = (deadline_s, true);
+                    kept.meta.expires_at_s = deadline_s;
                 } else {
                     self.model.miss(&key);
                 }
             }
             Op::Mark { key, marks: (stale, win_sent) } => {
-                let (key, marks) = (name(key), Marks { stale, win_sent });
-                if self.store.mark(&key, marks, now_s) {
-                    self.model.item(&key).expect("what was over is not marked").marks = marks;
+                let (key, cas) = (name(key), u64::from(key));
+                let marks = Marks { stale, win_sent, key_encoded: stale };
+                let marked =
+                    Amendment { marks: Some(marks), cas: Some(cas), ..Amendment::default() };
+                if self.store.amend(&key, marked, now_s) {
+                    let kept = self.model.item(&key).expect("what was over is not marked");
+                    (kept.marks, kept.meta.cas) = (marks, cas);
                 } else {
                     self.model.miss(&key);
                 }
             }
+            Op::Extend { key, more_bytes, before } => self.extend(key, more_bytes, before),
+            Op::Replace { key } => self.replace(key),
             Op::Flush { in_s } => {
                 self.store.flush(now_s + in_s, now_s);
                 self.model.flush(now_s + in_s, now_s);
@@ -172,6 +187,50 @@ impl Pair {
         let counters = self.store.counters();
         assert!(self.model.vanished <= counters.evictions, "only evicted items vanish");
         assert!(self.evicts || counters.evictions == 0, "nothing leaves where nothing may");
+    }
+
+    fn extend(&mut self, key: u16, more_bytes: u16, before: bool) {
+        self.stored += 1;
+        let (key, cas) = (name(key), self.stored);
+        let old_bytes = self.store.peek(&key, self.now_s).map_or(0, |item| item.value.len());
+        let more = vec![cas as u8; usize::from(more_bytes)];
+        if old_bytes + more.len() > self.value_bytes_max {
+            return;
+        }
+        let side = if before { Side::Before } else { Side::Behind };
+        let mut steps = 0;
+        let extended = loop {
+            match self.store.extend(&key, &more, side, cas, self.now_s) {
+                Some(Stored::NeedsStep) => steps += 1,
+                done => break done,
+            }
+            assert!(steps < 100, "room is made in the end");
+        };
+        match extended {
+            None => self.model.miss(&key),
+            Some(Stored::Kept) => {
+                let kept = self.model.item(&key).expect("what was over is not extended");
+                let at = if before { 0 } else { kept.value.len() };
+                kept.value.splice(at..at, more);
+                kept.meta.cas = cas;
+                (kept.fetched, kept.marks.stale, kept.marks.win_sent) = (false, false, false);
+                let item = self.store.peek(&key, self.now_s).expect("it has just been extended");
+                self.model.check(&key, &item);
+            }
+            Some(_) => assert!(!self.evicts, "there is always room for a value that fits"),
+        }
+    }
+
+    fn replace(&mut self, key: u16) {
+        self.stored += 1;
+        let (key, cas) = (name(key), self.stored);
+        let Some(item) = self.store.peek(&key, self.now_s) else {
+            return self.model.miss(&key);
+        };
+        let value = vec![cas as u8; item.value.len()];
+        assert!(self.store.replace_value(&key, &value, cas, self.now_s));
+        let kept = self.model.item(&key).expect("what was over is not replaced");
+        (kept.value, kept.meta.cas) = (value, cas);
     }
 
     fn walk(&mut self) {
@@ -197,6 +256,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => key().prop_map(|key| Op::Delete { key }),
         1 => (key(), ttl_s()).prop_map(|(key, ttl_s)| Op::Touch { key, ttl_s }),
         1 => (key(), any::<(bool, bool)>()).prop_map(|(key, marks)| Op::Mark { key, marks }),
+        3 => (key(), 0..2_000u16, any::<bool>())
+            .prop_map(|(key, more_bytes, before)| Op::Extend { key, more_bytes, before }),
+        1 => key().prop_map(|key| Op::Replace { key }),
         1 => prop_oneof![2 => Just(0u32), 1 => 0..10u32].prop_map(|in_s| Op::Flush { in_s }),
         2 => (0..4u32).prop_map(|by_s| Op::Pass { by_s }),
         1 => Just(Op::Walk),
@@ -249,8 +311,13 @@ impl Random {
             80..85 => Op::Delete { key },
             85..88 => Op::Touch { key, ttl_s },
             88..90 => Op::Mark { key, marks: (self.below(2) == 0, self.below(2) == 0) },
-            90..92 => Op::Peek { key },
-            92..98 => Op::Pass { by_s: self.below(8) as u32 / 7 },
+            90 => Op::Peek { key },
+            91..94 => {
+                let (more_bytes, before) = (self.below(900) as u16, self.below(2) == 0);
+                Op::Extend { key, more_bytes, before }
+            }
+            94 => Op::Replace { key },
+            95..98 => Op::Pass { by_s: self.below(8) as u32 / 7 },
             98 => Op::Walk,
             _ => Op::Flush { in_s: self.below(40) as u32 },
         }

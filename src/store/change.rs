@@ -1,11 +1,12 @@
-//! What clients change: store, forget, touch and mark, each in one operation of bounded work.
+//! What clients change: store, extend, amend and forget, each in one operation of bounded work.
 //!
 //! Knows how a record comes and goes, and leaves to `policy` where it goes and who leaves for it.
 
 use super::policy::Chances;
+use super::record::Side;
 use super::{
-    ACCESSED_AT, DEAD, EXPIRES_AT, MARKS_AT, Marks, Meta, Record, STALE, Store, Stored, WIN_SENT,
-    record,
+    ACCESSED_AT, Amendment, DEAD, EXPIRES_AT, KEY_ENCODED_AT, MARKS_AT, Meta, Record, STALE, Store,
+    Stored, WIN_SENT, record,
 };
 
 /// In place of a larger record only if the rest is at most the eighth part of it.
@@ -59,46 +60,98 @@ impl Store {
     pub fn delete(&mut self, key: &[u8], now_s: u32) -> bool {
         self.flush_if_due(now_s);
         let hash = self.hash(key);
-        let Some(record) = self.find(hash, key) else {
-            return false;
-        };
-        let is_live = self.is_live(&record, now_s);
-        if is_live {
-            self.forget(hash, &record);
-        } else {
-            self.bury_expired(hash, &record);
+        let live = self.find_live(hash, key, now_s);
+        if let Some(record) = &live {
+            self.forget(hash, record);
         }
         self.compact(now_s);
-        is_live
+        live.is_some()
     }
 
-    /// Changes when the live item under `key` expires, and counts as an access to it. False when
-    /// there is none.
-    pub fn touch(&mut self, key: &[u8], expires_at_s: u32, now_s: u32) -> bool {
-        let Some(at) = self.wanted(key, now_s) else {
+    /// Puts `more` behind or before the value of the live item under `key`, which keeps its flags and
+    /// its time. None when there is no such item, or when it was among those that left for the
+    /// longer one: so no copy of its value is held anywhere while room is made.
+    pub fn extend(
+        &mut self,
+        key: &[u8],
+        more: &[u8],
+        side: Side,
+        cas: u64,
+        now_s: u32,
+    ) -> Option<Stored> {
+        self.flush_if_due(now_s);
+        let hash = self.hash(key);
+        let old = self.find_live(hash, key, now_s)?;
+        let flags = old.item(&self.arena).meta.flags;
+        let bytes = record::bytes(key.len(), old.value_bytes + more.len(), flags) as u64;
+        let is_large = bytes > self.large_bytes();
+        if is_large || !self.evicts {
+            match self.make_large_room(hash, bytes, now_s) {
+                Stored::Kept => {}
+                not_yet @ (Stored::NeedsStep | Stored::NoRoom) => return Some(not_yet),
+            }
+        }
+        let place = self.place_for(hash, bytes, Some(&self.find(hash, key)?));
+        if !is_large && self.evicts {
+            self.make_room(place, bytes, &mut Chances::of(bytes), now_s);
+        }
+        let old = self.find(hash, key)?;
+        let at = self.claim(place, bytes);
+        self.write_extended(at, &old, more, side, cas, now_s);
+        self.forget(hash, &old);
+        self.insert(hash, at);
+        self.counters.stored_bytes += bytes;
+        self.compact(now_s);
+        Some(Stored::Kept)
+    }
+
+    /// Writes another value of the same length over that of the live item under `key`, which keeps
+    /// all that is remembered of it. False when there is none.
+    ///
+    /// # Panics
+    /// When the length is another one.
+    pub fn replace_value(&mut self, key: &[u8], value: &[u8], cas: u64, now_s: u32) -> bool {
+        self.flush_if_due(now_s);
+        let Some(record) = self.find_live(self.hash(key), key, now_s) else {
             return false;
         };
-        self.arena[at + EXPIRES_AT..at + ACCESSED_AT].copy_from_slice(&expires_at_s.to_le_bytes());
+        let value_at = record.key_at() + record.key_bytes;
+        self.arena[value_at..value_at + record.value_bytes].copy_from_slice(value);
+        self.write_cas(record.at, cas);
+        self.set_accessed(record.at, now_s);
         true
     }
 
-    /// Changes what meta commands remember at the live item under `key`, unnoticed. False when
-    /// there is none.
-    pub fn mark(&mut self, key: &[u8], marks: Marks, now_s: u32) -> bool {
+    /// Changes what is remembered of the live item under `key`, unnoticed. False when there is none.
+    pub fn amend(&mut self, key: &[u8], amendment: Amendment, now_s: u32) -> bool {
         self.flush_if_due(now_s);
-        let Some(record) = self.find(self.hash(key), key) else {
+        let Some(record) = self.find_live(self.hash(key), key, now_s) else {
             return false;
         };
-        let stale = if marks.stale { STALE } else { 0 };
-        let win_sent = if marks.win_sent { WIN_SENT } else { 0 };
-        self.arena[record.at + MARKS_AT] = record.marks & !(STALE | WIN_SENT) | stale | win_sent;
-        self.is_live(&record, now_s)
+        let at = record.at;
+        if let Some(at_s) = amendment.expires_at_s {
+            self.arena[at + EXPIRES_AT..at + ACCESSED_AT].copy_from_slice(&at_s.to_le_bytes());
+        }
+        if let Some(cas) = amendment.cas {
+            self.write_cas(at, cas);
+        }
+        if let Some(marks) = amendment.marks {
+            let stale = if marks.stale { STALE } else { 0 };
+            let win_sent = if marks.win_sent { WIN_SENT } else { 0 };
+            self.arena[at + MARKS_AT] = record.marks & !(STALE | WIN_SENT) | stale | win_sent;
+            self.arena[at + KEY_ENCODED_AT] = u8::from(marks.key_encoded);
+        }
+        true
     }
 
-    /// Where the live record under `key` is, after an access to it.
-    fn wanted(&mut self, key: &[u8], now_s: u32) -> Option<usize> {
-        self.get(key, now_s)?;
-        self.find(self.hash(key), key).map(|record| record.at)
+    /// The live record under `key`. One that is found to be over is forgotten.
+    fn find_live(&mut self, hash: u64, key: &[u8], now_s: u32) -> Option<Record> {
+        let record = self.find(hash, key)?;
+        if !self.is_live(&record, now_s) {
+            self.bury_expired(hash, &record);
+            return None;
+        }
+        Some(record)
     }
 
     /// Writes a record over an older one, whose last `waste` bytes die.

@@ -20,7 +20,7 @@
 //!
 //!  one record         0            4          5      6       8           12          16
 //!  (8-byte aligned)  +------------+----------+------+-------+-----------+-----------+-----+
-//!                    | value bytes| key bytes| marks| unused| expires at| accessed  | cas |
+//!                    | value bytes| key bytes| marks| marks | expires at| accessed  | cas |
 //!                    +------------+----------+------+-------+-----------+-----------+-----+
 //!                    [key bytes, if 255 and more] [flags, if not 0] key value, up to 7 unused
 //!
@@ -52,6 +52,7 @@ use log::{Log, Place};
 pub use map::REHASHED_MAX;
 pub use policy::LARGE_BYTES;
 use policy::Waiting;
+pub use record::Side;
 pub use verify::Cursor;
 
 /// An `expires_at_s` that never comes.
@@ -65,6 +66,7 @@ const HEADER_BYTES: usize = 24;
 const LONG_KEY: u8 = u8::MAX;
 /// Where in a header things stand that change while the record stays.
 const MARKS_AT: usize = 5;
+const KEY_ENCODED_AT: usize = 6;
 const EXPIRES_AT: usize = 8;
 const ACCESSED_AT: usize = 12;
 const CAS_AT: usize = 16;
@@ -110,6 +112,19 @@ pub struct Marks {
     pub stale: bool,
     /// One client has been told to bring a new value.
     pub win_sent: bool,
+    /// The key is not text: it came in an encoding and is shown in it.
+    pub key_encoded: bool,
+}
+
+/// What [`Store::amend`] changes of an item: whatever is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amendment {
+    /// As in [`Meta`].
+    pub expires_at_s: Option<u32>,
+    /// As in [`Meta`].
+    pub cas: Option<u64>,
+    /// All of them.
+    pub marks: Option<Marks>,
 }
 
 /// A live item, borrowed.
@@ -203,6 +218,7 @@ struct Record {
     /// Where in the arena it starts.
     at: usize,
     marks: u8,
+    key_encoded: bool,
     key_bytes: usize,
     value_bytes: usize,
     expires_at_s: u32,
@@ -322,6 +338,7 @@ impl Record {
         Self {
             at,
             marks,
+            key_encoded: header[KEY_ENCODED_AT] != 0,
             key_bytes,
             value_bytes: number(header) as usize,
             expires_at_s: number(&header[EXPIRES_AT..]),
@@ -347,7 +364,11 @@ impl Record {
         Item {
             value: &arena[key_at + self.key_bytes..][..self.value_bytes],
             meta: Meta { flags, expires_at_s: self.expires_at_s, cas: self.cas },
-            marks: Marks { stale: self.marks & STALE != 0, win_sent: self.marks & WIN_SENT != 0 },
+            marks: Marks {
+                stale: self.marks & STALE != 0,
+                win_sent: self.marks & WIN_SENT != 0,
+                key_encoded: self.key_encoded,
+            },
             fetched: self.marks & FETCHED != 0,
             accessed_s: self.accessed_s,
         }

@@ -19,6 +19,15 @@ pub(super) const fn bytes(key_bytes: usize, value_bytes: usize, flags: u32) -> u
     (HEADER_BYTES + long_key + flags + key_bytes + value_bytes).next_multiple_of(UNIT_BYTES)
 }
 
+/// Where more is put, of a value that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// As `append` does.
+    Behind,
+    /// As `prepend` does.
+    Before,
+}
+
 impl Record {
     /// Bytes that it takes, or that the filler does.
     pub(super) const fn bytes(&self) -> usize {
@@ -77,6 +86,37 @@ impl Store {
         }
         put(key);
         put(value);
+    }
+
+    /// Writes a record whose value is that of `old` and `more`, where there is room for it.
+    pub(super) fn write_extended(
+        &mut self,
+        at: usize,
+        old: &Record,
+        more: &[u8],
+        side: Side,
+        cas: u64,
+        now_s: u32,
+    ) {
+        let value_at = old.key_at() + old.key_bytes;
+        let moved = value_at - old.at;
+        self.arena.copy_within(old.at..value_at, at);
+        let value_bytes = length(old.value_bytes + more.len());
+        self.arena[at..at + 4].copy_from_slice(&value_bytes.to_le_bytes());
+        self.arena[at + MARKS_AT] &= COUNTER_MAX | WITH_FLAGS;
+        self.write_cas(at, cas);
+        self.set_accessed(at, now_s);
+        let (old_to, more_to) = match side {
+            Side::Behind => (at + moved, at + moved + old.value_bytes),
+            Side::Before => (at + moved + more.len(), at + moved),
+        };
+        self.arena.copy_within(value_at..value_at + old.value_bytes, old_to);
+        self.arena[more_to..more_to + more.len()].copy_from_slice(more);
+    }
+
+    /// Writes another cas id into a record's header.
+    pub(super) fn write_cas(&mut self, at: usize, cas: u64) {
+        self.arena[at + CAS_AT..at + HEADER_BYTES].copy_from_slice(&cas.to_le_bytes());
     }
 
     /// Makes `bytes` of the arena something to skip: dead space, or the end of a lap.
