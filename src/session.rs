@@ -23,13 +23,20 @@ pub enum Stop {
 #[derive(Debug)]
 pub struct Session {
     parser: Parser,
+    /// Requests that may be executed in one go.
+    requests_max: usize,
 }
 
 impl Session {
     /// A conversation that has not begun.
     #[must_use]
     pub const fn new(config: &Config) -> Self {
-        Self { parser: Parser::new(config.dialect, config.item_bytes_max) }
+        let requests_max = match config.requests_per_turn {
+            Some(requests) => requests,
+            None => usize::MAX,
+        };
+        let is_closed = config.auth_file.is_some();
+        Self { parser: Parser::new(config.dialect, config.item_bytes_max, is_closed), requests_max }
     }
 
     /// Executes the requests in `unread`, one behind the other, and puts their answers behind what
@@ -44,10 +51,12 @@ impl Session {
         now: Now,
     ) -> (usize, Stop) {
         let mut spent = 0;
+        let mut requests = 0;
         loop {
-            if output.len() >= room.high_water {
+            if output.len() >= room.high_water || requests == self.requests_max {
                 return (spent, Stop::NeedsFlush);
             }
+            requests += 1;
             let unspent = &unread[spent..];
             match self.parser.parse(unspent) {
                 Parsed::Command { command, form, used } => {
@@ -55,6 +64,10 @@ impl Session {
                     let mut reply = ReplyWriter::new(output, room, form);
                     match engine.execute(command, now, &mut reply) {
                         Executed::Done => spent += used,
+                        Executed::Admitted => {
+                            self.parser.open();
+                            spent += used;
+                        }
                         Executed::Stalled(rest) => {
                             spent += used - self.parser.hold(rest, form, &unspent[..used]);
                             return (spent, Stop::NeedsFlush);

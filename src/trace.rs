@@ -21,6 +21,15 @@ macro_rules! step {
     ($($text:tt)+) => { log::trace!(target: TARGET, $($text)+) };
 }
 
+/// Shows as much from now on as `-v` does when it is given so often.
+pub fn set_verbosity(level: u8) {
+    log::set_max_level(match level {
+        0 => log::LevelFilter::Info,
+        1 => log::LevelFilter::Debug,
+        2.. => log::LevelFilter::Trace,
+    });
+}
+
 /// The loop has woken up.
 pub fn turn(number: u64, events: usize) {
     let s = if events == 1 { "" } else { "s" };

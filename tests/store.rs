@@ -165,8 +165,12 @@ impl Pair {
             Op::Mark { key, marks: (stale, win_sent) } => {
                 let (key, cas) = (name(key), u64::from(key));
                 let marks = Marks { stale, win_sent, key_encoded: stale };
-                let marked =
-                    Amendment { marks: Some(marks), cas: Some(cas), ..Amendment::default() };
+                let marked = Amendment {
+                    marks: Some(marks),
+                    cas: Some(cas),
+                    wanted: win_sent,
+                    ..Amendment::default()
+                };
                 if self.store.amend(&key, marked, now_s) {
                     let kept = self.model.item(&key).expect("what was over is not marked");
                     (kept.marks, kept.meta.cas) = (marks, cas);
@@ -227,8 +231,10 @@ impl Pair {
         let Some(item) = self.store.peek(&key, self.now_s) else {
             return self.model.miss(&key);
         };
-        let value = vec![cas as u8; item.value.len()];
-        assert!(self.store.replace_value(&key, &value, cas, self.now_s));
+        let mut value = vec![cas as u8; item.value.len()];
+        let new = &value.clone()[..value.len() / 2];
+        assert!(self.store.replace_value(&key, new, b' ', cas, self.now_s));
+        value[new.len()..].fill(b' ');
         let kept = self.model.item(&key).expect("what was over is not replaced");
         (kept.value, kept.meta.cas) = (value, cas);
     }

@@ -64,7 +64,7 @@ const READING_PATH: [(&str, &[&str]); 8] = [
     ("src/session.rs", &["advance"]),
     (
         "src/protocol/parser.rs",
-        &["parse", "parse_line", "dialect_of", "command_word", "rest", "is_empty", "next"],
+        &["parse", "find_line", "parse_line", "dialect_of", "command_word", "rest", "is_empty", "next"],
     ),
     ("src/protocol/simple.rs", &["parse_line", "retrieve", "legal"]),
     ("src/engine/mod.rs", &["execute", "fetch"]),
@@ -78,6 +78,7 @@ const READING_PATH: [(&str, &[&str]); 8] = [
             "find",
             "is_live",
             "set_accessed",
+            "count_access",
             "read",
             "key_at",
             "key",
@@ -86,7 +87,7 @@ const READING_PATH: [(&str, &[&str]); 8] = [
             "number",
         ],
     ),
-    ("src/protocol/reply.rs", &["new", "value", "end", "number", "newline"]),
+    ("src/protocol/reply.rs", &["new", "value", "has_room", "end", "number", "digits", "newline"]),
 ];
 
 fn root() -> &'static Path {

@@ -1,14 +1,36 @@
 //! The engine: what a command means. Commands in, store operations and replies out.
 //!
-//! Owns the one [`Store`] that all connections change, and the counter behind cas ids. Knows no
-//! socket and no clock: [`Now`] is an argument.
+//! Owns the one [`Store`] that all connections change, the counter behind cas ids, and what is
+//! counted. Knows no socket and no clock: [`Now`] is an argument. This file sends each command where
+//! it is carried out, and fetches:
+//!
+//! * `change`: stores of every kind, with their conditions; `count`: numbers, up and down
+//! * `meta`: the meta commands
+//! * [`stats`]: figures, out of [`counters`] and what the network tells; `prefixes` for `stats detail`
+//! * `dump`: keys, by walking over the store
+//! * [`auth`]: who may be served
+
+pub mod auth;
+mod change;
+mod count;
+pub mod counters;
+mod dump;
+mod meta;
+mod prefixes;
+mod settings;
+pub mod stats;
 
 use std::collections::TryReserveError;
 
 use crate::config::Config;
-use crate::protocol::{Command, Reply, ReplyWriter, Retrieval, StoreMode};
-use crate::store::{Meta, NEVER, Store, Stored};
+use crate::protocol::command::{Command, Debugging, Retrieval};
+use crate::protocol::{Reply, ReplyWriter};
+use crate::store::{Amendment, NEVER, Store};
 use crate::trace;
+use auth::Credentials;
+use counters::Counters;
+use prefixes::Prefixes;
+use stats::Vitals;
 
 /// Relative exptimes reach this far; larger ones are Unix times (memcached's `REALTIME_MAXDELTA`).
 const RELATIVE_EXPTIME_MAX_S: i32 = 60 * 60 * 24 * 30;
@@ -42,6 +64,11 @@ impl Now {
             }
         }
     }
+
+    /// A second of uptime as a Unix time.
+    fn unix_time_of(self, uptime_s: u32) -> i64 {
+        self.unix_s + i64::from(uptime_s) - i64::from(self.uptime_s)
+    }
 }
 
 /// What became of a command.
@@ -49,9 +76,11 @@ impl Now {
 pub enum Executed<'a> {
     /// It has been executed and answered.
     Done,
-    /// This is left to do: the output has to drain first, or room for a large value takes more
-    /// steps, between which others have their turn.
+    /// This is left to do: the output has to drain first, or it takes more steps, between which
+    /// others have their turn.
     Stalled(Command<'a>),
+    /// The client has shown that it may be served.
+    Admitted,
     /// The client wants to leave.
     Quit,
 }
@@ -60,8 +89,20 @@ pub enum Executed<'a> {
 #[derive(Debug)]
 pub struct Engine {
     store: Store,
+    config: Config,
     /// The cas id given last; the next one is above it. Never given out as 0.
     last_cas: u64,
+    /// What has happened. The network counts here, too.
+    pub counters: Counters,
+    /// What only the network knows; see [`stats`].
+    pub vitals: Vitals,
+    prefixes: Prefixes,
+    credentials: Credentials,
+    /// A client has asked for the end of the server, which is for the network to bring about.
+    pub shutdown_asked: bool,
+    /// In builds with debug assertions: by how much the clock was moved, and where it stands still.
+    clock_moved_s: i64,
+    clock_stands: Option<Now>,
 }
 
 impl Engine {
@@ -70,7 +111,23 @@ impl Engine {
     /// # Errors
     /// When there is not so much memory.
     pub fn new(config: &Config) -> Result<Self, TryReserveError> {
-        Ok(Self { store: Store::new(config.memory_bytes_max, config.evicts)?, last_cas: 0 })
+        Ok(Self {
+            store: Store::new(config.memory_bytes_max, config.evicts)?,
+            config: config.clone(),
+            last_cas: 0,
+            counters: Counters::default(),
+            vitals: Vitals::default(),
+            prefixes: Prefixes::new(config),
+            credentials: Credentials::default(),
+            shutdown_asked: false,
+            clock_moved_s: 0,
+            clock_stands: None,
+        })
+    }
+
+    /// Whom to serve, where not everybody is served: see [`auth`].
+    pub fn set_credentials(&mut self, credentials: Credentials) {
+        self.credentials = credentials;
     }
 
     /// Executes one command and writes its answer.
@@ -80,6 +137,7 @@ impl Engine {
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
+        let now = if cfg!(debug_assertions) { self.moved(now) } else { now };
         match command {
             Command::Retrieve { retrieval, mut keys } => loop {
                 let rest = keys;
@@ -92,39 +150,41 @@ impl Engine {
                     return Executed::Stalled(Command::Retrieve { retrieval, keys: rest });
                 }
             },
-            Command::Store { mode: StoreMode::Set, key, flags, exptime, value } => {
-                let cas = self.last_cas + 1;
-                let meta = Meta { flags, expires_at_s: now.deadline_s(exptime), cas };
-                match self.store.set(key, value, meta, now.uptime_s) {
-                    Stored::Kept => {
-                        self.last_cas = cas;
-                        trace::stored(key, value.len());
-                        reply.line(Reply::Stored);
-                    }
-                    Stored::NeedsStep => {
-                        trace::stalled("room for the value takes more steps");
-                        return Executed::Stalled(command);
-                    }
-                    Stored::NoRoom => {
-                        // As with a value that is too large.
-                        self.store.delete(key, now.uptime_s);
-                        reply.line(Reply::OutOfMemory);
-                    }
+            Command::Store { .. } => return self.store_plain(command, now, reply),
+            Command::TooLarge { store } => self.refuse_too_large(&store, now, reply),
+            Command::Count { direction, key, delta } => {
+                self.count_plain(key, direction, delta, now, reply);
+            }
+            Command::Touch { key, exptime } => self.touch(key, exptime, now, reply),
+            Command::Delete { key } => self.delete(key, now, reply),
+            Command::MetaGet(meta) => {
+                if !self.meta_get(&meta, now, reply) {
+                    trace::stalled("the output is full");
+                    return Executed::Stalled(command);
                 }
             }
-            Command::TooLarge { mode: StoreMode::Set, key } => {
-                // The client wanted the old value replaced, so it must not be served any more.
-                self.store.delete(key, now.uptime_s);
-                reply.line(Reply::TooLarge);
-            }
-            Command::Delete { key } => {
-                if self.store.delete(key, now.uptime_s) {
-                    trace::deleted(key);
-                    reply.line(Reply::Deleted);
-                } else {
-                    trace::miss(key);
-                    reply.line(Reply::NotFound);
+            Command::MetaSet { .. } => return self.meta_set(command, now, reply),
+            Command::MetaDelete(meta) => self.meta_delete(&meta, now, reply),
+            Command::MetaCount { meta, direction } => self.meta_count(&meta, direction, now, reply),
+            Command::MetaDebug(meta) => self.meta_debug(&meta, now, reply),
+            Command::MetaNoop => reply.line(Reply::Noop),
+            Command::FlushAll { delay } => self.flush_all(delay, now, reply),
+            Command::Stats(topic) => {
+                if !self.tell(topic, now, reply) {
+                    trace::stalled("the network is asked");
+                    return Executed::Stalled(command);
                 }
+            }
+            Command::Dump(dump) => return self.dump(dump, now, reply),
+            Command::Verbosity(level) => {
+                trace::set_verbosity(level);
+                reply.line(Reply::Ok);
+            }
+            Command::Shutdown { understood } => return self.shut_down(understood, reply),
+            Command::Authenticate { token } => return self.admit(token, reply),
+            Command::Debug(debugging) => {
+                self.debug(debugging, now);
+                reply.line(Reply::Ok);
             }
             Command::Version => reply.line(Reply::Version),
             Command::Quit => return Executed::Quit,
@@ -140,16 +200,124 @@ impl Engine {
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> bool {
-        let Some(item) = self.store.get(key, now.uptime_s) else {
-            trace::miss(key);
-            return true;
-        };
-        let cas = retrieval.with_cas.then_some(item.meta.cas);
-        let written = reply.value(key, item.meta.flags, item.value, cas);
-        if written {
+        let item = self.store.get(key, now.uptime_s);
+        if let Some(item) = &item {
+            let cas = retrieval.with_cas.then_some(item.meta.cas);
+            if !reply.value(key, item.meta.flags, item.value, cas) {
+                return false;
+            }
             trace::hit(key, item.value.len());
+        } else {
+            trace::miss(key);
         }
-        written
+        let hit = item.is_some();
+        self.prefixes.count_get(key, hit);
+        match (retrieval.touch, hit) {
+            (None, true) => self.counters.get_hits += 1,
+            (None, false) => self.counters.get_misses += 1,
+            (Some(exptime), true) => {
+                self.counters.touch_hits += 1;
+                let expires_at_s = Some(now.deadline_s(exptime));
+                let amendment = Amendment { expires_at_s, ..Amendment::default() };
+                self.store.amend(key, amendment, now.uptime_s);
+            }
+            (Some(_), false) => self.counters.touch_misses += 1,
+        }
+        true
+    }
+
+    fn touch(&mut self, key: &[u8], exptime: i32, now: Now, reply: &mut ReplyWriter<'_>) {
+        if self.store.get(key, now.uptime_s).is_none() {
+            self.counters.touch_misses += 1;
+            trace::miss(key);
+            return reply.line(Reply::NotFound);
+        }
+        self.counters.touch_hits += 1;
+        let expires_at_s = Some(now.deadline_s(exptime));
+        let amendment = Amendment { expires_at_s, ..Amendment::default() };
+        self.store.amend(key, amendment, now.uptime_s);
+        reply.line(Reply::Touched);
+    }
+
+    fn delete(&mut self, key: &[u8], now: Now, reply: &mut ReplyWriter<'_>) {
+        self.prefixes.count_delete(key);
+        if self.store.delete(key, now.uptime_s) {
+            self.counters.delete_hits += 1;
+            trace::deleted(key);
+            reply.line(Reply::Deleted);
+        } else {
+            self.counters.delete_misses += 1;
+            trace::miss(key);
+            reply.line(Reply::NotFound);
+        }
+    }
+
+    fn flush_all(&mut self, delay: Option<i32>, now: Now, reply: &mut ReplyWriter<'_>) {
+        self.counters.cmd_flush += 1;
+        match delay {
+            _ if !self.config.flush_enabled => reply.line(Reply::FlushForbidden),
+            None => reply.line(Reply::BadExptime),
+            Some(delay) => {
+                let at_s = if delay > 0 { now.deadline_s(delay) } else { now.uptime_s };
+                self.store.flush(at_s, now.uptime_s);
+                reply.line(Reply::Ok);
+            }
+        }
+    }
+
+    fn shut_down(&mut self, understood: bool, reply: &mut ReplyWriter<'_>) -> Executed<'static> {
+        if !self.config.shutdown_enabled {
+            reply.line(Reply::ShutdownForbidden);
+        } else if !understood {
+            reply.line(Reply::BadShutdown);
+        } else {
+            self.shutdown_asked = true;
+            return Executed::Quit;
+        }
+        Executed::Done
+    }
+
+    fn admit(&mut self, token: &[u8], reply: &mut ReplyWriter<'_>) -> Executed<'static> {
+        let Some(space) = token.iter().position(|&byte| byte == b' ') else {
+            reply.line(Reply::AuthBadFormat);
+            return Executed::Done;
+        };
+        self.counters.auth_cmds += 1;
+        if self.credentials.allow(&token[..space], &token[space + 1..]) {
+            reply.line(Reply::Stored);
+            return Executed::Admitted;
+        }
+        self.counters.auth_errors += 1;
+        reply.line(Reply::AuthFailed);
+        Executed::Done
+    }
+
+    /// The next cas id, or 0 where there are none.
+    const fn next_cas(&mut self) -> u64 {
+        if !self.config.cas_enabled {
+            return 0;
+        }
+        self.last_cas += 1;
+        self.last_cas
+    }
+
+    fn debug(&mut self, debugging: Debugging, now: Now) {
+        match debugging {
+            Debugging::Time(by_s) => {
+                self.clock_moved_s = self.clock_moved_s.saturating_add(by_s);
+                if let Some(stands) = self.clock_stands {
+                    self.clock_stands = Some(later(stands, by_s));
+                }
+            }
+            Debugging::TimeStops(true) => self.clock_stands = Some(now),
+            Debugging::TimeStops(false) => self.clock_stands = None,
+            Debugging::Verify => self.verify(),
+        }
+    }
+
+    /// What `debugtime` has made of the time.
+    fn moved(&self, now: Now) -> Now {
+        self.clock_stands.unwrap_or_else(|| later(now, self.clock_moved_s))
     }
 
     /// Checks every invariant of the store the slow way. For tests.
@@ -158,6 +326,15 @@ impl Engine {
     /// When one does not hold.
     pub fn verify(&self) {
         self.store.verify();
+    }
+}
+
+/// So many seconds later, or earlier, as far as there is such a time.
+fn later(now: Now, by_s: i64) -> Now {
+    let uptime_s = i64::from(now.uptime_s).saturating_add(by_s).max(i64::from(Now::FIRST_S));
+    Now {
+        uptime_s: u32::try_from(uptime_s).unwrap_or(u32::MAX),
+        unix_s: now.unix_s.saturating_add(by_s),
     }
 }
 

@@ -4,17 +4,16 @@
 //! spelled (see [`super::simple`] and [`super::classic`]) or found (see [`super::parser`]).
 
 use super::parser::command_word;
-use super::{
-    Command, Dialect, Form, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply, StoreMode, classic,
-};
+use super::classic::Verb;
+use super::{Command, Dialect, Form, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply};
 use crate::config::DialectMode;
 
 /// What a dialect makes of one line.
 pub(super) enum Line<'a> {
     /// A request that is whole.
     Command { command: Command<'a>, form: Form },
-    /// A store: its value follows the line.
-    Value(Announced),
+    /// A store without its value, of which so many bytes and a terminator follow the line.
+    Value { command: Command<'a>, form: Form, value_bytes: usize, end: DataEnd },
     /// An error; `value` is what stands behind the line and is to be skipped.
     Refused { reply: Reply, form: Form, value: Option<(usize, DataEnd)> },
     /// The end of the conversation.
@@ -26,20 +25,6 @@ impl Line<'_> {
     pub(super) const fn refused(reply: Reply, form: Form) -> Self {
         Self::Refused { reply, form, value: None }
     }
-}
-
-/// A store whose line is understood. Positions count from the start of that line, which stays in
-/// the input until the value is there, too.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Announced {
-    pub(super) form: Form,
-    pub(super) mode: StoreMode,
-    pub(super) key_at: usize,
-    pub(super) key_bytes: usize,
-    pub(super) flags: u32,
-    pub(super) exptime: i32,
-    pub(super) value_bytes: usize,
-    pub(super) end: DataEnd,
 }
 
 /// What ends a line, and therefore the value behind it.
@@ -80,7 +65,7 @@ impl DataEnd {
 /// The longest that this line may be, its LF not counted.
 pub(super) fn bytes_max(dialect: Dialect, line: &[u8]) -> usize {
     match dialect {
-        Dialect::Classic if !classic::is_retrieval(command_word(line)) => LINE_BYTES_MAX,
+        Dialect::Classic if !Verb::is_retrieval(command_word(line)) => LINE_BYTES_MAX,
         Dialect::Simple | Dialect::Classic => LONG_LINE_BYTES_MAX,
     }
 }
@@ -94,7 +79,7 @@ pub(super) fn bytes_possible(mode: DialectMode, start: &[u8]) -> usize {
         // It may still turn out to be of either dialect, unless its command is classic alone.
         DialectMode::Auto => match command_word(start) {
             b"set" => LONG_LINE_BYTES_MAX,
-            word if classic::is_command(word) => bytes_max(Dialect::Classic, start),
+            word if Verb::of(word).is_some() => bytes_max(Dialect::Classic, start),
             _ => LONG_LINE_BYTES_MAX,
         },
     }

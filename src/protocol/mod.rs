@@ -2,23 +2,30 @@
 //!
 //! * [`parser`]: where a request ends, in which dialect it is, and what happens when it is cut;
 //!   `line` is what the grammars tell it
-//! * [`simple`] and [`classic`]: the grammar of one line in each dialect
-//! * [`token`]: numbers as memcached reads them
-//! * [`command`]: the requests; [`reply`]: the answers
+//! * [`simple`] and [`classic`]: the grammar of one line in each dialect; of the classic one, [`meta`]
+//!   reads the meta commands and `admin` those that ask about the server or change it
+//! * [`token`]: numbers as memcached reads them; [`base64`]: keys that are no text
+//! * [`command`]: the requests; [`answer`]: the answers of one line; [`reply`]: the writer of all
 //!
 //! The limits of the wire stand here; the operator's stand in [`crate::config`].
 
+mod admin;
+pub mod answer;
+pub mod base64;
 pub mod classic;
 pub mod command;
 mod line;
+pub mod meta;
 pub mod parser;
 pub mod reply;
 pub mod simple;
 pub mod token;
 
+pub use answer::Reply;
 pub use command::{Command, Form, Retrieval, StoreMode};
+pub use meta::Meta;
 pub use parser::{Fault, Parsed, Parser, dialect_of};
-pub use reply::{Reply, ReplyWriter, Room};
+pub use reply::{ReplyWriter, Room};
 
 /// Longest line, its LF not counted, of every classic command that names one key at most.
 /// memcached closes a connection that has more than this waiting without a line end.

@@ -1,17 +1,23 @@
 //! Framing: finds one request in the bytes read so far, and in which dialect it speaks.
 //!
-//! Owns the resume point: it remembers where it stopped, so no byte is looked at twice however the
-//! input is cut. Knows the shape of lines, words and values, but no command (see
-//! [`super::simple`] and [`super::classic`]), no socket and no store.
+//! Owns the resume point: it remembers where it stopped, so no line end is looked for twice however
+//! the input is cut, and no value byte is looked at at all; only the line of a store whose value was
+//! cut is read again when that is whole. Knows the shape of lines, words and values, but no command
+//! (see [`super::simple`] and [`super::classic`]), no socket and no store.
 
 use memchr::memchr;
 
-use super::line::{self, Announced, DataEnd, Line};
+use super::classic::Verb;
+use super::command::{Dump, StoreLine};
+use super::line::{self, DataEnd, Line};
 use super::{
-    Command, Dialect, Form, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply, Retrieval, classic,
-    item_bytes, simple,
+    Command, Dialect, Form, KEY_BYTES_MAX, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply, Retrieval,
+    classic, item_bytes, simple,
 };
 use crate::config::DialectMode;
+
+/// The first byte of every request in memcached's binary protocol, which is not spoken here.
+const BINARY_MAGIC: u8 = 0x80;
 
 /// What [`Parser::parse`] found. `used` counts the bytes that are spent once this is dealt with.
 #[derive(Debug)]
@@ -39,12 +45,16 @@ pub enum Fault {
 /// Where the next byte of input belongs.
 #[derive(Clone, Copy, Debug)]
 enum State {
+    /// To the first line of the conversation.
+    Start,
     /// To a line; no LF among the first `scanned` bytes.
     Line { scanned: usize },
     /// To the value of a store whose line takes the first `line_bytes` bytes.
-    Value { announced: Announced, line_bytes: usize },
+    Value { line_bytes: usize, value_bytes: usize, end: DataEnd },
     /// To a retrieval of which `key_bytes` bytes of keys are unanswered yet.
     Keys { retrieval: Retrieval, form: Form, key_bytes: usize, end_bytes: usize },
+    /// To the LF of the line that began a walk over all items, which goes on.
+    Dump { dump: Dump, form: Form },
     /// Nowhere: `bytes` more are skipped, and then a terminator.
     Skip { bytes: usize, end: DataEnd },
 }
@@ -54,30 +64,46 @@ enum State {
 pub struct Parser {
     mode: DialectMode,
     item_bytes_max: usize,
+    /// Nobody has shown yet that he may be served.
+    is_closed: bool,
     state: State,
 }
 
 impl Parser {
     /// A parser at the start of a conversation. Values of items above `item_bytes_max` (see
-    /// [`item_bytes`]) are skipped instead of waited for.
+    /// [`item_bytes`]) are skipped instead of waited for. While `is_closed`, nothing is understood
+    /// but a user and a password.
     #[must_use]
-    pub const fn new(mode: DialectMode, item_bytes_max: usize) -> Self {
-        Self { mode, item_bytes_max, state: State::Line { scanned: 0 } }
+    pub const fn new(mode: DialectMode, item_bytes_max: usize, is_closed: bool) -> Self {
+        Self { mode, item_bytes_max, is_closed, state: State::Start }
+    }
+
+    /// Every command is understood from now on.
+    pub const fn open(&mut self) {
+        self.is_closed = false;
     }
 
     /// Finds the request at the start of `unread`. The caller drops `used` bytes and, until it
     /// does, gives the same bytes again with more behind them.
     pub fn parse<'a>(&mut self, unread: &'a [u8]) -> Parsed<'a> {
         match self.state {
-            State::Line { scanned } => self.parse_line(unread, scanned),
-            State::Value { announced, line_bytes } => {
-                self.parse_value(unread, announced, line_bytes)
+            State::Start if self.mode != DialectMode::Simple && unread.first() == Some(&BINARY_MAGIC) => {
+                hang_up("it speaks the binary protocol")
+            }
+            State::Start => self.find_line(unread, 0),
+            State::Line { scanned } => self.find_line(unread, scanned),
+            State::Value { line_bytes, value_bytes, end } => {
+                self.wait_for_value(unread, line_bytes, value_bytes, end)
             }
             State::Keys { retrieval, form, key_bytes, end_bytes } => {
                 self.state = State::Line { scanned: 0 };
                 let keys = Words::new(&unread[..key_bytes]);
                 let command = Command::Retrieve { retrieval, keys };
                 Parsed::Command { command, form, used: key_bytes + end_bytes }
+            }
+            State::Dump { dump, form } => {
+                self.state = State::Line { scanned: 0 };
+                Parsed::Command { command: Command::Dump(dump), form, used: 1 }
             }
             State::Skip { bytes, end } => self.skip(unread, bytes, end),
         }
@@ -88,11 +114,12 @@ impl Parser {
     #[must_use]
     pub const fn bytes_wanted(&self) -> usize {
         match self.state {
-            State::Line { .. } => LONG_LINE_BYTES_MAX + 1,
-            State::Value { announced, line_bytes } => {
-                line_bytes + announced.value_bytes + DataEnd::CrLf.bytes()
+            State::Start | State::Line { .. } => LONG_LINE_BYTES_MAX + 1,
+            State::Value { line_bytes, value_bytes, .. } => {
+                line_bytes + value_bytes + DataEnd::CrLf.bytes()
             }
             State::Keys { key_bytes, end_bytes, .. } => key_bytes + end_bytes,
+            State::Dump { .. } => 1,
             State::Skip { .. } => DataEnd::CrLf.bytes(),
         }
     }
@@ -108,10 +135,28 @@ impl Parser {
                 self.state = State::Keys { retrieval, form, key_bytes, end_bytes };
                 key_bytes + end_bytes
             }
+            Command::Dump(dump) => {
+                self.state = State::Dump { dump, form };
+                1
+            }
             // Whatever else cannot be done yet has changed nothing: it starts over.
             Command::Store { .. }
             | Command::TooLarge { .. }
+            | Command::Count { .. }
+            | Command::Touch { .. }
             | Command::Delete { .. }
+            | Command::MetaGet(_)
+            | Command::MetaSet { .. }
+            | Command::MetaDelete(_)
+            | Command::MetaCount { .. }
+            | Command::MetaDebug(_)
+            | Command::MetaNoop
+            | Command::FlushAll { .. }
+            | Command::Stats(_)
+            | Command::Verbosity(_)
+            | Command::Shutdown { .. }
+            | Command::Authenticate { .. }
+            | Command::Debug(_)
             | Command::Version
             | Command::Quit => {
                 self.state = State::Line { scanned: 0 };
@@ -120,36 +165,51 @@ impl Parser {
         }
     }
 
-    fn parse_line<'a>(&mut self, unread: &'a [u8], scanned: usize) -> Parsed<'a> {
+    fn find_line<'a>(&mut self, unread: &'a [u8], scanned: usize) -> Parsed<'a> {
         let Some(found) = memchr(b'\n', &unread[scanned..]) else {
-            self.state = State::Line { scanned: unread.len() };
-            if unread.len() > line::bytes_possible(self.mode, unread) {
+            if !unread.is_empty() {
+                self.state = State::Line { scanned: unread.len() };
+            }
+            let bytes_possible = if self.is_closed {
+                LINE_BYTES_MAX
+            } else {
+                line::bytes_possible(self.mode, unread)
+            };
+            if unread.len() > bytes_possible {
                 return hang_up("its line is too long");
             }
             return Parsed::Incomplete { used: 0 };
         };
         self.state = State::Line { scanned: 0 };
-        let line = &unread[..scanned + found];
-        let used = line.len() + 1;
-        let dialect = dialect_of(self.mode, line);
-        if line.len() > LINE_BYTES_MAX && line.len() > line::bytes_max(dialect, line) {
-            return hang_up("its line is too long");
-        }
-        let parsed = match (dialect, line) {
-            (Dialect::Simple, line) => simple::parse_line(line),
-            (Dialect::Classic, [line @ .., b'\r']) => classic::parse_line(line, DataEnd::CrLf),
-            (Dialect::Classic, line) => classic::parse_line(line, DataEnd::Either),
-        };
-        match parsed {
-            Line::Command { command, form } => Parsed::Command { command, form, used },
-            Line::Value(announced) => self.announce(unread, announced, used),
+        let line_bytes = scanned + found + 1;
+        match self.parse_line(&unread[..line_bytes - 1]) {
+            Line::Command { command, form } => Parsed::Command { command, form, used: line_bytes },
+            Line::Value { command, form, value_bytes, end } => {
+                self.announce(unread, (command, form), line_bytes, value_bytes, end)
+            }
             Line::Refused { reply, form, value } => {
                 if let Some((bytes, end)) = value {
                     self.state = State::Skip { bytes, end };
                 }
-                Parsed::Invalid { fault: Fault::Answer(reply), form, used }
+                Parsed::Invalid { fault: Fault::Answer(reply), form, used: line_bytes }
             }
             Line::HangUp(why) => hang_up(why),
+        }
+    }
+
+    /// What one whole line says, its LF taken off.
+    fn parse_line<'a>(&self, line: &'a [u8]) -> Line<'a> {
+        let dialect = if self.is_closed { Dialect::Classic } else { dialect_of(self.mode, line) };
+        if line.len() > LINE_BYTES_MAX
+            && (self.is_closed || line.len() > line::bytes_max(dialect, line))
+        {
+            return Line::HangUp("its line is too long");
+        }
+        match (dialect, line) {
+            _ if self.is_closed => classic::parse_auth_line(line.strip_suffix(b"\r").unwrap_or(line)),
+            (Dialect::Simple, line) => simple::parse_line(line),
+            (Dialect::Classic, [line @ .., b'\r']) => classic::parse_line(line, DataEnd::CrLf),
+            (Dialect::Classic, line) => classic::parse_line(line, DataEnd::Either),
         }
     }
 
@@ -157,45 +217,46 @@ impl Parser {
     fn announce<'a>(
         &mut self,
         unread: &'a [u8],
-        announced: Announced,
+        (command, form): (Command<'a>, Form),
         line_bytes: usize,
+        value_bytes: usize,
+        end: DataEnd,
     ) -> Parsed<'a> {
-        let Announced { form, mode, key_at, key_bytes, flags, value_bytes, end, .. } = announced;
-        if item_bytes(key_bytes, flags, value_bytes) > self.item_bytes_max {
+        if let Some((store, bytes)) = store_of(&command, value_bytes)
+            && bytes > self.item_bytes_max
+        {
             self.state = State::Skip { bytes: value_bytes, end };
-            let key = &unread[key_at..key_at + key_bytes];
-            return Parsed::Command {
-                command: Command::TooLarge { mode, key },
-                form,
-                used: line_bytes,
-            };
+            let command = Command::TooLarge { store };
+            return Parsed::Command { command, form, used: line_bytes };
         }
-        self.parse_value(unread, announced, line_bytes)
-    }
-
-    fn parse_value<'a>(
-        &mut self,
-        unread: &'a [u8],
-        announced: Announced,
-        line_bytes: usize,
-    ) -> Parsed<'a> {
-        let Announced { form, mode, key_at, key_bytes, flags, exptime, value_bytes, end } =
-            announced;
         let value_end = line_bytes + value_bytes;
-        let behind = unread.get(value_end..).unwrap_or_default();
-        let Some((end_bytes, good)) = end.check(behind) else {
-            self.state = State::Value { announced, line_bytes };
+        let Some((end_bytes, good)) = end.check(unread.get(value_end..).unwrap_or_default()) else {
+            self.state = State::Value { line_bytes, value_bytes, end };
             return Parsed::Incomplete { used: 0 };
         };
         self.state = State::Line { scanned: 0 };
         let used = value_end + end_bytes;
         if !good {
-            return Parsed::Invalid { fault: Fault::Answer(Reply::BadChunk), form, used };
+            let reply = if self.is_closed { Reply::AuthBadEnd } else { Reply::BadChunk };
+            return Parsed::Invalid { fault: Fault::Answer(reply), form, used };
         }
-        let key = &unread[key_at..key_at + key_bytes];
-        let value = &unread[line_bytes..value_end];
-        let command = Command::Store { mode, key, flags, exptime, value };
+        let command = command.with_value(&unread[line_bytes..value_end]);
         Parsed::Command { command, form, used }
+    }
+
+    /// Goes on when the value of a store is whole.
+    fn wait_for_value<'a>(
+        &mut self,
+        unread: &'a [u8],
+        line_bytes: usize,
+        value_bytes: usize,
+        end: DataEnd,
+    ) -> Parsed<'a> {
+        let behind = unread.get(line_bytes + value_bytes..).unwrap_or_default();
+        match end.check(behind) {
+            None => Parsed::Incomplete { used: 0 },
+            Some(_) => self.find_line(unread, line_bytes - 1),
+        }
     }
 
     /// Drops the value behind a refused line, whatever it holds.
@@ -223,7 +284,7 @@ pub fn dialect_of(mode: DialectMode, line: &[u8]) -> Dialect {
         DialectMode::Auto => match command_word(line) {
             b"get" => true,
             b"set" => Words::new(line).skip(1).take(4).count() < 4,
-            word => !classic::is_command(word),
+            word => Verb::of(word).is_none(),
         },
     };
     if simple { Dialect::Simple } else { Dialect::Classic }
@@ -237,6 +298,21 @@ pub(super) fn command_word(line: &[u8]) -> &[u8] {
     &start[..word_bytes]
 }
 
+/// What a store is and how large its item would be, if it is one that brings an item.
+fn store_of<'a>(command: &Command<'a>, value_bytes: usize) -> Option<(StoreLine<'a>, usize)> {
+    match *command {
+        Command::Store { mode, key, flags, .. } => {
+            Some((StoreLine::Plain(mode, key), item_bytes(key.len(), flags, value_bytes)))
+        }
+        Command::MetaSet { meta, .. } => {
+            let key_bytes = meta.key.decode(&mut [0; KEY_BYTES_MAX]).len();
+            let bytes = item_bytes(key_bytes, meta.client_flags, value_bytes);
+            Some((StoreLine::Meta(meta), bytes))
+        }
+        _ => None,
+    }
+}
+
 const fn hang_up(why: &'static str) -> Parsed<'static> {
     let form = Form { dialect: Dialect::Classic, noreply: true };
     Parsed::Invalid { fault: Fault::HangUp(why), form, used: 0 }
@@ -248,15 +324,13 @@ pub struct Words<'a> {
     line: &'a [u8],
     /// Where the next word is looked for.
     at: usize,
-    /// Where the last word given started.
-    last_at: usize,
 }
 
 impl<'a> Words<'a> {
     /// The words of `line`.
     #[must_use]
     pub const fn new(line: &'a [u8]) -> Self {
-        Self { line, at: 0, last_at: 0 }
+        Self { line, at: 0 }
     }
 
     /// What has not been given yet, spaces included.
@@ -270,11 +344,6 @@ impl<'a> Words<'a> {
     pub fn is_empty(&self) -> bool {
         self.rest().iter().all(|&byte| byte == b' ')
     }
-
-    /// Where in the line the last word given started.
-    pub(super) const fn last_word_at(&self) -> usize {
-        self.last_at
-    }
 }
 
 impl<'a> Iterator for Words<'a> {
@@ -285,8 +354,7 @@ impl<'a> Iterator for Words<'a> {
         let skipped = rest.iter().position(|&byte| byte != b' ')?;
         let word = &rest[skipped..];
         let word_bytes = word.iter().position(|&byte| byte == b' ').unwrap_or(word.len());
-        self.last_at = self.at + skipped;
-        self.at = self.last_at + word_bytes;
+        self.at += skipped + word_bytes;
         Some(&word[..word_bytes])
     }
 }

@@ -1,55 +1,16 @@
 //! The answers, and the writer that puts them behind one another into a connection's output.
 //!
-//! Owns the spelling of every answer in both dialects. Knows no command and no socket; how much may
-//! be written is given to it as a [`Room`].
+//! Owns the shape of every answer in both dialects (the texts of those that are one line stand in
+//! [`super::answer`]). Knows no command and no socket; how much may be written is given to it as a
+//! [`Room`].
 
-use super::{Dialect, Form, VERSION_LINE};
+use std::fmt::Display;
+use std::io::Write as _;
 
-/// An answer of one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// The value is kept.
-    Stored,
-    /// The key is gone.
-    Deleted,
-    /// There is no such key.
-    NotFound,
-    /// No such command.
-    Error,
-    /// A command whose line is wrong.
-    BadLine,
-    /// A `delete` whose line is wrong.
-    BadDelete,
-    /// A value without its terminator.
-    BadChunk,
-    /// A value over the item limit.
-    TooLarge,
-    /// There is no room, and nothing may be evicted.
-    OutOfMemory,
-    /// What this server is.
-    Version,
-}
+use super::{Dialect, Form, Reply, base64};
 
-impl Reply {
-    /// The line, without its terminator.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Stored => "STORED",
-            Self::Deleted => "DELETED",
-            Self::NotFound => "NOT_FOUND",
-            Self::Error => "ERROR",
-            Self::BadLine => "CLIENT_ERROR bad command line format",
-            Self::BadDelete => {
-                "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]"
-            }
-            Self::BadChunk => "CLIENT_ERROR bad data chunk",
-            Self::TooLarge => "SERVER_ERROR object too large for cache",
-            Self::OutOfMemory => "SERVER_ERROR out of memory storing object",
-            Self::Version => VERSION_LINE,
-        }
-    }
-}
+/// Three numbers of at most 20 digits, with their spaces, a word and both newlines, fit into this.
+const NUMBERS_BYTES_MAX: usize = 96;
 
 /// How much may be written before the conversation has to wait for its reader.
 #[derive(Clone, Copy, Debug)]
@@ -88,11 +49,18 @@ impl<'o> ReplyWriter<'o> {
         }
     }
 
-    /// One hit of a retrieval. Writes nothing and returns false when it has to wait for room.
+    /// A number as the whole answer, unless the request wants none.
+    pub fn count(&mut self, number: u64) {
+        if !self.form.noreply {
+            self.digits(number);
+            self.newline();
+        }
+    }
+
+    /// May `bytes` be written in one piece? If not, the request has to wait for room.
     #[must_use]
-    pub fn value(&mut self, key: &[u8], flags: u32, value: &[u8], cas: Option<u64>) -> bool {
-        // Three numbers of at most 20 digits, with their spaces and both newlines, fit into 96.
-        let needed = self.output.len() + key.len() + value.len() + 96;
+    pub fn has_room(&mut self, bytes: usize) -> bool {
+        let needed = self.output.len() + bytes;
         if self.output.len() >= self.room.high_water {
             return false;
         }
@@ -100,7 +68,17 @@ impl<'o> ReplyWriter<'o> {
             self.room.needed = needed;
             return false;
         }
-        self.output.reserve(needed - self.output.len());
+        true
+    }
+
+    /// One hit of a retrieval. Writes nothing and returns false when it has to wait for room.
+    #[must_use]
+    pub fn value(&mut self, key: &[u8], flags: u32, value: &[u8], cas: Option<u64>) -> bool {
+        let bytes = key.len() + value.len() + NUMBERS_BYTES_MAX;
+        if !self.has_room(bytes) {
+            return false;
+        }
+        self.output.reserve(bytes);
         self.output.extend_from_slice(b"VALUE ");
         self.output.extend_from_slice(key);
         if self.form.dialect == Dialect::Classic {
@@ -116,15 +94,53 @@ impl<'o> ReplyWriter<'o> {
         true
     }
 
-    /// The end of a retrieval's hits.
+    /// The end of a retrieval's hits, or of a list.
     pub fn end(&mut self) {
         self.output.extend_from_slice(b"END");
         self.newline();
     }
 
+    /// Bytes as they are.
+    pub fn text(&mut self, text: &[u8]) {
+        self.output.extend_from_slice(text);
+    }
+
+    /// Something that is no number of bytes on a hot path, as it is shown.
+    pub fn show(&mut self, shown: &dyn Display) {
+        // Writing into memory does not fail.
+        let _ = write!(self.output, "{shown}");
+    }
+
     /// A space and a decimal number.
-    fn number(&mut self, mut number: u64) {
-        let mut digits = [b' '; 21];
+    pub fn number(&mut self, number: u64) {
+        self.output.push(b' ');
+        self.digits(number);
+    }
+
+    /// A return flag of a meta command, with a number.
+    pub fn flag(&mut self, flag: u8, number: u64) {
+        self.output.extend_from_slice(&[b' ', flag]);
+        self.digits(number);
+    }
+
+    /// A return flag of a meta command, with an argument or without.
+    pub fn flag_text(&mut self, flag: u8, argument: &[u8]) {
+        self.output.extend_from_slice(&[b' ', flag]);
+        self.output.extend_from_slice(argument);
+    }
+
+    /// A key behind a meta command's `k`, or alone, as it is shown.
+    pub fn key(&mut self, key: &[u8], encoded: bool) {
+        if encoded {
+            base64::encode(key, self.output);
+        } else {
+            self.output.extend_from_slice(key);
+        }
+    }
+
+    /// A decimal number.
+    pub fn digits(&mut self, mut number: u64) {
+        let mut digits = [0; 20];
         let mut at = digits.len();
         loop {
             at -= 1;
@@ -134,10 +150,11 @@ impl<'o> ReplyWriter<'o> {
                 break;
             }
         }
-        self.output.extend_from_slice(&digits[at - 1..]);
+        self.output.extend_from_slice(&digits[at..]);
     }
 
-    fn newline(&mut self) {
+    /// The end of a line.
+    pub fn newline(&mut self) {
         match self.form.dialect {
             Dialect::Simple => self.output.push(b'\n'),
             Dialect::Classic => self.output.extend_from_slice(b"\r\n"),

@@ -7,7 +7,7 @@
 //! A key is made of `A-Z a-z 0-9 _ -`; runs of spaces count as one; anything else is `ERROR`.
 //! Knows nothing of where lines and values end in a stream (see [`super::parser`]).
 
-use super::line::{Announced, DataEnd, Line};
+use super::line::{DataEnd, Line};
 use super::parser::{Words, command_word};
 use super::{Command, Dialect, Form, Reply, Retrieval, StoreMode, VALUE_BYTES_MAX, token};
 
@@ -32,13 +32,12 @@ fn retrieve(keys: Words<'_>) -> Line<'_> {
     if !all_legal || keys.is_empty() {
         return Line::refused(Reply::BadLine, FORM);
     }
-    let retrieval = Retrieval { with_cas: false };
+    let retrieval = Retrieval { with_cas: false, touch: None };
     Line::Command { command: Command::Retrieve { retrieval, keys }, form: FORM }
 }
 
 fn store(mut words: Words<'_>) -> Line<'_> {
     let key = words.next().unwrap_or_default();
-    let key_at = words.last_word_at();
     let count = words.next().and_then(token::decimal);
     let count = count.and_then(|count| usize::try_from(count).ok());
     let Some(value_bytes) = count.filter(|&count| count <= VALUE_BYTES_MAX && words.is_empty())
@@ -52,16 +51,8 @@ fn store(mut words: Words<'_>) -> Line<'_> {
             value: Some((value_bytes, DataEnd::Lf)),
         };
     }
-    Line::Value(Announced {
-        form: FORM,
-        mode: StoreMode::Set,
-        key_at,
-        key_bytes: key.len(),
-        flags: 0,
-        exptime: 0,
-        value_bytes,
-        end: DataEnd::Lf,
-    })
+    let command = Command::Store { mode: StoreMode::Set, key, flags: 0, exptime: 0, value: &[] };
+    Line::Value { command, form: FORM, value_bytes, end: DataEnd::Lf }
 }
 
 /// May this byte stand in a key?

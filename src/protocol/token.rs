@@ -3,8 +3,10 @@
 //! Owns no state and knows no command. Out of range is `None`, never a wrapped number, except where
 //! memcached itself cuts a number down; those functions say so.
 
-/// Most digits that a 32-bit number may be written with, sign included.
+/// Most bytes that a 32-bit number may be written with, sign included.
 const WORD_BYTES_32: usize = 11;
+/// The same for a 64-bit number.
+const WORD_BYTES_64: usize = 22;
 
 /// A signed 32-bit number: digits with an optional `-`, at most 11 bytes.
 #[must_use]
@@ -12,33 +14,82 @@ pub fn strict_i32(word: &[u8]) -> Option<i32> {
     if word.len() > WORD_BYTES_32 {
         return None;
     }
-    let (digits, negative) = match word {
-        [b'-', digits @ ..] => (digits, true),
-        digits => (digits, false),
-    };
-    let magnitude = i64::try_from(decimal(digits)?).ok()?;
-    i32::try_from(if negative { -magnitude } else { magnitude }).ok()
+    i32::try_from(strict_i64(word)?).ok()
+}
+
+/// A signed 64-bit number: digits with an optional `-`, at most 22 bytes.
+#[must_use]
+pub fn strict_i64(word: &[u8]) -> Option<i64> {
+    if word.len() > WORD_BYTES_64 {
+        return None;
+    }
+    match word {
+        [b'-', digits @ ..] => 0i64.checked_sub_unsigned(decimal(digits)?),
+        digits => i64::try_from(decimal(digits)?).ok(),
+    }
+}
+
+/// An unsigned 32-bit number: digits, at most 11.
+#[must_use]
+pub fn strict_u32(word: &[u8]) -> Option<u32> {
+    if word.len() > WORD_BYTES_32 {
+        return None;
+    }
+    u32::try_from(decimal(word)?).ok()
+}
+
+/// An unsigned 64-bit number: digits, at most 22.
+#[must_use]
+pub fn strict_u64(word: &[u8]) -> Option<u64> {
+    if word.len() > WORD_BYTES_64 {
+        return None;
+    }
+    decimal(word)
 }
 
 /// Client flags of a classic store: `strtoul` and a cut to 32 bits, so 2^32 is 0.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "memcached keeps the low 32 bits")]
 pub fn loose_u32(word: &[u8]) -> Option<u32> {
-    let digits = word.strip_prefix(b"+").unwrap_or(word);
-    decimal(digits).map(|number| number as u32)
+    loose_u64(word).map(|number| number as u32)
 }
 
 /// The exptime of a classic store: `strtol` and a cut to 32 bits, so 2^31 is negative.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "memcached keeps the low 32 bits")]
 pub fn loose_i32(word: &[u8]) -> Option<i32> {
-    let (digits, negative) = match word {
-        [b'-', digits @ ..] => (digits, true),
-        [b'+', digits @ ..] => (digits, false),
-        digits => (digits, false),
+    let (negative, magnitude) = loose(word)?;
+    let number = if negative {
+        0i64.checked_sub_unsigned(magnitude)?
+    } else {
+        i64::try_from(magnitude).ok()?
     };
-    let magnitude = i64::try_from(decimal(digits)?).ok()?;
-    Some((if negative { -magnitude } else { magnitude }) as i32)
+    Some(number as i32)
+}
+
+/// A number as `strtoull` finds it at the start of a value that is counted up or down.
+#[must_use]
+pub fn loose_u64(word: &[u8]) -> Option<u64> {
+    match loose(word)? {
+        // `strtoull` would wrap it, and memcached then refuses it.
+        (true, 1..) => None,
+        (_, number) => Some(number),
+    }
+}
+
+/// What the `strto` family takes: white space, a sign, digits; behind them white space, a NUL or
+/// nothing. Returns whether it is negative, and how much without its sign.
+fn loose(word: &[u8]) -> Option<(bool, u64)> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | 9..=13);
+    let start = word.iter().position(|byte| !is_space(byte))?;
+    let (negative, digits) = match &word[start..] {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    let ends_well = digits.get(end).is_none_or(|byte| is_space(byte) || *byte == 0);
+    if ends_well { Some((negative, decimal(&digits[..end])?)) } else { None }
 }
 
 /// Digits alone, at least one, with any number of leading zeros.
@@ -77,6 +128,11 @@ mod tests {
         assert_eq!(loose_i32(b"2147483648"), Some(i32::MIN));
         assert_eq!(loose_i32(b"4294967296"), Some(0));
         assert_eq!(loose_i32(b"-1"), Some(-1));
+        assert_eq!(loose_u32(b"\t5"), Some(5));
+        assert_eq!(loose_u64(b"  5 abc"), Some(5));
+        assert_eq!(loose_u64(b"-0"), Some(0));
+        assert_eq!(loose_u64(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(loose_i32(b"9223372036854775808"), None);
         for bad in [&b""[..], b"-1", b"0x10", b"1abc", b"++1", b"99999999999999999999"] {
             assert_eq!(loose_u32(bad), None, "{}", bad.escape_ascii());
         }

@@ -105,20 +105,30 @@ impl Store {
         Some(Stored::Kept)
     }
 
-    /// Writes another value of the same length over that of the live item under `key`, which keeps
-    /// all that is remembered of it. False when there is none.
+    /// Writes `value` over the start of the live item's value under `key`, and `padding` over the
+    /// rest of it; all else that is remembered of it stays. False when there is no such item.
     ///
     /// # Panics
-    /// When the length is another one.
-    pub fn replace_value(&mut self, key: &[u8], value: &[u8], cas: u64, now_s: u32) -> bool {
+    /// When the item's value is shorter.
+    pub fn replace_value(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        padding: u8,
+        cas: u64,
+        now_s: u32,
+    ) -> bool {
         self.flush_if_due(now_s);
         let Some(record) = self.find_live(self.hash(key), key, now_s) else {
             return false;
         };
         let value_at = record.key_at() + record.key_bytes;
-        self.arena[value_at..value_at + record.value_bytes].copy_from_slice(value);
+        let old = &mut self.arena[value_at..value_at + record.value_bytes];
+        let (start, rest) = old.split_at_mut(value.len());
+        start.copy_from_slice(value);
+        rest.fill(padding);
         self.write_cas(record.at, cas);
-        self.set_accessed(record.at, now_s);
+        self.count_access(&record, 0, now_s);
         true
     }
 
@@ -140,6 +150,9 @@ impl Store {
             let win_sent = if marks.win_sent { WIN_SENT } else { 0 };
             self.arena[at + MARKS_AT] = record.marks & !(STALE | WIN_SENT) | stale | win_sent;
             self.arena[at + KEY_ENCODED_AT] = u8::from(marks.key_encoded);
+        }
+        if amendment.wanted {
+            self.count_access(&Record::read(&self.arena, at), 0, now_s);
         }
         true
     }

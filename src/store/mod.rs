@@ -125,6 +125,8 @@ pub struct Amendment {
     pub cas: Option<u64>,
     /// All of them.
     pub marks: Option<Marks>,
+    /// It counts as an access, though nothing is read.
+    pub wanted: bool,
 }
 
 /// A live item, borrowed.
@@ -271,10 +273,15 @@ impl Store {
             self.bury_expired(hash, &record);
             return None;
         }
-        let counter = u8::from(record.marks & COUNTER_MAX < COUNTER_MAX);
-        self.arena[record.at + MARKS_AT] = (record.marks + counter) | FETCHED;
-        self.set_accessed(record.at, now_s);
+        self.count_access(&record, FETCHED, now_s);
         Some(record.item(&self.arena))
+    }
+
+    /// Remembers that a record was wanted, and sets `marks` at it.
+    fn count_access(&mut self, record: &Record, marks: u8, now_s: u32) {
+        let counter = u8::from(record.marks & COUNTER_MAX < COUNTER_MAX);
+        self.arena[record.at + MARKS_AT] = (record.marks + counter) | marks;
+        self.set_accessed(record.at, now_s);
     }
 
     /// The live item under `key`, unnoticed.

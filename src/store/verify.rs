@@ -12,6 +12,20 @@ pub struct Cursor {
     at: u64,
 }
 
+impl Cursor {
+    /// As a number, for those who keep it between two steps.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.at
+    }
+
+    /// Out of such a number.
+    #[must_use]
+    pub const fn from_number(at: u64) -> Self {
+        Self { at }
+    }
+}
+
 impl Store {
     /// Shows `visit` the live items of one small table, some hundreds at most, and returns where
     /// the walk goes on, or None at its end. An item that is there all the time is shown exactly

@@ -1,0 +1,102 @@
+//! Numbers that are counted up and down: `incr`, `decr`, and what `ma` does beneath its flags.
+
+use super::{Engine, Now};
+use crate::protocol::command::Direction;
+use crate::protocol::{Reply, ReplyWriter, token};
+use crate::store::{Meta, Stored};
+
+/// Digits of the largest number.
+const DIGITS_MAX: usize = 20;
+
+/// What became of a number.
+pub(super) enum Counted {
+    /// It is this now, and the item expires then.
+    Number { number: u64, cas: u64, expires_at_s: u32 },
+    /// There is none.
+    Missing,
+    /// The item has another cas id than it had to have.
+    Exists,
+    /// The value is no number.
+    NotNumber,
+    /// It became longer, and there is no room.
+    NoRoom,
+}
+
+impl Engine {
+    /// `incr` and `decr`.
+    pub(super) fn count_plain(
+        &mut self,
+        key: &[u8],
+        direction: Direction,
+        delta: u64,
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) {
+        match self.count(key, direction, delta, None, now) {
+            Counted::Number { number, .. } => reply.count(number),
+            Counted::Missing => reply.line(Reply::NotFound),
+            Counted::NotNumber => reply.line(Reply::NotNumber),
+            Counted::NoRoom | Counted::Exists => reply.line(Reply::NoRoomForNumber),
+        }
+    }
+
+    /// Counts the number under `key` up or down, if the item has the cas id `compare`.
+    pub(super) fn count(
+        &mut self,
+        key: &[u8],
+        direction: Direction,
+        delta: u64,
+        compare: Option<u64>,
+        now: Now,
+    ) -> Counted {
+        let Some(item) = self.store.peek(key, now.uptime_s) else {
+            match direction {
+                Direction::Up => self.counters.incr_misses += 1,
+                Direction::Down => self.counters.decr_misses += 1,
+            }
+            return Counted::Missing;
+        };
+        if compare.is_some_and(|expected| expected != 0 && expected != item.meta.cas) {
+            return Counted::Exists;
+        }
+        let Some(old) = token::loose_u64(item.value) else {
+            return Counted::NotNumber;
+        };
+        let (meta, value_bytes) = (item.meta, item.value.len());
+        let number = match direction {
+            Direction::Up => old.wrapping_add(delta),
+            Direction::Down => old.saturating_sub(delta),
+        };
+        let mut space = [0; DIGITS_MAX];
+        let digits = digits_of(number, &mut space);
+        let cas = self.next_cas();
+        if digits.len() <= value_bytes {
+            self.store.replace_value(key, digits, b' ', cas, now.uptime_s);
+        } else {
+            let meta = Meta { cas, ..meta };
+            if self.store.set(key, digits, meta, now.uptime_s) != Stored::Kept {
+                return Counted::NoRoom;
+            }
+            self.counters.total_items += 1;
+        }
+        match direction {
+            Direction::Up => self.counters.incr_hits += 1,
+            Direction::Down => self.counters.decr_hits += 1,
+        }
+        Counted::Number { number, cas, expires_at_s: meta.expires_at_s }
+    }
+}
+
+/// The decimal digits of `number`, at the end of `space`.
+pub(super) fn digits_of(number: u64, space: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut rest = number;
+    let mut at = space.len();
+    loop {
+        at -= 1;
+        space[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return &space[at..];
+        }
+    }
+}

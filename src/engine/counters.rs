@@ -1,0 +1,41 @@
+//! What has happened since the start or the last `stats reset`, as numbers.
+//!
+//! Named as memcached's `stats` names them. The network counts what it alone sees in here, too, so
+//! that one reset is enough. What the store counts stands in [`crate::store::Counters`].
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "they are named as in memcached's protocol, which explains them")]
+pub struct Counters {
+    pub get_hits: u64,
+    pub get_misses: u64,
+    pub touch_hits: u64,
+    pub touch_misses: u64,
+    /// Stores that were well-formed, whether their condition held or not.
+    pub cmd_set: u64,
+    pub cmd_flush: u64,
+    pub cmd_meta: u64,
+    pub delete_hits: u64,
+    pub delete_misses: u64,
+    pub incr_hits: u64,
+    pub incr_misses: u64,
+    pub decr_hits: u64,
+    pub decr_misses: u64,
+    pub cas_hits: u64,
+    pub cas_misses: u64,
+    pub cas_badval: u64,
+    pub store_too_large: u64,
+    pub store_no_memory: u64,
+    pub auth_cmds: u64,
+    pub auth_errors: u64,
+    /// Items that were stored.
+    pub total_items: u64,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+    pub total_connections: u64,
+    pub rejected_connections: u64,
+    pub listen_disabled_num: u64,
+    pub time_in_listen_disabled_us: u64,
+    pub conn_yields: u64,
+    pub idle_kicks: u64,
+}

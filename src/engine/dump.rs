@@ -1,0 +1,108 @@
+//! Dumps: every item told once, by a walk over the store in steps of one small table.
+//!
+//! Between two steps others have their turn, and the walk waits while its reader does not take what
+//! was told. An item that stays is told exactly once; one that comes or goes meanwhile may be told.
+
+use super::{Engine, Executed, Now};
+use crate::protocol::command::{Command, Dump, DumpFormat};
+use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, item_bytes};
+use crate::store::{Cursor, Item, NEVER};
+
+/// Bytes of output that one step may take: some hundred items, hardly ever more than this.
+const STEP_BYTES: usize = 64 << 10;
+/// Characters that a dumped key may have unchanged; the others are shown as `%` and two digits.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+impl Engine {
+    /// One step of a walk over all items.
+    pub(super) fn dump<'a>(
+        &mut self,
+        mut dump: Dump,
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) -> Executed<'a> {
+        if dump.at.is_none()
+            && let Some(refusal) = self.refuse_dump(&dump)
+        {
+            reply.line(refusal);
+            return Executed::Done;
+        }
+        if !reply.has_room(STEP_BYTES) {
+            return Executed::Stalled(Command::Dump(dump));
+        }
+        if dump.at.is_none() && dump.format != DumpFormat::Cachedump {
+            reply.line(Reply::Ok);
+        }
+        if dump.left > 0 {
+            let cursor = dump.at.map_or_else(Cursor::default, Cursor::from_number);
+            let next = self.store.walk(cursor, now.uptime_s, |key, item| {
+                // A longer key is the simple dialect's alone: nobody could ask for it by this list.
+                if dump.left > 0 && key.len() <= KEY_BYTES_MAX {
+                    tell(&mut dump, key, &item, now, reply);
+                }
+            });
+            if let Some(next) = next {
+                dump.at = Some(next.number());
+                return Executed::Stalled(Command::Dump(dump));
+            }
+        }
+        match dump.format {
+            DumpFormat::Metadump | DumpFormat::Cachedump => reply.end(),
+            DumpFormat::Mgdump => reply.line(Reply::Missing),
+        }
+        Executed::Done
+    }
+
+    const fn refuse_dump(&self, dump: &Dump) -> Option<Reply> {
+        if self.config.dump_enabled {
+            return dump.wrong;
+        }
+        Some(match dump.format {
+            DumpFormat::Metadump => Reply::MetadumpForbidden,
+            DumpFormat::Mgdump => Reply::MgdumpForbidden,
+            DumpFormat::Cachedump => Reply::CachedumpForbidden,
+        })
+    }
+}
+
+fn tell(dump: &mut Dump, key: &[u8], item: &Item<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
+    let encoded = item.marks.key_encoded;
+    let expires_at_s = item.meta.expires_at_s;
+    let size = item_bytes(key.len(), item.meta.flags, item.value.len());
+    match dump.format {
+        DumpFormat::Metadump => {
+            let exp = if expires_at_s == NEVER { -1 } else { now.unix_time_of(expires_at_s) };
+            let la = now.unix_time_of(item.accessed_s);
+            let fetch = if item.fetched { "yes" } else { "no" };
+            let (cas, flags) = (item.meta.cas, item.meta.flags);
+            reply.text(b"key=");
+            for &byte in key {
+                if is_plain(byte) {
+                    reply.text(&[byte]);
+                } else {
+                    reply.show(&format_args!("%{byte:02X}"));
+                }
+            }
+            reply.show(&format_args!(
+                " exp={exp} la={la} cas={cas} fetch={fetch} cls=1 size={size} flags={flags} \n"
+            ));
+        }
+        DumpFormat::Mgdump => {
+            reply.text(b"mg ");
+            reply.key(key, encoded);
+            reply.text(if encoded { b" b\r\n" } else { b"\r\n" });
+        }
+        // Only keys that are text can be shown.
+        DumpFormat::Cachedump if encoded => return,
+        DumpFormat::Cachedump => {
+            reply.text(b"ITEM ");
+            reply.text(key);
+            let bytes = item.value.len();
+            let at_s = if expires_at_s == NEVER { 0 } else { now.unix_time_of(expires_at_s) };
+            reply.show(&format_args!(" [{bytes} b; {at_s} s]\r\n"));
+        }
+    }
+    dump.left = dump.left.saturating_sub(u32::from(dump.left != u32::MAX));
+}

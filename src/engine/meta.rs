@@ -1,0 +1,438 @@
+//! The meta commands: what their flags do, and what they give back.
+//!
+//! `mg` and `ma` go through their flags in the order in which they came, as memcached does: a `t`
+//! before a `T` shows the old time. Knows how an answer is put together, and nothing of how flags are
+//! spelled (see `protocol/meta.rs`).
+//!
+//! A value that is out of date may be served while one client brings a new one: `I` marks it stale
+//! (answers then say `X`), the first who fetches it wins (`W`) and is expected to store, and the
+//! others are told that somebody has been sent (`Z`).
+
+use super::change::{Change, Outcome};
+use super::count::{Counted, digits_of};
+use super::{Engine, Executed, Now};
+use crate::protocol::command::{Command, Direction};
+use crate::protocol::{KEY_BYTES_MAX, Meta, Reply, ReplyWriter, StoreMode, item_bytes};
+use crate::store::{self, Amendment, Item, Marks, NEVER, Stored};
+use crate::trace;
+
+/// Bytes that a line of an answer may take: a key, an opaque token, and a dozen numbers.
+const LINE_BYTES_MAX: usize = 1024;
+
+/// What an `mg` has found out and changed by the end of its flags.
+struct Fetched {
+    expires_at_s: u32,
+    wins: bool,
+}
+
+impl Engine {
+    /// `mg`. False when it has to wait for room.
+    pub(super) fn meta_get(
+        &mut self,
+        meta: &Meta<'_>,
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) -> bool {
+        let mut space = [0; KEY_BYTES_MAX];
+        let key = meta.key.decode(&mut space);
+        let is_new = meta.vivify().is_some()
+            && self.store.peek(key, now.uptime_s).is_none()
+            && self.make_empty(key, meta, now);
+        // These show what was before this access, which is therefore counted behind them.
+        let is_late = meta.has(b'h') || meta.has(b'l');
+        let item = if is_late || meta.has(b'u') {
+            self.store.peek(key, now.uptime_s)
+        } else {
+            self.store.get(key, now.uptime_s)
+        };
+        let Some(item) = item else {
+            trace::miss(key);
+            self.counters.get_misses += 1;
+            if !meta.has(b'q') {
+                reply.text(b"EN");
+                echo(meta, key, reply);
+                reply.newline();
+            }
+            return true;
+        };
+        let shows_value = meta.has(b'v') && meta.compare() != Some(item.meta.cas);
+        if shows_value && !reply.has_room(item.value.len() + LINE_BYTES_MAX) {
+            return false;
+        }
+        trace::hit(key, item.value.len());
+        let fetched = show(meta, key, &item, is_new, shows_value, now, reply);
+        let marks = Marks { win_sent: item.marks.win_sent | fetched.wins, ..item.marks };
+        let amendment = Amendment {
+            expires_at_s: (fetched.expires_at_s != item.meta.expires_at_s)
+                .then_some(fetched.expires_at_s),
+            marks: (marks != item.marks).then_some(marks),
+            ..Amendment::default()
+        };
+        if is_late && !meta.has(b'u') {
+            self.store.get(key, now.uptime_s);
+        }
+        if amendment != Amendment::default() {
+            self.store.amend(key, amendment, now.uptime_s);
+        }
+        match meta.ttl() {
+            Some(_) => self.counters.touch_hits += 1,
+            None => self.counters.get_hits += 1,
+        }
+        true
+    }
+
+    /// Makes the empty item that `N` asks for; its time is set with the other flags.
+    fn make_empty(&mut self, key: &[u8], meta: &Meta<'_>, now: Now) -> bool {
+        let cas = meta.next_cas().filter(|_| self.config.cas_enabled);
+        let cas = cas.unwrap_or_else(|| self.next_cas());
+        let empty = store::Meta { flags: 0, expires_at_s: NEVER, cas };
+        let made = self.store.set(key, b"", empty, now.uptime_s) == Stored::Kept;
+        if made {
+            self.counters.total_items += 1;
+            self.mark_encoded(meta, key, now);
+        }
+        made
+    }
+
+    /// Remembers of an item without other marks whether its key came as base64.
+    fn mark_encoded(&mut self, meta: &Meta<'_>, key: &[u8], now: Now) {
+        if meta.key.encoded {
+            let marks = Some(Marks { key_encoded: true, ..Marks::default() });
+            self.store.amend(key, Amendment { marks, ..Amendment::default() }, now.uptime_s);
+        }
+    }
+
+    /// `ms`.
+    pub(super) fn meta_set<'a>(
+        &mut self,
+        command: Command<'a>,
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) -> Executed<'a> {
+        let Command::MetaSet { meta, mode, value } = command else {
+            unreachable!("it is called for ms only");
+        };
+        let mut space = [0; KEY_BYTES_MAX];
+        let key = meta.key.decode(&mut space);
+        let extends = matches!(mode, StoreMode::Append | StoreMode::Prepend);
+        let exptime = if extends { meta.vivify() } else { None }.or(meta.ttl()).unwrap_or(0);
+        let change = Change {
+            mode: match (mode, meta.compare()) {
+                (StoreMode::Set | StoreMode::Replace, Some(cas)) => StoreMode::Cas(cas),
+                _ => mode,
+            },
+            key,
+            key_encoded: meta.key.encoded,
+            value,
+            flags: meta.client_flags,
+            expires_at_s: now.deadline_s(exptime),
+            compare: meta.compare(),
+            next_cas: meta.next_cas(),
+            may_be_stale: meta.has(b'I'),
+            vivifies: extends && meta.vivify().is_some(),
+        };
+        let mut stored = (0, value.len());
+        let code: &[u8] = match self.change(&change, now) {
+            Outcome::NeedsStep => return Executed::Stalled(command),
+            Outcome::NoRoom => {
+                // Whatever the mode, what is out of date is not served any more.
+                self.store.delete(key, now.uptime_s);
+                reply.line(Reply::OutOfMemory);
+                return Executed::Done;
+            }
+            Outcome::Stored { .. } if meta.has(b'q') => return Executed::Done,
+            Outcome::Stored { cas, value_bytes } => {
+                stored = (cas, value_bytes);
+                b"HD"
+            }
+            Outcome::NotStored => b"NS",
+            Outcome::Exists => b"EX",
+            Outcome::NotFound => b"NF",
+        };
+        reply.text(code);
+        for (flag, word) in meta.flags() {
+            match flag {
+                b'O' => reply.flag_text(b'O', &word[1..]),
+                b'k' => show_key(key, meta.key.encoded, reply),
+                b'c' => reply.flag(b'c', stored.0),
+                b's' => reply.flag(b's', stored.1 as u64),
+                _ => {}
+            }
+        }
+        reply.newline();
+        Executed::Done
+    }
+
+    /// `md`.
+    pub(super) fn meta_delete(&mut self, meta: &Meta<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
+        let mut space = [0; KEY_BYTES_MAX];
+        let key = meta.key.decode(&mut space);
+        let old = self.store.peek(key, now.uptime_s).map(|item| (item.meta.cas, item.marks));
+        let code: &[u8] = match old {
+            None => b"NF",
+            Some((cas, _)) if meta.compare().is_some_and(|expected| expected != cas) => b"EX",
+            Some((cas, marks)) => {
+                if !self.let_go(key, meta, cas, marks, now) {
+                    return reply.line(Reply::NoRoomForNumber);
+                }
+                b"HD"
+            }
+        };
+        match code {
+            b"HD" if meta.has(b'I') => {}
+            b"HD" => self.counters.delete_hits += 1,
+            _ => self.counters.delete_misses += 1,
+        }
+        if code != b"HD" || !meta.has(b'q') {
+            reply.text(code);
+            echo(meta, key, reply);
+            reply.newline();
+        }
+    }
+
+    /// Deletes an item, or makes it empty, or stale, or both. False when there is no room for that.
+    fn let_go(&mut self, key: &[u8], meta: &Meta<'_>, cas: u64, marks: Marks, now: Now) -> bool {
+        let deadline_s = meta.ttl().map(|ttl| now.deadline_s(ttl));
+        let mut marks = marks;
+        if meta.has(b'x') {
+            let expires_at_s = deadline_s.unwrap_or(NEVER);
+            let cas = meta.next_cas().unwrap_or(cas);
+            let empty = store::Meta { flags: meta.client_flags, expires_at_s, cas };
+            if self.store.set(key, b"", empty, now.uptime_s) != Stored::Kept {
+                return false;
+            }
+            marks = Marks { key_encoded: marks.key_encoded, ..Marks::default() };
+            let amendment = Amendment { marks: Some(marks), ..Amendment::default() };
+            self.store.amend(key, amendment, now.uptime_s);
+        }
+        if meta.has(b'I') {
+            let next_cas = meta.next_cas().filter(|_| self.config.cas_enabled);
+            let amendment = Amendment {
+                expires_at_s: deadline_s,
+                cas: Some(next_cas.unwrap_or_else(|| self.next_cas())),
+                marks: Some(Marks { stale: true, win_sent: false, ..marks }),
+                wanted: false,
+            };
+            self.store.amend(key, amendment, now.uptime_s);
+        } else if !meta.has(b'x') {
+            self.store.delete(key, now.uptime_s);
+            trace::deleted(key);
+        }
+        true
+    }
+
+    /// `ma`.
+    pub(super) fn meta_count(
+        &mut self,
+        meta: &Meta<'_>,
+        direction: Direction,
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) {
+        let mut space = [0; KEY_BYTES_MAX];
+        let key = meta.key.decode(&mut space);
+        let misses = (self.counters.incr_misses, self.counters.decr_misses);
+        match self.count(key, direction, meta.delta, meta.compare(), now) {
+            Counted::Number { number, cas, expires_at_s } => {
+                let next_cas = meta.next_cas().filter(|_| self.config.cas_enabled);
+                if let Some(cas) = next_cas {
+                    let amendment = Amendment { cas: Some(cas), ..Amendment::default() };
+                    self.store.amend(key, amendment, now.uptime_s);
+                }
+                let cas = next_cas.unwrap_or(cas);
+                self.show_number(meta, key, (number, cas, expires_at_s), false, now, reply);
+            }
+            Counted::Missing if meta.vivify().is_some() => {
+                // It is no miss when the item is made.
+                (self.counters.incr_misses, self.counters.decr_misses) = misses;
+                self.make_number(meta, key, now, reply);
+            }
+            Counted::Missing => refuse(b"NF", meta, key, reply),
+            Counted::Exists => refuse(b"EX", meta, key, reply),
+            Counted::NotNumber => reply.line(Reply::NotNumber),
+            Counted::NoRoom => reply.line(Reply::NoRoomForNumber),
+        }
+    }
+
+    /// Makes the number that `N` asks for where there is none.
+    fn make_number(
+        &mut self,
+        meta: &Meta<'_>,
+        key: &[u8],
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) {
+        let mut space = [0; 20];
+        let digits = digits_of(meta.initial, &mut space);
+        let next_cas = meta.next_cas().filter(|_| self.config.cas_enabled);
+        let cas = next_cas.unwrap_or_else(|| self.next_cas());
+        let first = store::Meta { flags: 0, expires_at_s: NEVER, cas };
+        if self.store.set(key, digits, first, now.uptime_s) != Stored::Kept {
+            return reply.line(Reply::NoRoomForNewNumber);
+        }
+        self.counters.total_items += 1;
+        self.mark_encoded(meta, key, now);
+        self.show_number(meta, key, (meta.initial, cas, NEVER), true, now, reply);
+    }
+
+    /// Answers an `ma` that has a number, and sets the time that its flags ask for.
+    fn show_number(
+        &mut self,
+        meta: &Meta<'_>,
+        key: &[u8],
+        (number, cas, old_expires_at_s): (u64, u64, u32),
+        is_new: bool,
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) {
+        let mut space = [0; 20];
+        let digits = digits_of(number, &mut space);
+        let is_silent = meta.has(b'q');
+        let mut expires_at_s = old_expires_at_s;
+        if !is_silent {
+            head(meta.has(b'v').then_some(digits.len()), reply);
+        }
+        for (flag, word) in meta.flags() {
+            match flag {
+                b'T' => expires_at_s = now.deadline_s(meta.ttl().unwrap_or(0)),
+                b'N' if is_new => expires_at_s = now.deadline_s(meta.vivify().unwrap_or(0)),
+                _ if is_silent => {}
+                b'O' => reply.flag_text(b'O', &word[1..]),
+                b'k' => show_key(key, meta.key.encoded, reply),
+                b'c' => reply.flag(b'c', cas),
+                b't' => show_ttl(expires_at_s, now, reply),
+                _ => {}
+            }
+        }
+        if expires_at_s != old_expires_at_s {
+            let amendment =
+                Amendment { expires_at_s: Some(expires_at_s), ..Amendment::default() };
+            self.store.amend(key, amendment, now.uptime_s);
+        }
+        if !is_silent {
+            reply.newline();
+            if meta.has(b'v') {
+                reply.text(digits);
+                reply.newline();
+            }
+        }
+    }
+
+    /// `me`.
+    pub(super) fn meta_debug(&mut self, meta: &Meta<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
+        let mut space = [0; KEY_BYTES_MAX];
+        let key = meta.key.decode(&mut space);
+        self.counters.cmd_meta += 1;
+        let Some(item) = self.store.peek(key, now.uptime_s) else {
+            return reply.line(Reply::Missing);
+        };
+        reply.text(b"ME ");
+        reply.key(key, item.marks.key_encoded);
+        let ttl_s = i64::from(item.meta.expires_at_s) - i64::from(now.uptime_s);
+        let exp = if item.meta.expires_at_s == NEVER { -1 } else { ttl_s };
+        let la = now.uptime_s.saturating_sub(item.accessed_s);
+        let fetch = if item.fetched { "yes" } else { "no" };
+        let size = item_bytes(key.len(), item.meta.flags, item.value.len());
+        let cas = item.meta.cas;
+        reply.show(&format_args!(" exp={exp} la={la} cas={cas} fetch={fetch} cls=1 size={size}"));
+        reply.newline();
+    }
+}
+
+/// The answer to an `mg` that has found, or made, an item.
+fn show(
+    meta: &Meta<'_>,
+    key: &[u8],
+    item: &Item<'_>,
+    is_new: bool,
+    shows_value: bool,
+    now: Now,
+    reply: &mut ReplyWriter<'_>,
+) -> Fetched {
+    let Item { value, marks, .. } = *item;
+    let mut expires_at_s = item.meta.expires_at_s;
+    let mut wins = false;
+    head(shows_value.then_some(value.len()), reply);
+    for (flag, word) in meta.flags() {
+        match flag {
+            b'T' => expires_at_s = now.deadline_s(meta.ttl().unwrap_or(0)),
+            b'N' if is_new => {
+                expires_at_s = now.deadline_s(meta.vivify().unwrap_or(0));
+                wins = true;
+            }
+            b'R' => {
+                let soon_s = now.deadline_s(meta.recache().unwrap_or(0));
+                wins |= !marks.win_sent && !is_new && expires_at_s != NEVER && expires_at_s < soon_s;
+            }
+            b's' => reply.flag(b's', value.len() as u64),
+            b't' => show_ttl(expires_at_s, now, reply),
+            b'c' => reply.flag(b'c', item.meta.cas),
+            b'f' => reply.flag(b'f', u64::from(item.meta.flags)),
+            b'l' => reply.flag(b'l', u64::from(now.uptime_s.saturating_sub(item.accessed_s))),
+            b'h' => reply.flag(b'h', u64::from(item.fetched)),
+            b'O' => reply.flag_text(b'O', &word[1..]),
+            b'k' => show_key(key, marks.key_encoded, reply),
+            _ => {}
+        }
+    }
+    if marks.win_sent {
+        reply.flag_text(b'Z', b"");
+    }
+    if marks.stale {
+        reply.flag_text(b'X', b"");
+        wins |= !marks.win_sent;
+    }
+    if wins {
+        reply.flag_text(b'W', b"");
+    }
+    reply.newline();
+    if shows_value {
+        reply.text(value);
+        reply.newline();
+    }
+    Fetched { expires_at_s, wins }
+}
+
+/// How the answer to something found begins.
+fn head(value_bytes: Option<usize>, reply: &mut ReplyWriter<'_>) {
+    match value_bytes {
+        Some(bytes) => {
+            reply.text(b"VA");
+            reply.number(bytes as u64);
+        }
+        None => reply.text(b"HD"),
+    }
+}
+
+fn show_ttl(expires_at_s: u32, now: Now, reply: &mut ReplyWriter<'_>) {
+    if expires_at_s == NEVER {
+        reply.flag_text(b't', b"-1");
+    } else {
+        reply.flag(b't', u64::from(expires_at_s.saturating_sub(now.uptime_s)));
+    }
+}
+
+fn show_key(key: &[u8], encoded: bool, reply: &mut ReplyWriter<'_>) {
+    reply.flag_text(b'k', b"");
+    reply.key(key, encoded);
+    if encoded {
+        reply.text(b" b");
+    }
+}
+
+/// The flags that come back whatever became of the command.
+fn echo(meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
+    for (flag, word) in meta.flags() {
+        match flag {
+            b'O' => reply.flag_text(b'O', &word[1..]),
+            b'k' => show_key(key, meta.key.encoded, reply),
+            _ => {}
+        }
+    }
+}
+
+fn refuse(code: &[u8], meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
+    reply.text(code);
+    echo(meta, key, reply);
+    reply.newline();
+}

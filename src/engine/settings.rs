@@ -1,0 +1,96 @@
+//! `stats settings`: what the operator chose, under memcached's names.
+//!
+//! Where a name belongs to a part that does not exist here, it says what memcached says of it when it
+//! is off.
+
+use std::fmt::Display;
+
+use super::stats::{Vitals, tell_all};
+use crate::config::{Config, DialectMode, MIB};
+use crate::protocol::ReplyWriter;
+
+const fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
+pub(super) fn tell_settings(
+    config: &Config,
+    vitals: &Vitals,
+    detail_enabled: bool,
+    reply: &mut ReplyWriter<'_>,
+) {
+    let unix = config.unix.first();
+    let addresses: Vec<_> = config.tcp.iter().map(|address| address.ip().to_string()).collect();
+    let inter = if addresses.is_empty() { "NULL".into() } else { addresses.join(",") };
+    let socket = unix.map_or_else(|| "NULL".into(), |unix| unix.path.display().to_string());
+    let mask = format!("{:o}", unix.map_or(0o700, |unix| unix.mode));
+    let auth_file =
+        config.auth_file.as_ref().map_or_else(|| "no".into(), |file| file.display().to_string());
+    let dialect = match config.dialect {
+        DialectMode::Auto => "auto",
+        DialectMode::Simple => "simple",
+        DialectMode::Classic => "classic",
+    };
+    let server: [(&str, &dyn Display); 28] = [
+        ("maxbytes", &config.memory_bytes_max),
+        ("maxconns", &config.connections_max),
+        ("tcpport", &vitals.tcp_port),
+        ("udpport", &0),
+        ("inter", &inter),
+        ("verbosity", &config.verbosity),
+        ("oldest", &0),
+        ("evictions", &if config.evicts { "on" } else { "off" }),
+        ("domain_socket", &socket),
+        ("umask", &mask),
+        ("shutdown_command", &yes(config.shutdown_enabled)),
+        ("growth_factor", &"1.00"),
+        ("chunk_size", &8),
+        ("num_threads", &1),
+        ("num_threads_per_udp", &0),
+        ("stat_key_prefix", &char::from(config.prefix_delimiter)),
+        ("detail_enabled", &yes(detail_enabled)),
+        ("reqs_per_event", &config.requests_per_turn.unwrap_or(0)),
+        ("cas_enabled", &yes(config.cas_enabled)),
+        ("tcp_backlog", &config.backlog),
+        ("binding_protocol", &"ascii"),
+        ("dialect", &dialect),
+        ("auth_enabled_sasl", &"no"),
+        ("auth_enabled_ascii", &auth_file),
+        ("item_size_max", &config.item_bytes_max),
+        ("maxconns_fast", &yes(config.turns_away)),
+        ("hashpower_init", &0),
+        ("slab_reassign", &"no"),
+    ];
+    tell_all(&server, reply);
+    let absent: [(&str, &dyn Display); 28] = [
+        ("slab_automove", &0),
+        ("slab_automove_ratio", &"0.00"),
+        ("slab_automove_window", &0),
+        ("slab_chunk_max", &config.item_bytes_max),
+        ("lru_crawler", &"no"),
+        ("lru_crawler_sleep", &0),
+        ("lru_crawler_tocrawl", &0),
+        ("tail_repair_time", &0),
+        ("flush_enabled", &yes(config.flush_enabled)),
+        ("dump_enabled", &yes(config.dump_enabled)),
+        ("hash_algorithm", &"siphash13"),
+        ("lru_maintainer_thread", &"no"),
+        ("lru_segmented", &"no"),
+        ("hot_lru_pct", &0),
+        ("warm_lru_pct", &0),
+        ("hot_max_factor", &"0.00"),
+        ("warm_max_factor", &"0.00"),
+        ("temp_lru", &"no"),
+        ("temporary_ttl", &0),
+        ("idle_timeout", &config.idle_timeout_s),
+        ("watcher_logbuf_size", &0),
+        ("worker_logbuf_size", &0),
+        ("read_buf_mem_limit", &(config.buffer_bytes_max / MIB)),
+        ("track_sizes", &yes(config.sizes_tracked)),
+        ("inline_ascii_response", &"no"),
+        ("num_napi_ids", &0),
+        ("memory_file", &"(null)"),
+        ("client_flags_size", &4),
+    ];
+    tell_all(&absent, reply);
+}
