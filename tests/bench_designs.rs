@@ -8,6 +8,8 @@ use clap::ValueEnum as _;
 mod model;
 #[path = "../benches/replay/queues.rs"]
 mod queues;
+#[path = "../benches/replay/real.rs"]
+mod real;
 
 use model::{Design, Size};
 

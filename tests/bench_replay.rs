@@ -24,6 +24,8 @@ mod model;
 #[path = "../benches/replay/queues.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod queues;
+#[path = "../benches/replay/real.rs"]
+mod real;
 #[path = "../benches/replay/report.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod report;

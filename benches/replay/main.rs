@@ -31,6 +31,7 @@ mod caches;
 mod drive;
 mod model;
 mod queues;
+mod real;
 mod report;
 mod requests;
 #[path = "../rig/mod.rs"]

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use clap::ValueEnum;
 
 use super::queues::Queues;
+use super::real::Real;
 
 /// Of a record's header. Key and value follow, and the whole is rounded up to [`ALIGNMENT_BYTES`].
 const HEADER_BYTES: u64 = 24;
@@ -55,6 +56,8 @@ pub(crate) enum Design {
     /// S3-FIFO with a quarter for probation
     #[value(name = "s3-fifo-25")]
     S3Fifo25,
+    /// The store itself, without a server around it
+    Store,
 }
 
 impl Design {
@@ -66,6 +69,7 @@ impl Design {
             Self::TwoLogs => Box::new(Queues::new(memory_bytes_max, 10, false)),
             Self::S3Fifo10 => Box::new(Queues::new(memory_bytes_max, 10, true)),
             Self::S3Fifo25 => Box::new(Queues::new(memory_bytes_max, 25, true)),
+            Self::Store => Box::new(Real::new(memory_bytes_max)),
         }
     }
 
