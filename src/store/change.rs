@@ -2,7 +2,6 @@
 //!
 //! Knows how a record comes and goes, and leaves to `policy` where it goes and who leaves for it.
 
-use super::policy::Chances;
 use super::record::Side;
 use super::{
     ACCESSED_AT, Amendment, DEAD, EXPIRES_AT, KEY_ENCODED_AT, MARKS_AT, Meta, Record, STALE, Store,
@@ -45,7 +44,7 @@ impl Store {
             None => {}
         }
         if !is_large && self.evicts {
-            self.make_room(place, bytes, &mut Chances::of(bytes), now_s);
+            self.make_small_room(place, bytes, now_s);
         }
         let at = self.claim(place, bytes);
         let counter = live.map_or(0, |old| old.counter());
@@ -93,7 +92,7 @@ impl Store {
         }
         let place = self.place_for(hash, bytes, Some(&self.find(hash, key)?));
         if !is_large && self.evicts {
-            self.make_room(place, bytes, &mut Chances::of(bytes), now_s);
+            self.make_small_room(place, bytes, now_s);
         }
         let old = self.find(hash, key)?;
         let at = self.claim(place, bytes);

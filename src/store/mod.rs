@@ -203,6 +203,8 @@ pub struct Store {
     evicts: bool,
     /// Main has been full once. Until then nothing leaves.
     has_been_full: bool,
+    /// Bytes that may yet be spared for what was stored so far.
+    chances_bytes: u64,
     /// The large value that room is being made for.
     waiting: Option<Waiting>,
     /// Number of all records that are not dead.
@@ -257,6 +259,7 @@ impl Store {
             ghost: Ghost::new(ghost_bytes),
             evicts,
             has_been_full: false,
+            chances_bytes: 0,
             waiting: None,
             items: 0,
             scratch: Vec::new(),

@@ -28,9 +28,13 @@ use super::{COUNTER_MAX, FETCHED, MARKS_AT, Record, Store, Stored};
 /// Records above this go to main at once, and room is made in steps of this size: 64 KiB of the
 /// smallest records are some 2,000, which can be made to leave in a third of a millisecond.
 pub const LARGE_BYTES: u64 = 64 << 10;
-/// Bytes of records that may be spared for each byte stored, up to [`LARGE_BYTES`] in all. After
-/// that they leave, read or not.
-const CHANCES_FACTOR: u64 = 8;
+/// Bytes of records that may be spared for each byte stored. What one store leaves of that is kept
+/// for the next ones, up to [`LARGE_BYTES`]; after that records leave, read or not.
+///
+/// In the mean far fewer are spared (at most one byte for each one stored, in a loop), but they come
+/// in bursts. By Zipf 0.9 the misses are 0.854 of LRU's with this, 0.872 with a factor of 8 and
+/// nothing kept (half of all workloads differ by as much), and 0.854 again if nothing is bounded.
+const CHANCES_FACTOR: u64 = 2;
 /// Records passed by in one go because of dead bytes, and bytes of them that are moved.
 const COMPACTED_RECORDS_MAX: u32 = 1024;
 const COMPACTED_BYTES_MAX: u64 = 1 << 20;
@@ -52,18 +56,11 @@ pub(super) struct Waiting {
 }
 
 /// What may be spared at a tail.
-pub(super) struct Chances {
+struct Chances {
     /// Bytes, in all.
     bytes: u64,
     /// Bytes of one record.
     record_bytes_max: u64,
-}
-
-impl Chances {
-    /// For a store of so many bytes.
-    pub(super) fn of(bytes: u64) -> Self {
-        Self { bytes: (bytes * CHANCES_FACTOR).min(LARGE_BYTES), record_bytes_max: LARGE_BYTES }
-    }
 }
 
 impl Store {
@@ -101,14 +98,15 @@ impl Store {
         !self.has_been_full
     }
 
-    /// Sees to it that `bytes` can be written at a log's head.
-    pub(super) fn make_room(
-        &mut self,
-        place: Place,
-        bytes: u64,
-        chances: &mut Chances,
-        now_s: u32,
-    ) {
+    /// Sees to it that a record of `bytes` that is not large can be written at a log's head.
+    pub(super) fn make_small_room(&mut self, place: Place, bytes: u64, now_s: u32) {
+        let saved = (self.chances_bytes + bytes * CHANCES_FACTOR).min(LARGE_BYTES);
+        let mut chances = Chances { bytes: saved, record_bytes_max: LARGE_BYTES };
+        self.make_room(place, bytes, &mut chances, now_s);
+        self.chances_bytes = chances.bytes;
+    }
+
+    fn make_room(&mut self, place: Place, bytes: u64, chances: &mut Chances, now_s: u32) {
         let set_aside = self.set_aside(place);
         while !self.logs[place as usize].has_room(bytes, set_aside) {
             self.move_tail(place, chances, now_s);
@@ -125,7 +123,7 @@ impl Store {
         }
     }
 
-    /// The same for a record that may take more than one step, or not be kept at all.
+    /// The same for a large record, which may take more than one step, or not be kept at all.
     pub(super) fn make_large_room(&mut self, hash: u64, bytes: u64, now_s: u32) -> Stored {
         let main = Place::Main as usize;
         if bytes > self.logs[main].size() / 2 {
