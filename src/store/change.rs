@@ -4,12 +4,9 @@
 
 use super::record::Side;
 use super::{
-    ACCESSED_AT, Amendment, DEAD, EXPIRES_AT, KEY_ENCODED_AT, MARKS_AT, Meta, Record, STALE, Store,
+    ACCESSED_AT, Amendment, EXPIRES_AT, KEY_ENCODED_AT, MARKS_AT, Meta, Record, STALE, Store,
     Stored, WIN_SENT, record,
 };
-
-/// In place of a larger record only if the rest is at most the eighth part of it.
-const IN_PLACE_WASTE: usize = 8;
 
 impl Store {
     /// Keeps a copy of `value` under `key`, in place of what was there.
@@ -19,13 +16,15 @@ impl Store {
         let bytes = record::bytes(key.len(), value.len(), meta.flags);
         let mut old = self.find(hash, key);
         let live = old.filter(|old| self.is_live(old, now_s));
-        if let Some(old) = live
-            && let Some(waste) = old.bytes().checked_sub(bytes)
-            && waste * IN_PLACE_WASTE <= old.bytes()
-        {
-            self.overwrite(&old, waste, (key, value), meta, now_s);
-            self.compact(now_s);
-            return Stored::Kept;
+        if let Some(old) = live {
+            let reach = self.reach_of(&old, bytes);
+            if reach >= bytes {
+                self.write_record(old.at, (key, value), meta, old.counter_if_wanted(), now_s);
+                self.settle(&old, bytes, reach);
+                self.counters.stored_bytes += bytes as u64;
+                self.compact(now_s);
+                return Stored::Kept;
+            }
         }
         let bytes = bytes as u64;
         let is_large = bytes > self.large_bytes();
@@ -47,7 +46,7 @@ impl Store {
             self.make_small_room(place, bytes, now_s);
         }
         let at = self.claim(place, bytes);
-        let counter = live.map_or(0, |old| old.counter());
+        let counter = live.map_or(0, |old| old.counter_if_wanted());
         self.write_record(at, (key, value), meta, counter, now_s);
         self.insert(hash, at);
         self.counters.stored_bytes += bytes;
@@ -164,24 +163,5 @@ impl Store {
             return None;
         }
         Some(record)
-    }
-
-    /// Writes a record over an older one, whose last `waste` bytes die.
-    fn overwrite(
-        &mut self,
-        old: &Record,
-        waste: usize,
-        item: (&[u8], &[u8]),
-        meta: Meta,
-        now_s: u32,
-    ) {
-        self.write_record(old.at, item, meta, old.counter(), now_s);
-        let bytes = old.bytes() - waste;
-        self.counters.stored_bytes += bytes as u64;
-        if waste > 0 {
-            self.write_filler(old.at + bytes, waste, DEAD);
-            let place = self.log_of(old.at);
-            self.logs[place as usize].bury(waste as u64);
-        }
     }
 }

@@ -5,7 +5,7 @@
 //! file finds a record in it, from a key to a value, and the others change it:
 //!
 //! * `record`: how a record is written; `log`: where the next one goes, and where the oldest is
-//! * `change`: how items come, change and go at a client's wish
+//! * `change`: how items come, change and go at a client's wish; `in_place`: over an older one
 //! * `map`: from hashes to records, without ever growing by much at once
 //! * `policy`: which records stay when memory is full; `ghost`: those that left too early
 //! * `expiry`: when a record is over, and `flush_all`; `verify`: all of it, checked the slow way
@@ -35,6 +35,7 @@
 mod change;
 mod expiry;
 mod ghost;
+mod in_place;
 mod log;
 mod map;
 mod policy;

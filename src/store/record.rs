@@ -52,6 +52,11 @@ impl Record {
     pub(super) const fn counter(&self) -> u8 {
         self.marks & COUNTER_MAX
     }
+
+    /// The same after it was wanted once more.
+    pub(super) const fn counter_if_wanted(&self) -> u8 {
+        if self.counter() < COUNTER_MAX { self.counter() + 1 } else { COUNTER_MAX }
+    }
 }
 
 impl Store {
