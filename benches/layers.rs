@@ -127,7 +127,7 @@ fn parser(criterion: &mut Criterion) {
         ("50 pipelined gets", pipelined, PIPELINED),
     ];
     for (name, input, requests) in inputs {
-        let mut parser = Parser::new(DialectMode::Auto, Config::default().item_bytes_max);
+        let mut parser = Parser::new(DialectMode::Auto, Config::default().item_bytes_max, false);
         assert_eq!(parse_all(&mut parser, &input), requests, "{name} is parsed");
         group.throughput(Throughput::Bytes(input.len() as u64));
         group.bench_function(name, |bencher| {

@@ -240,6 +240,41 @@ fn what_is_over_is_reclaimed() {
 }
 
 #[test]
+fn what_has_happened_is_counted_and_can_be_counted_anew() {
+    let mut store = Store::new(100_000, true).unwrap();
+    let expires = |store: &mut Store, number| {
+        let meta = Meta { expires_at_s: NOW_S + 1, ..meta(1) };
+        assert_eq!(store.set(&key(number), &[1; 40], meta, NOW_S), Stored::Kept);
+    };
+    (0..4).for_each(|number| expires(&mut store, number));
+    put(&mut store, 4, 40);
+    assert!(store.get(&key(0), NOW_S).is_some());
+    // Asked for, unnoticed and not, written again, deleted: each was over by its time, once.
+    assert!(store.get(&key(0), NOW_S + 1).is_none());
+    assert!(store.get(&key(0), NOW_S + 1).is_none());
+    assert!(store.peek(&key(1), NOW_S + 1).is_none());
+    assert_eq!(store.set(&key(2), &[1; 40], meta(1), NOW_S + 1), Stored::Kept);
+    assert!(!store.delete(&key(3), NOW_S + 1));
+    let counters = *store.counters();
+    assert_eq!((counters.expired_found, counters.flushed_found), (4, 0));
+    assert_eq!((counters.expired_unfetched, counters.reclaimed), (3, 0));
+    // What is both flushed and past its time was flushed, as memcached counts.
+    expires(&mut store, 5);
+    store.flush(NOW_S + 1, NOW_S + 1);
+    assert!(store.get(&key(4), NOW_S + 2).is_none());
+    assert!(store.get(&key(5), NOW_S + 2).is_none());
+    assert!(store.get(&key(6), NOW_S + 2).is_none());
+    let counters = *store.counters();
+    assert_eq!((counters.expired_found, counters.flushed_found), (4, 2));
+    assert!((counters.write_amplification() - 1.0).abs() < f64::EPSILON, "nothing has moved");
+    let kept = (store.len(), store.bytes(), store.log_bytes(), store.map_bytes());
+    store.reset_counters();
+    assert_eq!(*store.counters(), miocached::store::Counters::default());
+    assert_eq!(kept, (store.len(), store.bytes(), store.log_bytes(), store.map_bytes()));
+    store.verify();
+}
+
+#[test]
 fn dead_bytes_stay_few_where_somebody_has_to_leave() {
     let mut store = Store::new(4 * MIB, true).unwrap();
     let mut at = 1u64;

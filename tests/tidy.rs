@@ -64,7 +64,16 @@ const READING_PATH: [(&str, &[&str]); 8] = [
     ("src/session.rs", &["advance"]),
     (
         "src/protocol/parser.rs",
-        &["parse", "find_line", "parse_line", "dialect_of", "command_word", "rest", "is_empty", "next"],
+        &[
+            "parse",
+            "find_line",
+            "parse_line",
+            "dialect_of",
+            "command_word",
+            "rest",
+            "is_empty",
+            "next",
+        ],
     ),
     ("src/protocol/simple.rs", &["parse_line", "retrieve", "legal"]),
     ("src/engine/mod.rs", &["execute", "fetch"]),

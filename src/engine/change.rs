@@ -31,7 +31,10 @@ pub(super) struct Change<'a> {
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Stored { cas: u64, value_bytes: usize },
+    Stored {
+        cas: u64,
+        value_bytes: usize,
+    },
     NotStored,
     Exists,
     NotFound,
@@ -173,8 +176,7 @@ impl Engine {
         }
         if change.key_encoded || newer.is_some() {
             let win_sent = newer.is_some_and(|newer| newer.marks.win_sent);
-            let marks =
-                Marks { stale: newer.is_some(), win_sent, key_encoded: change.key_encoded };
+            let marks = Marks { stale: newer.is_some(), win_sent, key_encoded: change.key_encoded };
             let amendment = Amendment { marks: Some(marks), ..Amendment::default() };
             self.store.amend(change.key, amendment, now.uptime_s);
         }

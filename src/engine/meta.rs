@@ -255,13 +255,7 @@ impl Engine {
     }
 
     /// Makes the number that `N` asks for where there is none.
-    fn make_number(
-        &mut self,
-        meta: &Meta<'_>,
-        key: &[u8],
-        now: Now,
-        reply: &mut ReplyWriter<'_>,
-    ) {
+    fn make_number(&mut self, meta: &Meta<'_>, key: &[u8], now: Now, reply: &mut ReplyWriter<'_>) {
         let mut space = [0; 20];
         let digits = digits_of(meta.initial, &mut space);
         let next_cas = meta.next_cas().filter(|_| self.config.cas_enabled);
@@ -305,8 +299,7 @@ impl Engine {
             }
         }
         if expires_at_s != old_expires_at_s {
-            let amendment =
-                Amendment { expires_at_s: Some(expires_at_s), ..Amendment::default() };
+            let amendment = Amendment { expires_at_s: Some(expires_at_s), ..Amendment::default() };
             self.store.amend(key, amendment, now.uptime_s);
         }
         if !is_silent {
@@ -362,7 +355,8 @@ fn show(
             }
             b'R' => {
                 let soon_s = now.deadline_s(meta.recache().unwrap_or(0));
-                wins |= !marks.win_sent && !is_new && expires_at_s != NEVER && expires_at_s < soon_s;
+                wins |=
+                    !marks.win_sent && !is_new && expires_at_s != NEVER && expires_at_s < soon_s;
             }
             b's' => reply.flag(b's', value.len() as u64),
             b't' => show_ttl(expires_at_s, now, reply),

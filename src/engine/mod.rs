@@ -111,8 +111,12 @@ impl Engine {
     /// # Errors
     /// When there is not so much memory.
     pub fn new(config: &Config) -> Result<Self, TryReserveError> {
+        let mut store = Store::new(config.memory_bytes_max, config.evicts)?;
+        if config.sizes_tracked {
+            store.track_sizes();
+        }
         Ok(Self {
-            store: Store::new(config.memory_bytes_max, config.evicts)?,
+            store,
             config: config.clone(),
             last_cas: 0,
             counters: Counters::default(),

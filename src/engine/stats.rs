@@ -94,7 +94,9 @@ impl Engine {
                 return true;
             }
             Stats::Server => self.tell_server(now, reply),
-            Stats::Settings => tell_settings(&self.config, &self.vitals, self.prefixes.enabled, reply),
+            Stats::Settings => {
+                tell_settings(&self.config, &self.vitals, self.prefixes.enabled, reply)
+            }
             Stats::Items => self.tell_items(reply),
             Stats::Slabs => self.tell_slabs(reply),
             Stats::Sizes => self.tell_sizes(reply),
@@ -412,8 +414,7 @@ impl Engine {
         for (name, figure) in figures {
             tell(name, &figure, reply);
         }
-        let written = (kept.stored_bytes + kept.moved_bytes) as f64;
-        let amplification = written / kept.stored_bytes.max(1) as f64;
+        let amplification = kept.write_amplification();
         tell("write_amplification", &format_args!("{amplification:.3}"), reply);
     }
 }

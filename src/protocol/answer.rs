@@ -128,7 +128,9 @@ impl Reply {
             Self::Missing => "EN",
             Self::Error => "ERROR",
             Self::BadLine => "CLIENT_ERROR bad command line format",
-            Self::BadDelete => "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]",
+            Self::BadDelete => {
+                "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]"
+            }
             Self::BadChunk => "CLIENT_ERROR bad data chunk",
             Self::BadExptime => "CLIENT_ERROR invalid exptime argument",
             Self::BadDelta => "CLIENT_ERROR invalid numeric delta argument",
@@ -170,4 +172,3 @@ impl Reply {
         }
     }
 }
-

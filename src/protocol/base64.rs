@@ -82,7 +82,9 @@ mod tests {
     #[test]
     fn what_is_not_base64_is_refused() {
         let space = &mut [0; 16];
-        for bad in [&b""[..], b"a", b"YQ", b"YQ=", b"****", b"Y===", b"====", b"YWFhYWFhYWFhYWFhYWFhYQ=="] {
+        for bad in
+            [&b""[..], b"a", b"YQ", b"YQ=", b"****", b"Y===", b"====", b"YWFhYWFhYWFhYWFhYWFhYQ=="]
+        {
             assert_eq!(decode(bad, space), None, "{}", bad.escape_ascii());
         }
         assert_eq!(decode(b"YQ==", space), Some(1));

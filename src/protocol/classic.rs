@@ -27,8 +27,12 @@ const AUTH_TOKEN_BYTES_MAX: u32 = 16_384;
 /// What the first word of a line says. Each word stands here and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
-    Retrieve { with_cas: bool },
-    RetrieveAndTouch { with_cas: bool },
+    Retrieve {
+        with_cas: bool,
+    },
+    RetrieveAndTouch {
+        with_cas: bool,
+    },
     Store(StoreMode),
     Count(Direction),
     Touch,
@@ -167,12 +171,9 @@ fn store(mut words: Words<'_>, mode: StoreMode, end: DataEnd) -> Line<'_> {
         | StoreMode::Append
         | StoreMode::Prepend => Some(mode),
     };
-    let (Some(flags), Some(exptime), Some(mode), true) = (
-        token::loose_u32(flags),
-        token::loose_i32(exptime),
-        mode,
-        key.len() <= KEY_BYTES_MAX,
-    ) else {
+    let (Some(flags), Some(exptime), Some(mode), true) =
+        (token::loose_u32(flags), token::loose_i32(exptime), mode, key.len() <= KEY_BYTES_MAX)
+    else {
         return Line::Refused { reply: Reply::BadLine, form, value: Some((value_bytes, end)) };
     };
     let command = Command::Store { mode, key, flags, exptime, value: &[] };

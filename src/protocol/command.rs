@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use super::{Dialect, Reply};
 use super::meta::Meta;
 use super::parser::Words;
+use super::{Dialect, Reply};
 use crate::trace::Key;
 
 /// One whole request. Keys and values are slices of the connection's input.

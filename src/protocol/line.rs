@@ -3,8 +3,8 @@
 //! Knows how long a line may be and what stands behind a store's value, and nothing of how lines are
 //! spelled (see [`super::simple`] and [`super::classic`]) or found (see [`super::parser`]).
 
-use super::parser::command_word;
 use super::classic::Verb;
+use super::parser::command_word;
 use super::{Command, Dialect, Form, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply};
 use crate::config::DialectMode;
 

@@ -229,9 +229,7 @@ pub(super) fn parse_line(kind: Kind, mut words: Words<'_>, end: DataEnd) -> Line
         return bad_line;
     }
     match command(kind, key, words, before) {
-        Ok(command) if kind == Kind::Set => {
-            Line::Value { command, form: FORM, value_bytes, end }
-        }
+        Ok(command) if kind == Kind::Set => Line::Value { command, form: FORM, value_bytes, end },
         Ok(command) => Line::Command { command, form: FORM },
         Err(reply) => {
             let value = (kind == Kind::Set).then_some((value_bytes, end));

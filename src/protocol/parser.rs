@@ -87,7 +87,9 @@ impl Parser {
     /// does, gives the same bytes again with more behind them.
     pub fn parse<'a>(&mut self, unread: &'a [u8]) -> Parsed<'a> {
         match self.state {
-            State::Start if self.mode != DialectMode::Simple && unread.first() == Some(&BINARY_MAGIC) => {
+            State::Start
+                if self.mode != DialectMode::Simple && unread.first() == Some(&BINARY_MAGIC) =>
+            {
                 hang_up("it speaks the binary protocol")
             }
             State::Start => self.find_line(unread, 0),
@@ -206,7 +208,9 @@ impl Parser {
             return Line::HangUp("its line is too long");
         }
         match (dialect, line) {
-            _ if self.is_closed => classic::parse_auth_line(line.strip_suffix(b"\r").unwrap_or(line)),
+            _ if self.is_closed => {
+                classic::parse_auth_line(line.strip_suffix(b"\r").unwrap_or(line))
+            }
             (Dialect::Simple, line) => simple::parse_line(line),
             (Dialect::Classic, [line @ .., b'\r']) => classic::parse_line(line, DataEnd::CrLf),
             (Dialect::Classic, line) => classic::parse_line(line, DataEnd::Either),

@@ -19,6 +19,8 @@ impl Store {
         if let Some(old) = live {
             let reach = self.reach_of(&old, bytes);
             if reach >= bytes {
+                self.sizes.left(old.bytes());
+                self.sizes.came(bytes);
                 self.write_record(old.at, (key, value), meta, old.counter_if_wanted(), now_s);
                 self.settle(&old, bytes, reach);
                 self.counters.stored_bytes += bytes as u64;
@@ -58,7 +60,7 @@ impl Store {
     pub fn delete(&mut self, key: &[u8], now_s: u32) -> bool {
         self.flush_if_due(now_s);
         let hash = self.hash(key);
-        let live = self.find_live(hash, key, now_s);
+        let live = self.find_live(key, now_s);
         if let Some(record) = &live {
             self.forget(hash, record);
         }
@@ -77,9 +79,8 @@ impl Store {
         cas: u64,
         now_s: u32,
     ) -> Option<Stored> {
-        self.flush_if_due(now_s);
         let hash = self.hash(key);
-        let old = self.find_live(hash, key, now_s)?;
+        let old = self.find_live(key, now_s)?;
         let flags = old.item(&self.arena).meta.flags;
         let bytes = record::bytes(key.len(), old.value_bytes + more.len(), flags) as u64;
         let is_large = bytes > self.large_bytes();
@@ -116,8 +117,7 @@ impl Store {
         cas: u64,
         now_s: u32,
     ) -> bool {
-        self.flush_if_due(now_s);
-        let Some(record) = self.find_live(self.hash(key), key, now_s) else {
+        let Some(record) = self.find_live(key, now_s) else {
             return false;
         };
         let value_at = record.key_at() + record.key_bytes;
@@ -132,8 +132,7 @@ impl Store {
 
     /// Changes what is remembered of the live item under `key`, unnoticed. False when there is none.
     pub fn amend(&mut self, key: &[u8], amendment: Amendment, now_s: u32) -> bool {
-        self.flush_if_due(now_s);
-        let Some(record) = self.find_live(self.hash(key), key, now_s) else {
+        let Some(record) = self.find_live(key, now_s) else {
             return false;
         };
         let at = record.at;
@@ -153,15 +152,5 @@ impl Store {
             self.count_access(&Record::read(&self.arena, at), 0, now_s);
         }
         true
-    }
-
-    /// The live record under `key`. One that is found to be over is forgotten.
-    fn find_live(&mut self, hash: u64, key: &[u8], now_s: u32) -> Option<Record> {
-        let record = self.find(hash, key)?;
-        if !self.is_live(&record, now_s) {
-            self.bury_expired(hash, &record);
-            return None;
-        }
-        Some(record)
     }
 }

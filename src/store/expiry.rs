@@ -19,7 +19,13 @@ impl Store {
 
     /// Forgets a record that was found to be over.
     pub(super) fn bury_expired(&mut self, hash: u64, record: &Record) {
-        self.counters.expired_unfetched += u64::from(record.marks & FETCHED == 0);
+        let counters = &mut self.counters;
+        counters.expired_unfetched += u64::from(record.marks & FETCHED == 0);
+        if record.accessed_s <= self.flushed_through_s {
+            counters.flushed_found += 1;
+        } else {
+            counters.expired_found += 1;
+        }
         self.forget(hash, record);
     }
 

@@ -40,6 +40,7 @@ impl Store {
         }
         put(&mut self.tables[at_table], hash, address(at));
         self.items += 1;
+        self.sizes.came(Record::read(&self.arena, at).bytes());
         if rehashed == 0 && self.items > self.tables.len() * TABLE_ITEMS {
             rehashed = self.split();
         }
@@ -112,6 +113,7 @@ impl Store {
         let entry = self.tables[at_table].find_entry(hash, |&known| known == address(at));
         assert!(entry.map(|entry| entry.remove()).is_ok(), "every live record is in the map");
         self.items -= 1;
+        self.sizes.left(Record::read(&self.arena, at).bytes());
     }
 
     /// Notes that a record has moved.

@@ -8,7 +8,9 @@
 //! * `change`: how items come, change and go at a client's wish; `in_place`: over an older one
 //! * `map`: from hashes to records, without ever growing by much at once
 //! * `policy`: which records stay when memory is full; `ghost`: those that left too early
-//! * `expiry`: when a record is over, and `flush_all`; `verify`: all of it, checked the slow way
+//! * `sizes`: how many there are of each size
+//! * `expiry`: when a record is over, and `flush_all`; `counters`: what is kept, what has happened
+//! * `verify`: all items one after the other, and all of it checked the slow way
 //!
 //! ```text
 //!  one arena          probation log (a tenth)    main log
@@ -33,6 +35,7 @@
 //! and moves neither: a counter of two bits in the record remembers that it was wanted.
 
 mod change;
+mod counters;
 mod expiry;
 mod ghost;
 mod in_place;
@@ -40,6 +43,7 @@ mod log;
 mod map;
 mod policy;
 mod record;
+mod sizes;
 mod verify;
 
 use std::collections::TryReserveError;
@@ -48,12 +52,14 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use hashbrown::HashTable;
 
 use crate::config::MEMORY_BYTES_CEILING;
+pub use counters::Counters;
 use ghost::Ghost;
 use log::{Log, Place};
 pub use map::REHASHED_MAX;
 pub use policy::LARGE_BYTES;
 use policy::Waiting;
 pub use record::Side;
+use sizes::Sizes;
 pub use verify::Cursor;
 
 /// An `expires_at_s` that never comes.
@@ -156,29 +162,6 @@ pub enum Stored {
     NoRoom,
 }
 
-/// What has happened in a store since it was built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Live items that had to leave.
-    pub evictions: u64,
-    /// Those of them that nobody had read.
-    pub evicted_unfetched: u64,
-    /// Items that were over, by time or flush, before anybody read them.
-    pub expired_unfetched: u64,
-    /// Items that were over and whose memory a newer one took.
-    pub reclaimed: u64,
-    /// Bytes of all records written because a value was stored.
-    pub stored_bytes: u64,
-    /// Bytes of all records copied to another place. With `stored_bytes`: the write amplification.
-    pub moved_bytes: u64,
-    /// Records whose hash was computed again because their table was laid out anew.
-    pub rehashed: u64,
-    /// The most of them in one operation.
-    pub rehashed_at_once_max: usize,
-    /// Largest share of dead bytes, in thousandths of a log, at which a live item had to leave.
-    pub dead_per_mille_at_eviction_max: u64,
-}
-
 /// All items of a server.
 pub struct Store {
     /// All records. Invariant: every byte between a log's tail and head belongs to a record or a
@@ -215,6 +198,7 @@ pub struct Store {
     /// Where a table's hashes and addresses wait while it is laid out anew.
     scratch: Vec<(u64, u32)>,
     counters: Counters,
+    sizes: Sizes,
 }
 
 /// Where a record is and what its header says.
@@ -265,18 +249,13 @@ impl Store {
             items: 0,
             scratch: Vec::new(),
             counters: Counters::default(),
+            sizes: Sizes::default(),
         })
     }
 
     /// The live item under `key`, which counts as wanted from now on.
     pub fn get(&mut self, key: &[u8], now_s: u32) -> Option<Item<'_>> {
-        self.flush_if_due(now_s);
-        let hash = self.hash(key);
-        let record = self.find(hash, key)?;
-        if !self.is_live(&record, now_s) {
-            self.bury_expired(hash, &record);
-            return None;
-        }
+        let record = self.find_live(key, now_s)?;
         self.count_access(&record, FETCHED, now_s);
         Some(record.item(&self.arena))
     }
@@ -290,9 +269,20 @@ impl Store {
 
     /// The live item under `key`, unnoticed.
     pub fn peek(&mut self, key: &[u8], now_s: u32) -> Option<Item<'_>> {
+        let record = self.find_live(key, now_s)?;
+        Some(record.item(&self.arena))
+    }
+
+    /// The live record under `key`. One that is over is forgotten.
+    fn find_live(&mut self, key: &[u8], now_s: u32) -> Option<Record> {
         self.flush_if_due(now_s);
-        let record = self.find(self.hash(key), key)?;
-        self.is_live(&record, now_s).then(|| record.item(&self.arena))
+        let hash = self.hash(key);
+        let record = self.find(hash, key)?;
+        if self.is_live(&record, now_s) {
+            return Some(record);
+        }
+        self.bury_expired(hash, &record);
+        None
     }
 
     /// Carries out a flush whose time has come (see `expiry`).

@@ -1,7 +1,7 @@
-//! The store as a whole: its sums, all its items one small table after the other, and all its
-//! invariants, checked the slow way. Nothing here changes an item.
+//! The store as a whole: all its items one small table after the other, and all its invariants,
+//! checked the slow way. Nothing here changes an item.
 
-use super::{Counters, Item, Record, Store, TABLE_SHIFT, place_of};
+use super::{Item, Record, Store, TABLE_SHIFT, place_of};
 
 /// How far a walk over all items has come. A default one is at the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,43 +52,6 @@ impl Store {
         cursor.at.checked_add(step).map(|at| Cursor { at })
     }
 
-    /// Items kept, those included that are over and not yet found to be.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.items
-    }
-
-    /// Nothing is kept.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.items == 0
-    }
-
-    /// Bytes of all items kept, as records.
-    #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.logs[0].live() + self.logs[1].live()
-    }
-
-    /// Bytes of the logs that are in use, and those of them that are dead.
-    #[must_use]
-    pub const fn log_bytes(&self) -> (u64, u64) {
-        let [probation, main] = &self.logs;
-        (probation.used() + main.used(), probation.dead + main.dead)
-    }
-
-    /// Bytes that the map takes beside the records.
-    #[must_use]
-    pub const fn map_bytes(&self) -> usize {
-        self.map_bytes
-    }
-
-    /// What has happened so far.
-    #[must_use]
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
     /// Walks everything the slow way and checks every invariant. For tests.
     ///
     /// # Panics
@@ -119,6 +82,8 @@ impl Store {
             assert_eq!((dead, filler), (log.dead, log.filler), "dead bytes add up");
         }
         assert_eq!(live, self.items, "the items are the live records");
+        let sized: u64 = self.sizes().map(|(_, items)| items).sum();
+        assert!(sized == 0 || sized == live as u64, "every item has been sized");
         let mapped: usize = self.tables.iter().map(|table| table.len()).sum();
         assert_eq!(mapped, self.items, "the map leads to nothing else");
         let tables = self.tables.iter().map(|table| table.allocation_size()).sum::<usize>();

@@ -1,0 +1,43 @@
+//! How many items there are of each size, for operators who choose a limit.
+//!
+//! Kept only where it was asked for: every store then costs a look into a tree. Knows no record.
+
+use std::collections::BTreeMap;
+
+/// Sizes are counted in steps of so many bytes, as memcached does.
+const STEP_BYTES: usize = 32;
+
+/// See the module. None where nobody asked.
+#[derive(Debug, Default)]
+pub(super) struct Sizes(Option<BTreeMap<usize, u64>>);
+
+impl Sizes {
+    /// Counts from now on, of an empty store.
+    pub(super) fn track(&mut self) {
+        self.0.get_or_insert_default();
+    }
+
+    /// A record of so many bytes came.
+    pub(super) fn came(&mut self, bytes: usize) {
+        if let Some(counts) = &mut self.0 {
+            *counts.entry(bytes.next_multiple_of(STEP_BYTES)).or_default() += 1;
+        }
+    }
+
+    /// A record of so many bytes left.
+    pub(super) fn left(&mut self, bytes: usize) {
+        if let Some(counts) = &mut self.0 {
+            let size = bytes.next_multiple_of(STEP_BYTES);
+            let count = counts.get_mut(&size).expect("what leaves has come");
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&size);
+            }
+        }
+    }
+
+    /// Upper bounds of sizes, in bytes, each with the number of its records, the smallest first.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.0.iter().flatten().map(|(&size, &count)| (size, count))
+    }
+}
