@@ -10,7 +10,7 @@
 //!    |
 //!  net/  reactor  ----->  session  ----->  engine/  ----->  store/
 //!    connection, buffer      |                |
-//!    listener, clock         +--> protocol/ <-+
+//!    door, listener, clock   +--> protocol/ <-+
 //!                                 parser, simple, classic, command, reply
 //!
 //!  config, trace          plain data, and the words of the log: any layer may use them

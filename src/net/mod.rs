@@ -3,6 +3,7 @@
 //! * [`reactor`]: the poll loop, the connections and the run queue
 //! * [`connection`]: one socket's turn: read, execute, write
 //! * [`buffer`]: the working buffers and the budget for what connections keep
+//! * [`door`]: who is let in, and when
 //! * [`listener`]: TCP and Unix listeners, and the sockets they accept
 //! * [`clock`]: the one place that asks what time it is
 //! * [`stdio`]: standard input and output as one connection
@@ -12,6 +13,7 @@
 pub mod buffer;
 pub mod clock;
 pub mod connection;
+pub mod door;
 pub mod listener;
 pub mod notice;
 pub mod reactor;

@@ -7,7 +7,6 @@
 //! poll does not wait. Without traffic nothing ever wakes up.
 
 use std::collections::{TryReserveError, VecDeque};
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,35 +20,15 @@ use slab::Slab;
 use super::buffer::Buffers;
 use super::clock::{Clock, Moment};
 use super::connection::{Connection, Next, Why};
-use super::listener::{Listener, Peer, Socket};
+use super::door::{Doors, LISTENERS_AT, StartError};
 use super::notice::Notice;
-use super::{
-    ACCEPT_RETRY_MS, ACCEPTS_PER_TURN, ALLOWANCE_BYTES, EVENTS_PER_TURN, STOP_MS, STUCK_CHECK_MS,
-    STUCK_MS,
-};
+use super::{ALLOWANCE_BYTES, EVENTS_PER_TURN, STOP_MS, STUCK_CHECK_MS, STUCK_MS};
 use crate::config::{Config, MIB};
 use crate::engine::Engine;
 use crate::trace;
 
 /// Signals come under this token.
 const SIGNALS: Token = Token(usize::MAX - 1);
-/// Listener `i` has this token and `i` more. Connections have their slab keys, far below.
-const LISTENERS_AT: usize = usize::MAX / 2;
-
-/// Why a server could not start.
-#[derive(Debug)]
-pub struct StartError {
-    what: String,
-    source: io::Error,
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.source)
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// A server: its listeners, its connections, and the one engine that all of them change.
 pub struct Reactor {
@@ -59,7 +38,7 @@ pub struct Reactor {
     poll: Poll,
     events: Events,
     signals: Signals,
-    listeners: Vec<Listener>,
+    doors: Doors,
     connections: Slab<Connection>,
     /// Keys of connections that have something to do, each once (`Connection::queued`).
     queue: Vec<usize>,
@@ -70,20 +49,10 @@ pub struct Reactor {
     buffers: Buffers,
     engine: Engine,
     turns: u64,
-    /// Accepting rests until then: the process is out of descriptors.
-    accept_again_ms: Option<u64>,
     /// When to look for connections that hold the budget and do not move.
     stuck_check_ms: Option<u64>,
     /// The server stops, by then at the latest.
     stop_ms: Option<u64>,
-    notices: Notices,
-}
-
-/// What a client can make the server say.
-#[derive(Default)]
-struct Notices {
-    turned_away: Notice,
-    accept_failed: Notice,
     stuck: Notice,
 }
 
@@ -105,25 +74,7 @@ impl Reactor {
             source: error.into(),
         };
         let engine = Engine::new(&config).map_err(no_memory)?;
-        let mut listeners = Vec::new();
-        let doors =
-            config.tcp.iter().map(|address| (address.to_string(), Listener::tcp(*address))).chain(
-                config.unix.iter().map(|unix| {
-                    // A Unix socket is made here and now, after every TCP address was to be had.
-                    (unix.path.display().to_string(), Listener::unix(unix))
-                }),
-            );
-        for (name, listener) in doors {
-            let cannot = |source| StartError { what: format!("cannot listen on {name}"), source };
-            let mut listener = listener.map_err(cannot)?;
-            let token = Token(LISTENERS_AT + listeners.len());
-            listener.register(poll.registry(), token).map_err(cannot)?;
-            listeners.push(listener);
-        }
-        // Only now, when none has failed: a start that fails says one line and no other.
-        for listener in &listeners {
-            info!(target: "miocached", "listening on {listener}");
-        }
+        let doors = Doors::open(&config, poll.registry())?;
         let clock = Clock::start();
         Ok(Self {
             moment: clock.moment(),
@@ -131,7 +82,7 @@ impl Reactor {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             signals,
-            listeners,
+            doors,
             connections: Slab::new(),
             queue: Vec::new(),
             driven: Vec::new(),
@@ -139,17 +90,16 @@ impl Reactor {
             buffers: Buffers::new(&config),
             engine,
             turns: 0,
-            accept_again_ms: None,
             stuck_check_ms: None,
             stop_ms: None,
-            notices: Notices::default(),
+            stuck: Notice::default(),
             config,
         })
     }
 
     /// The TCP addresses it listens on.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listeners.iter().filter_map(Listener::address)
+        self.doors.addresses()
     }
 
     /// Serves until a signal says stop.
@@ -185,7 +135,7 @@ impl Reactor {
             self.begin_to_stop();
         }
         self.drive_queue();
-        self.accept();
+        self.doors.accept(&mut self.connections, &self.config, self.poll.registry(), self.moment);
         self.feed_starved();
         Ok(())
     }
@@ -193,11 +143,10 @@ impl Reactor {
     /// How long the poll may wait: not at all while there is something left to do, else until the
     /// next time-out, and for ever when there is none.
     fn timeout(&self) -> Option<Duration> {
-        let accepting = self.accept_again_ms.is_none();
-        if !self.queue.is_empty() || accepting && self.listeners.iter().any(|door| door.ready) {
+        if !self.queue.is_empty() || self.doors.are_ready() {
             return Some(Duration::ZERO);
         }
-        [self.accept_again_ms, self.stuck_check_ms, self.stop_ms]
+        [self.doors.again_ms(), self.stuck_check_ms, self.stop_ms]
             .into_iter()
             .flatten()
             .min()
@@ -212,11 +161,7 @@ impl Reactor {
             events += 1;
             match event.token() {
                 SIGNALS => stop |= self.signals.pending().count() > 0,
-                Token(key) if key >= LISTENERS_AT => {
-                    if let Some(listener) = self.listeners.get_mut(key - LISTENERS_AT) {
-                        listener.ready = true;
-                    }
-                }
+                Token(token) if token >= LISTENERS_AT => self.doors.latch(token),
                 Token(key) => {
                     let Some(connection) = self.connections.get_mut(key) else {
                         continue;
@@ -254,68 +199,13 @@ impl Reactor {
                     }
                     self.buffers.budget.settle(key, connection.held(), 0);
                     self.connections.remove(key);
-                    // A descriptor is free again.
-                    self.accept_again_ms = None;
+                    self.doors.one_left();
                     match why {
                         Why::Said(why) => trace::closed(key, &why),
                         Why::Failed(error) => trace::closed(key, &error),
                     }
                 }
             }
-        }
-    }
-
-    /// Takes the clients that wait, as far as this turn and the limits allow.
-    fn accept(&mut self) {
-        if self.accept_again_ms.is_some_and(|at_ms| self.moment.uptime_ms < at_ms) {
-            return;
-        }
-        self.accept_again_ms = None;
-        for at in 0..self.listeners.len() {
-            for _ in 0..ACCEPTS_PER_TURN {
-                if !self.listeners[at].ready {
-                    break;
-                }
-                match self.listeners[at].accept() {
-                    Ok((socket, peer)) => self.welcome(socket, &peer),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        self.listeners[at].ready = false;
-                    }
-                    // This client has given up already; the next one may not have.
-                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                    Err(error) => return self.rest_from_accepting(&error),
-                }
-            }
-        }
-    }
-
-    /// Out of descriptors or memory. The listener stays ready, for its edge will not come again; a
-    /// timer, or whoever leaves first, ends the rest.
-    fn rest_from_accepting(&mut self, error: &io::Error) {
-        let now_ms = self.moment.uptime_ms;
-        self.accept_again_ms = Some(now_ms + ACCEPT_RETRY_MS);
-        self.notices.accept_failed.warn(now_ms, &format_args!("cannot accept: {error}"));
-    }
-
-    fn welcome(&mut self, mut socket: Socket, peer: &Peer) {
-        if self.connections.len() >= self.config.connections_max {
-            // memcached's words and memcached's manners: say why, then hang up. A client that
-            // cannot be told is dropped all the same.
-            let _ = io::Write::write(&mut socket, b"ERROR Too many open connections\r\n");
-            let limit = self.config.connections_max;
-            let text = format_args!("turned a client away: {limit} connections are open");
-            self.notices.turned_away.warn(self.moment.uptime_ms, &text);
-            return;
-        }
-        let entry = self.connections.vacant_entry();
-        let key = entry.key();
-        let registry = self.poll.registry();
-        match Connection::new(key, socket, &self.config, registry, self.moment) {
-            Ok(connection) => {
-                trace::accepted(key, peer);
-                entry.insert(connection);
-            }
-            Err(error) => trace::closed(key, &error),
         }
     }
 
@@ -362,7 +252,7 @@ impl Reactor {
                 let held = holder.held();
                 let text =
                     format_args!("closed a client that held {held} bytes of the full buffers");
-                self.notices.stuck.warn(now_ms, &text);
+                self.stuck.warn(now_ms, &text);
                 enqueue(&mut self.queue, key, holder);
             }
         }
@@ -374,7 +264,7 @@ impl Reactor {
         let patience_ms = if self.stop_ms.is_none() { STOP_MS } else { 0 };
         self.stop_ms = Some(self.moment.uptime_ms + patience_ms);
         info!(target: "miocached", "stopping");
-        self.listeners.clear();
+        self.doors.close();
         for (key, connection) in &mut self.connections {
             connection.stop_reading();
             enqueue(&mut self.queue, key, connection);

@@ -1,0 +1,175 @@
+//! The doors: all listeners, and who is let in.
+//!
+//! Owns the limit on connections, the rest that accepting takes when descriptors run out, and what
+//! the log is told of both. Knows no conversation.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use log::info;
+use mio::{Registry, Token};
+use slab::Slab;
+
+use super::clock::Moment;
+use super::connection::Connection;
+use super::listener::{Listener, Peer, Socket};
+use super::notice::Notice;
+use super::{ACCEPT_RETRY_MS, ACCEPTS_PER_TURN};
+use crate::config::Config;
+use crate::trace;
+
+/// Listener `i` has this token and `i` more. Connections have their slab keys, far below.
+pub(super) const LISTENERS_AT: usize = usize::MAX / 2;
+
+/// Why a server could not start.
+#[derive(Debug)]
+pub struct StartError {
+    pub(super) what: String,
+    pub(super) source: io::Error,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.source)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// All places where clients knock.
+pub(super) struct Doors {
+    listeners: Vec<Listener>,
+    /// Accepting rests until then: the process is out of descriptors.
+    again_ms: Option<u64>,
+    turned_away: Notice,
+    accept_failed: Notice,
+}
+
+impl Doors {
+    /// Listens where `config` says, and says so.
+    pub(super) fn open(config: &Config, registry: &Registry) -> Result<Self, StartError> {
+        let mut listeners = Vec::new();
+        let doors =
+            config.tcp.iter().map(|address| (address.to_string(), Listener::tcp(*address))).chain(
+                config.unix.iter().map(|unix| {
+                    // A Unix socket is made here and now, after every TCP address was to be had.
+                    (unix.path.display().to_string(), Listener::unix(unix))
+                }),
+            );
+        for (name, listener) in doors {
+            let cannot = |source| StartError { what: format!("cannot listen on {name}"), source };
+            let mut listener = listener.map_err(cannot)?;
+            let token = Token(LISTENERS_AT + listeners.len());
+            listener.register(registry, token).map_err(cannot)?;
+            listeners.push(listener);
+        }
+        // Only now, when none has failed: a start that fails says one line and no other.
+        for listener in &listeners {
+            info!(target: "miocached", "listening on {listener}");
+        }
+        let (turned_away, accept_failed) = Default::default();
+        Ok(Self { listeners, again_ms: None, turned_away, accept_failed })
+    }
+
+    /// The TCP addresses among them.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().filter_map(Listener::address)
+    }
+
+    /// Remembers an event: somebody knocks at the listener with this token.
+    pub(super) fn latch(&mut self, token: usize) {
+        if let Some(listener) = self.listeners.get_mut(token - LISTENERS_AT) {
+            listener.ready = true;
+        }
+    }
+
+    /// Somebody may be let in at once.
+    pub(super) fn are_ready(&self) -> bool {
+        self.again_ms.is_none() && self.listeners.iter().any(|listener| listener.ready)
+    }
+
+    /// When to try again, in milliseconds of uptime.
+    pub(super) const fn again_ms(&self) -> Option<u64> {
+        self.again_ms
+    }
+
+    /// A connection has ended, so a descriptor is free.
+    pub(super) const fn one_left(&mut self) {
+        self.again_ms = None;
+    }
+
+    /// Nobody is let in any more.
+    pub(super) fn close(&mut self) {
+        self.listeners.clear();
+    }
+
+    /// Takes the clients that wait, as far as this turn and the limits allow.
+    pub(super) fn accept(
+        &mut self,
+        connections: &mut Slab<Connection>,
+        config: &Config,
+        registry: &Registry,
+        moment: Moment,
+    ) {
+        if self.again_ms.is_some_and(|at_ms| moment.uptime_ms < at_ms) {
+            return;
+        }
+        self.again_ms = None;
+        for at in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                if !self.listeners[at].ready {
+                    break;
+                }
+                match self.listeners[at].accept() {
+                    Ok((socket, _)) if connections.len() >= config.connections_max => {
+                        self.turn_away(socket, config.connections_max, moment);
+                    }
+                    Ok((socket, peer)) => {
+                        welcome(socket, &peer, connections, config, registry, moment);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.listeners[at].ready = false;
+                    }
+                    // This client has given up already; the next one may not have.
+                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                    Err(error) => return self.rest(&error, moment),
+                }
+            }
+        }
+    }
+
+    /// Out of descriptors or memory. The listener stays ready, for its edge will not come again; a
+    /// timer, or whoever leaves first, ends the rest.
+    fn rest(&mut self, error: &io::Error, moment: Moment) {
+        self.again_ms = Some(moment.uptime_ms + ACCEPT_RETRY_MS);
+        self.accept_failed.warn(moment.uptime_ms, &format_args!("cannot accept: {error}"));
+    }
+
+    /// memcached's words and memcached's manners: say why, then hang up. A client that cannot be
+    /// told is dropped all the same.
+    fn turn_away(&mut self, mut socket: Socket, limit: usize, moment: Moment) {
+        let _ = io::Write::write(&mut socket, b"ERROR Too many open connections\r\n");
+        let text = format_args!("turned a client away: {limit} connections are open");
+        self.turned_away.warn(moment.uptime_ms, &text);
+    }
+}
+
+fn welcome(
+    socket: Socket,
+    peer: &Peer,
+    connections: &mut Slab<Connection>,
+    config: &Config,
+    registry: &Registry,
+    moment: Moment,
+) {
+    let entry = connections.vacant_entry();
+    let key = entry.key();
+    match Connection::new(key, socket, config, registry, moment) {
+        Ok(connection) => {
+            trace::accepted(key, peer);
+            entry.insert(connection);
+        }
+        Err(error) => trace::closed(key, &error),
+    }
+}
