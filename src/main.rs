@@ -15,7 +15,8 @@ use log::{LevelFilter, info, warn};
 use miocached::config::{Config, MIB};
 use miocached::net::ALLOWANCE_BYTES;
 use miocached::net::buffer::budget_bytes;
-use miocached::net::reactor::Reactor;
+use miocached::net::door::Doors;
+use miocached::net::reactor::{Reactor, engine_for};
 use miocached::net::stdio::serve_stdio;
 
 fn main() -> ExitCode {
@@ -45,8 +46,12 @@ fn run(args: &Args) -> Result<(), String> {
     if args.stdio() {
         return serve_stdio(&config).map_err(|error| format!("standard input or output: {error}"));
     }
-    let mut reactor = Reactor::bind(config.clone()).map_err(|error| error.to_string())?;
+    let mut doors = Doors::open_tcp(&config).map_err(|error| error.to_string())?;
+    doors.open_unix(&config).map_err(|error| error.to_string())?;
+    let engine = engine_for(&config).map_err(|error| error.to_string())?;
+    doors.announce();
     announce(&config);
+    let mut reactor = Reactor::new(config, doors, engine).map_err(|error| error.to_string())?;
     reactor.run().map_err(|error| format!("the event loop failed: {error}"))
 }
 

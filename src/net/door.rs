@@ -38,7 +38,7 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// All places where clients knock.
-pub(super) struct Doors {
+pub struct Doors {
     listeners: Vec<Listener>,
     /// Accepting rests until then: the process is out of descriptors.
     again_ms: Option<u64>,
@@ -47,34 +47,60 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    /// Listens where `config` says, and says so.
-    pub(super) fn open(config: &Config, registry: &Registry) -> Result<Self, StartError> {
-        let mut listeners = Vec::new();
-        let doors =
-            config.tcp.iter().map(|address| (address.to_string(), Listener::tcp(*address))).chain(
-                config.unix.iter().map(|unix| {
-                    // A Unix socket is made here and now, after every TCP address was to be had.
-                    (unix.path.display().to_string(), Listener::unix(unix))
-                }),
-            );
-        for (name, listener) in doors {
-            let cannot = |source| StartError { what: format!("cannot listen on {name}"), source };
-            let mut listener = listener.map_err(cannot)?;
-            let token = Token(LISTENERS_AT + listeners.len());
-            listener.register(registry, token).map_err(cannot)?;
-            listeners.push(listener);
-        }
-        // Only now, when none has failed: a start that fails says one line and no other.
-        for listener in &listeners {
-            info!(target: "miocached", "listening on {listener}");
-        }
+    /// Listens on the TCP addresses of `config`.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    pub fn open_tcp(config: &Config) -> Result<Self, StartError> {
         let (turned_away, accept_failed) = Default::default();
-        Ok(Self { listeners, again_ms: None, turned_away, accept_failed })
+        let mut doors = Self { listeners: Vec::new(), again_ms: None, turned_away, accept_failed };
+        for address in &config.tcp {
+            doors.open(Listener::tcp(*address), address)?;
+        }
+        Ok(doors)
     }
 
-    /// The TCP addresses among them.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+    /// Listens on the Unix sockets of `config` as well. Their files belong to whom the process
+    /// belongs to now.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    pub fn open_unix(&mut self, config: &Config) -> Result<(), StartError> {
+        for unix in &config.unix {
+            self.open(Listener::unix(unix), &unix.path.display())?;
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        listener: io::Result<Listener>,
+        name: &dyn fmt::Display,
+    ) -> Result<(), StartError> {
+        let cannot = |source| StartError { what: format!("cannot listen on {name}"), source };
+        self.listeners.push(listener.map_err(cannot)?);
+        Ok(())
+    }
+
+    /// Says where it listens. Only when nothing can fail any more: a start that fails says one line
+    /// and no other.
+    pub fn announce(&self) {
+        for listener in &self.listeners {
+            info!(target: "miocached", "listening on {listener}");
+        }
+    }
+
+    /// The TCP addresses among them, with the ports that the kernel picked where none were asked for.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.iter().filter_map(Listener::address)
+    }
+
+    /// Asks for events.
+    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        for (at, listener) in self.listeners.iter_mut().enumerate() {
+            listener.register(registry, Token(LISTENERS_AT + at))?;
+        }
+        Ok(())
     }
 
     /// Remembers an event: somebody knocks at the listener with this token.

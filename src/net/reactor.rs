@@ -8,7 +8,6 @@
 
 use std::collections::{TryReserveError, VecDeque};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use log::info;
@@ -56,25 +55,33 @@ pub struct Reactor {
     stuck: Notice,
 }
 
+/// An engine with the memory that `config` asks for.
+///
+/// # Errors
+/// When there is not so much.
+pub fn engine_for(config: &Config) -> Result<Engine, StartError> {
+    let mib = config.memory_bytes_max / MIB;
+    let no_memory = |error: TryReserveError| StartError {
+        what: format!("cannot have {mib} MiB for items"),
+        source: error.into(),
+    };
+    Engine::new(config).map_err(no_memory)
+}
+
 impl Reactor {
-    /// A server that listens where `config` says.
+    /// A server behind these doors. From here on the process must not fork: not every system leaves
+    /// its event queue to a child.
     ///
     /// # Errors
-    /// When it cannot listen there, or the kernel has no event queue for it.
-    pub fn bind(config: Config) -> Result<Self, StartError> {
+    /// When the kernel has no event queue for it.
+    pub fn new(config: Config, mut doors: Doors, engine: Engine) -> Result<Self, StartError> {
         let no_loop = |source| StartError { what: "cannot set up the event loop".into(), source };
         let poll = Poll::new().map_err(no_loop)?;
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(no_loop)?;
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(no_loop)?;
-        let mib = config.memory_bytes_max / MIB;
-        let no_memory = |error: TryReserveError| StartError {
-            what: format!("cannot have {mib} MiB for items"),
-            source: error.into(),
-        };
-        let engine = Engine::new(&config).map_err(no_memory)?;
-        let doors = Doors::open(&config, poll.registry())?;
+        doors.register(poll.registry()).map_err(no_loop)?;
         let clock = Clock::start();
         Ok(Self {
             moment: clock.moment(),
@@ -95,11 +102,6 @@ impl Reactor {
             stuck: Notice::default(),
             config,
         })
-    }
-
-    /// The TCP addresses it listens on.
-    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.doors.addresses()
     }
 
     /// Serves until a signal says stop.
