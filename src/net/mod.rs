@@ -34,8 +34,6 @@ pub const ALLOWANCE_BYTES: usize = crate::protocol::LINE_BYTES_MAX + 64;
 pub const EVENTS_PER_TURN: usize = 1024;
 /// Connections that one listener may accept before those that are open get their turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
-/// Connections that the kernel may hold for us before we accept them (memcached's `-b` default).
-pub const BACKLOG: i32 = 1024;
 /// How long accepting rests when the process is out of descriptors and none of its own leaves.
 pub const ACCEPT_RETRY_MS: u64 = 100;
 /// How long a stopping server waits for its clients to take their last answers.
