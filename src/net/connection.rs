@@ -71,9 +71,11 @@ pub struct Connection {
     /// What it was given of the budget for its next turn, counted in `held` already.
     granted: usize,
     /// When, in milliseconds of uptime, it last moved a working buffer's worth or began to hold.
-    moved_ms: u64,
+    pub(super) moved_ms: u64,
     /// Bytes moved since then.
     moved: usize,
+    /// When its last request was executed.
+    request_ms: u64,
     /// It waits in the run queue.
     pub(super) queued: bool,
     /// It waits for the budget.
@@ -110,6 +112,7 @@ impl Connection {
             granted: 0,
             moved_ms: moment.uptime_ms,
             moved: 0,
+            request_ms: moment.uptime_ms,
             queued: false,
             starved: false,
             doomed: None,
@@ -153,9 +156,10 @@ impl Connection {
         self.held
     }
 
-    /// When it last moved, see the field.
-    pub(super) const fn moved_ms(&self) -> u64 {
-        self.moved_ms
+    /// Since when it has asked for nothing; none while something is owed to it.
+    pub(super) fn idle_since_ms(&self) -> Option<u64> {
+        let owed = !self.output.is_empty() || self.starved || self.doomed.is_some();
+        (!owed).then(|| self.request_ms.max(self.moved_ms))
     }
 
     /// One turn: at most one read, one buffer of requests and two writes.
@@ -269,6 +273,7 @@ impl Connection {
         self.stop = stop;
         if spent > 0 {
             self.promised = 0;
+            self.request_ms = moment.uptime_ms;
         }
         // With answers in the output there is room to be made first.
         if room.needed > 0 && self.output.bytes.is_empty() {

@@ -43,6 +43,8 @@ pub const STOP_MS: u64 = 1000;
 pub const STUCK_MS: u64 = 10_000;
 /// How often that is looked at while somebody waits.
 pub const STUCK_CHECK_MS: u64 = 1000;
+/// How often at most all connections are looked at for `-o idle_timeout`.
+pub const IDLE_CHECK_MS: u64 = 1000;
 
 const _: () = assert!(ALLOWANCE_BYTES < INPUT_BYTES && INPUT_BYTES < OUTPUT_HIGH_WATER);
 const _: () = assert!(OUTPUT_HIGH_WATER < crate::protocol::LONG_LINE_BYTES_MAX);

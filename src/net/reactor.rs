@@ -21,7 +21,7 @@ use super::clock::{Clock, Moment};
 use super::connection::{Connection, Next, Why};
 use super::door::{Doors, LISTENERS_AT, StartError};
 use super::notice::Notice;
-use super::{ALLOWANCE_BYTES, EVENTS_PER_TURN, STOP_MS, STUCK_CHECK_MS, STUCK_MS};
+use super::{ALLOWANCE_BYTES, EVENTS_PER_TURN, IDLE_CHECK_MS, STOP_MS, STUCK_CHECK_MS, STUCK_MS};
 use crate::config::{Config, MIB};
 use crate::engine::Engine;
 use crate::trace;
@@ -50,6 +50,10 @@ pub struct Reactor {
     turns: u64,
     /// When to look for connections that hold the budget and do not move.
     stuck_check_ms: Option<u64>,
+    /// When to look for connections that have been idle for too long.
+    idle_check_ms: Option<u64>,
+    /// Connections closed for that.
+    idle_kicks: u64,
     /// The server stops, by then at the latest.
     stop_ms: Option<u64>,
     stuck: Notice,
@@ -98,10 +102,18 @@ impl Reactor {
             engine,
             turns: 0,
             stuck_check_ms: None,
+            idle_check_ms: None,
+            idle_kicks: 0,
             stop_ms: None,
             stuck: Notice::default(),
             config,
         })
+    }
+
+    /// Connections closed because they had asked for nothing for too long.
+    #[must_use]
+    pub const fn idle_kicks(&self) -> u64 {
+        self.idle_kicks
     }
 
     /// Serves until a signal says stop.
@@ -139,6 +151,7 @@ impl Reactor {
         self.drive_queue();
         self.doors.accept(&mut self.connections, &self.config, self.poll.registry(), self.moment);
         self.feed_starved();
+        self.doom_the_idle();
         Ok(())
     }
 
@@ -148,7 +161,7 @@ impl Reactor {
         if !self.queue.is_empty() || self.doors.are_ready() {
             return Some(Duration::ZERO);
         }
-        [self.doors.again_ms(), self.stuck_check_ms, self.stop_ms]
+        [self.doors.again_ms(), self.stuck_check_ms, self.idle_check_ms, self.stop_ms]
             .into_iter()
             .flatten()
             .min()
@@ -249,7 +262,7 @@ impl Reactor {
         for (key, holder) in &mut self.connections {
             // Those that wait for the budget themselves do not move because of us.
             let stuck = holder.held() > 0 && !holder.starved;
-            if stuck && now_ms - holder.moved_ms() >= STUCK_MS {
+            if stuck && now_ms - holder.moved_ms >= STUCK_MS {
                 holder.doomed = Some("it held buffers that others waited for, and did not move");
                 let held = holder.held();
                 let text =
@@ -258,6 +271,33 @@ impl Reactor {
                 enqueue(&mut self.queue, key, holder);
             }
         }
+    }
+
+    /// Closes the connections that have asked for nothing for as long as `-o idle_timeout` says. All
+    /// are looked at when the one that has been idle longest may be due, and at most once a second;
+    /// nobody is woken for it while there is no connection.
+    fn doom_the_idle(&mut self) {
+        let timeout_ms = u64::from(self.config.idle_timeout_s) * 1000;
+        if timeout_ms == 0 || self.connections.is_empty() {
+            self.idle_check_ms = None;
+            return;
+        }
+        let now_ms = self.moment.uptime_ms;
+        if now_ms < *self.idle_check_ms.get_or_insert(now_ms + timeout_ms) {
+            return;
+        }
+        let mut longest_since_ms = now_ms;
+        for (key, connection) in &mut self.connections {
+            let Some(since_ms) = connection.idle_since_ms() else { continue };
+            if now_ms - since_ms >= timeout_ms {
+                connection.doomed = Some("it was idle");
+                self.idle_kicks += 1;
+                enqueue(&mut self.queue, key, connection);
+            } else {
+                longest_since_ms = longest_since_ms.min(since_ms);
+            }
+        }
+        self.idle_check_ms = Some((longest_since_ms + timeout_ms).max(now_ms + IDLE_CHECK_MS));
     }
 
     /// No more clients, no more reading; what has been read is answered, for a while.
