@@ -7,12 +7,14 @@
 //! poll does not wait. Without traffic nothing ever wakes up.
 
 use std::collections::{TryReserveError, VecDeque};
+use std::fs;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::time::Duration;
 
-use log::info;
+use log::{info, warn};
 use mio::{Events, Poll, Token};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
@@ -62,8 +64,14 @@ pub struct Reactor {
 /// An engine with the memory that `config` asks for.
 ///
 /// # Errors
-/// When there is not so much.
+/// When there is not so much, or the file of `-Y` cannot be read.
 pub fn engine_for(config: &Config) -> Result<Engine, StartError> {
+    if let Some(path) = &config.auth_file {
+        read_auth_file(path)?;
+        // Whoever asks for it must not be left to believe that anybody is asked for a password.
+        let source = ErrorKind::Unsupported.into();
+        return Err(StartError { what: "cannot ask clients for a password".into(), source });
+    }
     let mib = config.memory_bytes_max / MIB;
     let no_memory = |error: TryReserveError| StartError {
         what: format!("cannot have {mib} MiB for items"),
@@ -81,7 +89,7 @@ impl Reactor {
     pub fn new(config: Config, mut doors: Doors, engine: Engine) -> Result<Self, StartError> {
         let no_loop = |source| StartError { what: "cannot set up the event loop".into(), source };
         let poll = Poll::new().map_err(no_loop)?;
-        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(no_loop)?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP]).map_err(no_loop)?;
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(no_loop)?;
@@ -143,10 +151,10 @@ impl Reactor {
         }
         self.moment = self.clock.moment();
         self.turns += 1;
-        let (events, stop) = self.latch_events();
+        let (events, signals) = self.latch_events();
         trace::turn(self.turns, events);
-        if stop {
-            self.begin_to_stop();
+        if signals {
+            self.heed_signals();
         }
         self.drive_queue();
         self.doors.accept(&mut self.connections, &self.config, self.poll.registry(), self.moment);
@@ -168,14 +176,14 @@ impl Reactor {
             .map(|at_ms| Duration::from_millis(at_ms.saturating_sub(self.moment.uptime_ms)))
     }
 
-    /// Phase 1: remembers what every event says. Returns how many there are, and whether a signal
-    /// says stop.
+    /// Phase 1: remembers what every event says. Returns how many there are, and whether signals are
+    /// among them.
     fn latch_events(&mut self) -> (usize, bool) {
-        let (mut events, mut stop) = (0, false);
+        let (mut events, mut signals) = (0, false);
         for event in &self.events {
             events += 1;
             match event.token() {
-                SIGNALS => stop |= self.signals.pending().count() > 0,
+                SIGNALS => signals = true,
                 Token(token) if token >= LISTENERS_AT => self.doors.latch(token),
                 Token(key) => {
                     let Some(connection) = self.connections.get_mut(key) else {
@@ -186,7 +194,7 @@ impl Reactor {
                 }
             }
         }
-        (events, stop)
+        (events, signals)
     }
 
     /// Phase 2: gives every queued connection one turn.
@@ -300,6 +308,35 @@ impl Reactor {
         self.idle_check_ms = Some((longest_since_ms + timeout_ms).max(now_ms + IDLE_CHECK_MS));
     }
 
+    /// Does what signals ask for.
+    fn heed_signals(&mut self) {
+        let (mut stop, mut reload) = (false, false);
+        for signal in self.signals.pending() {
+            match signal {
+                SIGHUP => reload = true,
+                // memcached's graceful stop, SIGUSR1, is how this server always stops.
+                _ => stop = true,
+            }
+        }
+        if reload {
+            self.reload_credentials();
+        }
+        if stop {
+            self.begin_to_stop();
+        }
+    }
+
+    /// Reads the file of `-Y` again. One that cannot be read changes nothing.
+    fn reload_credentials(&mut self) {
+        match &self.config.auth_file {
+            None => info!(target: "miocached", "SIGHUP: there is no auth file to read again"),
+            Some(path) => match read_auth_file(path) {
+                Ok(_) => {}
+                Err(error) => warn!(target: "miocached", "the users stay as they were: {error}"),
+            },
+        }
+    }
+
     /// No more clients, no more reading; what has been read is answered, for a while.
     fn begin_to_stop(&mut self) {
         // The second signal in a row means now.
@@ -312,6 +349,12 @@ impl Reactor {
             enqueue(&mut self.queue, key, connection);
         }
     }
+}
+
+/// The `user:password` lines of `-Y`.
+fn read_auth_file(path: &Path) -> Result<Vec<u8>, StartError> {
+    let what = || format!("cannot read the auth file {}", path.display());
+    fs::read(path).map_err(|source| StartError { what: what(), source })
 }
 
 /// Puts a connection into the run queue, unless it is there.
