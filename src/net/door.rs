@@ -40,9 +40,11 @@ impl std::error::Error for StartError {}
 /// All places where clients knock.
 pub struct Doors {
     listeners: Vec<Listener>,
+    connections_max: usize,
+    turns_away: bool,
     /// Accepting rests until then: the process is out of descriptors.
     again_ms: Option<u64>,
-    turned_away: Notice,
+    full: Notice,
     accept_failed: Notice,
 }
 
@@ -52,8 +54,14 @@ impl Doors {
     /// # Errors
     /// When one of them cannot be had.
     pub fn open_tcp(config: &Config) -> Result<Self, StartError> {
-        let (turned_away, accept_failed) = Default::default();
-        let mut doors = Self { listeners: Vec::new(), again_ms: None, turned_away, accept_failed };
+        let mut doors = Self {
+            listeners: Vec::new(),
+            connections_max: config.connections_max,
+            turns_away: config.turns_away,
+            again_ms: None,
+            full: Notice::default(),
+            accept_failed: Notice::default(),
+        };
         for address in &config.tcp {
             doors.open(Listener::tcp(*address, config.backlog), address)?;
         }
@@ -110,9 +118,16 @@ impl Doors {
         }
     }
 
-    /// Somebody may be let in at once.
-    pub(super) fn are_ready(&self) -> bool {
-        self.again_ms.is_none() && self.listeners.iter().any(|listener| listener.ready)
+    /// With so many connections open, somebody may be let in, or turned away, at once.
+    pub(super) fn are_ready(&self, open: usize) -> bool {
+        let resting = self.again_ms.is_some() || self.are_shut(open);
+        !resting && self.listeners.iter().any(|listener| listener.ready)
+    }
+
+    /// At the limit, clients are left to wait in front of the doors. Their listeners stay ready, so
+    /// that the first one goes in as soon as one leaves.
+    const fn are_shut(&self, open: usize) -> bool {
+        !self.turns_away && open >= self.connections_max
     }
 
     /// When to try again, in milliseconds of uptime.
@@ -144,15 +159,20 @@ impl Doors {
         self.again_ms = None;
         for at in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_PER_TURN {
-                if !self.listeners[at].ready {
+                if !self.listeners[at].ready || self.are_shut(connections.len()) {
                     break;
                 }
                 match self.listeners[at].accept() {
-                    Ok((socket, _)) if connections.len() >= config.connections_max => {
-                        self.turn_away(socket, config.connections_max, moment);
+                    Ok((socket, _)) if connections.len() >= self.connections_max => {
+                        self.turn_away(socket, moment);
                     }
                     Ok((socket, peer)) => {
                         welcome(socket, &peer, connections, config, registry, moment);
+                        if self.are_shut(connections.len()) {
+                            let text =
+                                "no room for another client: accepting waits for one to leave";
+                            self.full.warn(moment.uptime_ms, &text);
+                        }
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         self.listeners[at].ready = false;
@@ -174,10 +194,11 @@ impl Doors {
 
     /// memcached's words and memcached's manners: say why, then hang up. A client that cannot be
     /// told is dropped all the same.
-    fn turn_away(&mut self, mut socket: Socket, limit: usize, moment: Moment) {
+    fn turn_away(&mut self, mut socket: Socket, moment: Moment) {
         let _ = io::Write::write(&mut socket, b"ERROR Too many open connections\r\n");
+        let limit = self.connections_max;
         let text = format_args!("turned a client away: {limit} connections are open");
-        self.turned_away.warn(moment.uptime_ms, &text);
+        self.full.warn(moment.uptime_ms, &text);
     }
 }
 

@@ -166,7 +166,7 @@ impl Reactor {
     /// How long the poll may wait: not at all while there is something left to do, else until the
     /// next time-out, and for ever when there is none.
     fn timeout(&self) -> Option<Duration> {
-        if !self.queue.is_empty() || self.doors.are_ready() {
+        if !self.queue.is_empty() || self.doors.are_ready(self.connections.len()) {
             return Some(Duration::ZERO);
         }
         [self.doors.again_ms(), self.stuck_check_ms, self.idle_check_ms, self.stop_ms]
