@@ -63,6 +63,9 @@ pub struct Config {
     pub buffer_bytes_max: usize,
     /// How the dialect of a line is found.
     pub dialect: DialectMode,
+    /// `stats settings` says that the text protocol is the only one, and not that it is negotiated
+    /// (`-B ascii`). No other is spoken either way.
+    pub ascii_only: bool,
     /// Items have cas ids (`-C` turns them off).
     pub cas_enabled: bool,
     /// Clients may flush (`-F` forbids it).
@@ -103,6 +106,7 @@ impl Default for Config {
             connections_max: 1024,
             buffer_bytes_max: 64 * MIB,
             dialect: DialectMode::Auto,
+            ascii_only: false,
             cas_enabled: true,
             flush_enabled: true,
             dump_enabled: true,

@@ -6,7 +6,8 @@
 //! ## The house
 //!
 //! ```text
-//!  main, args, logger     options to plain data; the only users of clap and simple_logger
+//!  main, args, logger,    options to plain data, the order of a start;
+//!  process                the only users of clap and simple_logger
 //!    |
 //!  net/  reactor  ----->  session  ----->  engine/  ----->  store/
 //!    connection, buffer      |                |

@@ -1,4 +1,4 @@
-//! The command line program: options to configuration, a logger, exit codes.
+//! The command line program: options to configuration, a logger, the order of a start, exit codes.
 //!
 //! The only user of clap and simple_logger. Exit code 0 after a signal or the end of `--stdio`'s
 //! input, 1 when something asked for cannot be had (one line on stderr says what), 2 for options
@@ -6,10 +6,12 @@
 
 mod args;
 mod logger;
+mod process;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use args::Args;
+use args::{Args, Asked};
 use clap::Parser as _;
 use log::{LevelFilter, info, warn};
 use miocached::config::{Config, MIB};
@@ -18,9 +20,16 @@ use miocached::net::buffer::budget_bytes;
 use miocached::net::door::Doors;
 use miocached::net::reactor::{Reactor, engine_for};
 use miocached::net::stdio::serve_stdio;
+use process::files::{PidDraft, write_ports};
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    if args.license() {
+        // With nobody to read it there is nothing left to do, either.
+        let _ = std::io::stdout().write_all(include_bytes!("license.txt"));
+        return ExitCode::SUCCESS;
+    }
+    match args.asked().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             logger::complain(&why);
@@ -29,9 +38,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<(), String> {
-    let mut config = args.config()?;
-    let level = match (args.verbosity(), args.stdio()) {
+fn run(asked: Asked) -> Result<(), String> {
+    let Asked { mut config, process: options, stdio, without_effect } = asked;
+    let level = match (config.verbosity, stdio) {
         // A filter says nothing beside its answers, unless it is asked to.
         (0, true) => LevelFilter::Error,
         (0, false) => LevelFilter::Info,
@@ -39,19 +48,33 @@ fn run(args: &Args) -> Result<(), String> {
         (2.., _) => LevelFilter::Trace,
     };
     logger::start(level).map_err(|error| format!("cannot log: {error}"))?;
+    if !without_effect.is_empty() {
+        warn!("without effect here: {}", without_effect.join(", "));
+    }
     if let Some(asked) = config.lower_item_limit() {
         let possible = config.item_bytes_max;
         warn!("the item limit is {possible} bytes instead of {asked}: -m has no room for more");
     }
-    if args.stdio() {
+    process::limits::raise(&options, &mut config)?;
+    if stdio {
+        process::become_user(&options)?;
+        process::lock_memory(&options);
         return serve_stdio(&config).map_err(|error| format!("standard input or output: {error}"));
     }
+    // Root may be needed for a low port. All files belong to the user that the server becomes.
     let mut doors = Doors::open_tcp(&config).map_err(|error| error.to_string())?;
+    process::become_user(&options)?;
     doors.open_unix(&config).map_err(|error| error.to_string())?;
     let engine = engine_for(&config).map_err(|error| error.to_string())?;
+    let pid_draft = PidDraft::begin(&options)?;
+    write_ports(doors.addresses())?;
     doors.announce();
     announce(&config);
+    process::tell_of_root(&options);
+    process::detach(&options, config.verbosity > 0)?;
+    let _pid_file = pid_draft.map(PidDraft::finish).transpose()?;
     let mut reactor = Reactor::new(config, doors, engine).map_err(|error| error.to_string())?;
+    process::lock_memory(&options);
     reactor.run().map_err(|error| format!("the event loop failed: {error}"))
 }
 

@@ -98,17 +98,13 @@ fn the_connection_limit_is_said_and_not_for_good() {
     assert!(lines() <= 10, "{} lines for 50 clients turned away", lines());
 }
 
-/// A server that may have 16 descriptors, so a handful of clients.
+/// A server that may have 16 descriptors, so a handful of clients. Not from its start, or it would
+/// lower its limit on connections, or raise that on descriptors.
 fn cramped() -> Server {
-    let binary = env!("CARGO_BIN_EXE_miocached");
-    let mut server = Server::spawn(Command::new("sh").args([
-        "-c",
-        "ulimit -n 16; exec \"$0\" \"$@\"",
-        binary,
-        "-p",
-        "0",
-    ]));
-    server.drain();
+    let server = Server::start(&["-p", "0"]);
+    let pid = server.pid().to_string();
+    let limited = Command::new("prlimit").args(["--pid", &pid, "--nofile=16:16"]).status().unwrap();
+    assert!(limited.success());
     server
 }
 
