@@ -8,9 +8,14 @@
 //! <close                                       the server hangs up behind its answer
 //! at +61s                                      time passes
 //! ```
+//! Options of the conversation itself are `only-ours` (memcached answers otherwise, on purpose),
+//! `only-new` (an older memcached goes another way altogether), `clock` (the answers tell times, so
+//! the clock has to stand still) and `auth` (passwords, which only a process reads). The others
+//! choose what the server does; `tests/peers` has the table of them.
+//!
 //! A blank line or the next `>` behind a `<` ends a step. Rust's escapes make every byte visible,
-//! `{k*300}` stands for 300 times the letter k and may be nested, `{version}` for the server's version. Knows nothing
-//! of how the drivers cut what is sent (see `tests/conversations.rs`).
+//! `{k*300}` stands for 300 times the letter k and may be nested, `{version}` for the server's version,
+//! `{number}` in an answer for whatever number stands there. Knows nothing of how the drivers cut what is sent (see `tests/conversations.rs`).
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +24,7 @@ use std::path::Path;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conversation {
     pub(crate) name: String,
-    /// `%` lines, as pairs: `dialect` and `item-max`.
+    /// `%` lines, as pairs of name and value.
     pub(crate) options: Vec<(String, String)>,
     pub(crate) steps: Vec<Step>,
 }
@@ -44,9 +49,14 @@ impl Conversation {
         self.options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Does it need a clock that can be moved?
-    pub(crate) fn moves_time(&self) -> bool {
-        self.steps.iter().any(|step| step.passes_s > 0)
+    /// Does it need a clock that moves only when told to?
+    pub(crate) fn needs_clock(&self) -> bool {
+        self.option("clock").is_some() || self.steps.iter().any(|step| step.passes_s > 0)
+    }
+
+    /// Does it need more than a session: files, for one?
+    pub(crate) fn needs_process(&self) -> bool {
+        self.option("auth").is_some()
     }
 
     /// The steps between two moves of time, put together: sends and answers in one piece each.
@@ -193,13 +203,31 @@ pub(crate) fn with_version(expect: &[u8], version: &str) -> Vec<u8> {
     out
 }
 
+/// What came, with `{number}` in place of every number for which `expected` has that.
+pub(crate) fn with_numbers(got: &[u8], expected: &[u8]) -> Vec<u8> {
+    const MARK: &[u8] = b"{number}";
+    let mut out = Vec::with_capacity(got.len());
+    let (mut got, mut expected) = (got, expected);
+    while let Some(at) = expected.windows(MARK.len()).position(|window| window == MARK) {
+        let digits = got.iter().skip(at).take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 || got[..at] != expected[..at] {
+            break;
+        }
+        out.extend_from_slice(&expected[..at + MARK.len()]);
+        (got, expected) = (&got[at + digits..], &expected[at + MARK.len()..]);
+    }
+    out.extend_from_slice(got);
+    out
+}
+
 /// What came, and what should have, short enough to be read.
 pub(crate) fn assert_same(place: &str, got: &[u8], expected: &[u8]) {
+    let got = with_numbers(got, expected);
     if got != expected {
         let show = |bytes: &[u8]| {
             let shown = &bytes[..bytes.len().min(400)];
             format!("{} bytes: {}", bytes.len(), shown.escape_ascii())
         };
-        panic!("{place}\n  got      {}\n  expected {}", show(got), show(expected));
+        panic!("{place}\n  got      {}\n  expected {}", show(&got), show(expected));
     }
 }

@@ -14,8 +14,40 @@ use miocached::protocol::{Room, VERSION_LINE};
 use miocached::session::{Session, Stop};
 use tempfile::TempDir;
 
-use crate::harness::{Conversation, assert_same, with_version};
+use crate::harness::{Conversation, assert_same, with_numbers, with_version};
 use crate::process::{self, PATIENCE};
+
+/// What a `%` line of this name and value turns on or off, as both servers spell it and as the
+/// library does.
+const SWITCHES: [(&str, &str, &[&str], fn(&mut Config)); 7] = [
+    ("cas", "off", &["-C"], |config| config.cas_enabled = false),
+    ("flush", "off", &["-F"], |config| config.flush_enabled = false),
+    ("dump", "off", &["-X"], |config| config.dump_enabled = false),
+    ("evict", "off", &["-M"], |config| config.evicts = false),
+    ("shutdown", "on", &["-A"], |config| config.shutdown_enabled = true),
+    ("detail", "on", &["-D", ":"], |config| config.detail_enabled = true),
+    ("sizes", "on", &["-o", "track_sizes"], |config| config.sizes_tracked = true),
+];
+
+/// The arguments that both servers get for this conversation's `%` lines.
+fn arguments(conversation: &Conversation, folder: &TempDir) -> Vec<String> {
+    let mut arguments = Vec::new();
+    for (name, value, switch, _) in SWITCHES {
+        if let Some(chosen) = conversation.option(name) {
+            assert_eq!(chosen, value, "{}: % {name}", conversation.name);
+            arguments.extend(switch.iter().map(ToString::to_string));
+        }
+    }
+    if let Some(bytes) = conversation.option("item-max") {
+        arguments.extend(["-I".into(), bytes.into()]);
+    }
+    if let Some(line) = conversation.option("auth") {
+        let path = folder.path().join("auth");
+        std::fs::write(&path, format!("{line}\n")).unwrap();
+        arguments.extend(["-Y".into(), path.to_str().unwrap().into()]);
+    }
+    arguments
+}
 
 /// Our version as a script's `{version}` means it.
 pub(crate) const VERSION: &str = VERSION_LINE.split_at("VERSION ".len()).1;
@@ -32,7 +64,7 @@ pub(crate) struct InMemory {
 
 impl InMemory {
     pub(crate) fn new(conversation: &Conversation, high_water: usize) -> Self {
-        let config = Config {
+        let mut config = Config {
             dialect: match conversation.option("dialect") {
                 None => DialectMode::Auto,
                 Some("simple") => DialectMode::Simple,
@@ -44,6 +76,11 @@ impl InMemory {
             memory_bytes_max: 8 * MIB,
             ..Config::default()
         };
+        for (name, _, _, choose) in SWITCHES {
+            if conversation.option(name).is_some() {
+                choose(&mut config);
+            }
+        }
         Self {
             session: Session::new(&config),
             engine: Engine::new(&config).unwrap(),
@@ -110,24 +147,27 @@ pub(crate) fn converse(
     conversation: &Conversation,
     version: &str,
     old: bool,
+    mut pass: impl FnMut(u32),
 ) {
     let mut closed = false;
     for step in &conversation.steps {
+        pass(step.passes_s);
         let place = format!("{} line {}", conversation.name, step.line);
         let expect = step.expect_old.as_ref().filter(|_| old).unwrap_or(&step.expect);
         let expect = with_version(expect, version);
         // A server that hangs up may do so before it has read all.
         let sent = stream.write_all(&step.send);
         assert!(sent.is_ok() || step.closes, "{place}: {sent:?}");
-        let mut got = vec![0; expect.len()];
-        let mut filled = 0;
-        while filled < got.len() {
-            match stream.read(&mut got[filled..]) {
-                Ok(bytes @ 1..) => filled += bytes,
+        let mut got = Vec::new();
+        loop {
+            // Numbers that are not looked at may be longer or shorter than what stands for them.
+            let missing = expect.len().saturating_sub(with_numbers(&got, &expect).len());
+            match (&mut *stream).take(missing as u64).read_to_end(&mut got) {
+                Ok(1..) => {}
                 _ => break,
             }
         }
-        assert_same(&place, &got[..filled], &expect);
+        assert_same(&place, &got, &expect);
         closed = step.closes;
     }
     if !closed {
@@ -150,11 +190,11 @@ impl Ours {
     pub(crate) fn start(conversation: &Conversation) -> Self {
         let folder = TempDir::new().unwrap();
         let socket = folder.path().join("socket");
+        let chosen = arguments(conversation, &folder);
         let mut arguments = vec!["-p", "0", "-s", socket.to_str().unwrap()];
-        for (name, option) in [("dialect", "--dialect"), ("item-max", "-I")] {
-            if let Some(value) = conversation.option(name) {
-                arguments.extend([option, value]);
-            }
+        arguments.extend(chosen.iter().map(String::as_str));
+        if let Some(dialect) = conversation.option("dialect") {
+            arguments.extend(["--dialect", dialect]);
         }
         Self { server: process::Server::start(&arguments), folder }
     }
@@ -179,6 +219,8 @@ pub(crate) struct Memcached {
 pub(crate) struct RunningMemcached {
     child: Child,
     folder: TempDir,
+    /// By how much its clock was moved the last time, in seconds.
+    moved_s: i64,
 }
 
 impl Memcached {
@@ -201,17 +243,49 @@ impl Memcached {
         let folder = TempDir::new().unwrap();
         let mut command = Command::new(&self.program);
         command.args(["-u", "root", "-t", "1", "-s"]).arg(folder.path().join("socket"));
-        if let Some(bytes) = conversation.option("item-max") {
-            command.args(["-I", bytes]);
-        }
+        // Its background thread holds an item for a while that was read, and a number that is held is
+        // not written in place.
+        command.args(["-o", "no_lru_maintainer"]);
+        command.args(arguments(conversation, &folder));
         let child = command.stderr(Stdio::null()).spawn().unwrap();
-        RunningMemcached { child, folder }
+        let running = RunningMemcached { child, folder, moved_s: 0 };
+        if self.is_old() && !conversation.needs_process() {
+            // Its first cas id is 1, where a newer one's is 2.
+            running.command("set a 0 0 0\r\n\r\n", "STORED\r\n");
+            running.command("delete a\r\n", "DELETED\r\n");
+        }
+        running
     }
 }
 
 impl RunningMemcached {
     pub(crate) fn connect(&self) -> UnixStream {
         connect_unix(&self.folder)
+    }
+
+    /// Stops its clock. Only a debug build of memcached can do that.
+    pub(crate) fn stop_clock(&self) -> bool {
+        self.command("debugtime p\r\n", "OK\r\n")
+    }
+
+    /// Moves its stopped clock. What `debugtime` is told is put on top of what it was told before,
+    /// and the sum is the way that the clock goes.
+    pub(crate) fn pass(&mut self, seconds: u32) {
+        if seconds > 0 {
+            let told_s = i64::from(seconds) - self.moved_s;
+            assert!(self.command(&format!("debugtime {told_s}\r\n"), "OK\r\n"));
+            self.moved_s = seconds.into();
+        }
+    }
+
+    /// Says something on a connection of its own. Is it answered like this?
+    fn command(&self, command: &str, answer: &str) -> bool {
+        let mut stream = self.connect();
+        stream.write_all(command.as_bytes()).unwrap();
+        stream.finish();
+        let mut got = String::new();
+        stream.read_to_string(&mut got).unwrap();
+        got == answer
     }
 }
 
