@@ -1,8 +1,7 @@
-//! The meta commands: what their flags do, and what they give back.
+//! The meta commands: what their flags do.
 //!
-//! `mg` and `ma` go through their flags in the order in which they came, as memcached does: a `t`
-//! before a `T` shows the old time. Knows how an answer is put together, and nothing of how flags are
-//! spelled (see `protocol/meta.rs`).
+//! Knows what becomes of items, and nothing of how flags are spelled (see `protocol/meta.rs`) or shown
+//! (see `flags`).
 //!
 //! A value that is out of date may be served while one client brings a new one: `I` marks it stale
 //! (answers then say `X`), the first who fetches it wins (`W`) and is expected to store, and the
@@ -10,20 +9,15 @@
 
 use super::change::{Change, Outcome};
 use super::count::{Counted, digits_of};
+use super::flags::{echo, head, refuse, show, show_key, show_ttl};
 use super::{Engine, Executed, Now};
 use crate::protocol::command::{Command, Direction};
 use crate::protocol::{KEY_BYTES_MAX, Meta, Reply, ReplyWriter, StoreMode, item_bytes};
-use crate::store::{self, Amendment, Item, Marks, NEVER, Stored};
+use crate::store::{self, Amendment, Marks, NEVER, Stored};
 use crate::trace;
 
 /// Bytes that a line of an answer may take: a key, an opaque token, and a dozen numbers.
 const LINE_BYTES_MAX: usize = 1024;
-
-/// What an `mg` has found out and changed by the end of its flags.
-struct Fetched {
-    expires_at_s: u32,
-    wins: bool,
-}
 
 impl Engine {
     /// `mg`. False when it has to wait for room.
@@ -330,103 +324,4 @@ impl Engine {
         reply.show(&format_args!(" exp={exp} la={la} cas={cas} fetch={fetch} cls=1 size={size}"));
         reply.newline();
     }
-}
-
-/// The answer to an `mg` that has found, or made, an item.
-fn show(
-    meta: &Meta<'_>,
-    key: &[u8],
-    item: &Item<'_>,
-    is_new: bool,
-    shows_value: bool,
-    now: Now,
-    reply: &mut ReplyWriter<'_>,
-) -> Fetched {
-    let Item { value, marks, .. } = *item;
-    let mut expires_at_s = item.meta.expires_at_s;
-    let mut wins = false;
-    head(shows_value.then_some(value.len()), reply);
-    for (flag, word) in meta.flags() {
-        match flag {
-            b'T' => expires_at_s = now.deadline_s(meta.ttl().unwrap_or(0)),
-            b'N' if is_new => {
-                expires_at_s = now.deadline_s(meta.vivify().unwrap_or(0));
-                wins = true;
-            }
-            b'R' => {
-                let soon_s = now.deadline_s(meta.recache().unwrap_or(0));
-                wins |=
-                    !marks.win_sent && !is_new && expires_at_s != NEVER && expires_at_s < soon_s;
-            }
-            b's' => reply.flag(b's', value.len() as u64),
-            b't' => show_ttl(expires_at_s, now, reply),
-            b'c' => reply.flag(b'c', item.meta.cas),
-            b'f' => reply.flag(b'f', u64::from(item.meta.flags)),
-            b'l' => reply.flag(b'l', u64::from(now.uptime_s.saturating_sub(item.accessed_s))),
-            b'h' => reply.flag(b'h', u64::from(item.fetched)),
-            b'O' => reply.flag_text(b'O', &word[1..]),
-            b'k' => show_key(key, marks.key_encoded, reply),
-            _ => {}
-        }
-    }
-    if marks.win_sent {
-        reply.flag_text(b'Z', b"");
-    }
-    if marks.stale {
-        reply.flag_text(b'X', b"");
-        wins |= !marks.win_sent;
-    }
-    if wins {
-        reply.flag_text(b'W', b"");
-    }
-    reply.newline();
-    if shows_value {
-        reply.text(value);
-        reply.newline();
-    }
-    Fetched { expires_at_s, wins }
-}
-
-/// How the answer to something found begins.
-fn head(value_bytes: Option<usize>, reply: &mut ReplyWriter<'_>) {
-    match value_bytes {
-        Some(bytes) => {
-            reply.text(b"VA");
-            reply.number(bytes as u64);
-        }
-        None => reply.text(b"HD"),
-    }
-}
-
-fn show_ttl(expires_at_s: u32, now: Now, reply: &mut ReplyWriter<'_>) {
-    if expires_at_s == NEVER {
-        reply.flag_text(b't', b"-1");
-    } else {
-        reply.flag(b't', u64::from(expires_at_s.saturating_sub(now.uptime_s)));
-    }
-}
-
-fn show_key(key: &[u8], encoded: bool, reply: &mut ReplyWriter<'_>) {
-    reply.flag_text(b'k', b"");
-    reply.key(key, encoded);
-    if encoded {
-        reply.text(b" b");
-    }
-}
-
-/// The flags that come back whatever became of the command.
-fn echo(meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
-    for (flag, word) in meta.flags() {
-        match flag {
-            b'O' => reply.flag_text(b'O', &word[1..]),
-            b'k' => show_key(key, meta.key.encoded, reply),
-            _ => {}
-        }
-    }
-}
-
-fn refuse(code: &[u8], meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
-    reply.text(code);
-    echo(meta, key, reply);
-    reply.newline();
 }

@@ -5,8 +5,9 @@
 //! it is carried out, and fetches:
 //!
 //! * `change`: stores of every kind, with their conditions; `count`: numbers, up and down
-//! * `meta`: the meta commands
-//! * [`stats`]: figures, out of [`counters`] and what the network tells; `prefixes` for `stats detail`
+//! * `meta`: the meta commands; `flags`: what they give back
+//! * `stats`: figures, out of [`counters`] and what the network tells in [`vitals`]; `settings` and
+//!   `prefixes` are parts of it
 //! * `dump`: keys, by walking over the store
 //! * [`auth`]: who may be served
 
@@ -15,10 +16,12 @@ mod change;
 mod count;
 pub mod counters;
 mod dump;
+mod flags;
 mod meta;
 mod prefixes;
 mod settings;
-pub mod stats;
+mod stats;
+pub mod vitals;
 
 use std::collections::TryReserveError;
 
@@ -30,12 +33,15 @@ use crate::trace;
 use auth::Credentials;
 use counters::Counters;
 use prefixes::Prefixes;
-use stats::Vitals;
+use vitals::Vitals;
 
 /// Relative exptimes reach this far; larger ones are Unix times (memcached's `REALTIME_MAXDELTA`).
 const RELATIVE_EXPTIME_MAX_S: i32 = 60 * 60 * 24 * 30;
 /// A second that is over before any server has started: [`Now::uptime_s`] begins above it.
 const LONG_GONE_S: u32 = 1;
+
+/// The first cas id that is given out, as by memcached 1.6.45.
+const FIRST_CAS: u64 = 2;
 
 /// One moment, read from the clocks once per turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +100,7 @@ pub struct Engine {
     last_cas: u64,
     /// What has happened. The network counts here, too.
     pub counters: Counters,
-    /// What only the network knows; see [`stats`].
+    /// What only the network knows.
     pub vitals: Vitals,
     prefixes: Prefixes,
     credentials: Credentials,
@@ -118,7 +124,7 @@ impl Engine {
         Ok(Self {
             store,
             config: config.clone(),
-            last_cas: 0,
+            last_cas: FIRST_CAS - 1,
             counters: Counters::default(),
             vitals: Vitals::default(),
             prefixes: Prefixes::new(config),

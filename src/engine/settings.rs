@@ -5,7 +5,8 @@
 
 use std::fmt::Display;
 
-use super::stats::{Vitals, tell_all};
+use super::stats::tell_all;
+use super::vitals::Vitals;
 use crate::config::{Config, DialectMode, MIB};
 use crate::protocol::ReplyWriter;
 
@@ -62,7 +63,12 @@ pub(super) fn tell_settings(
         ("slab_reassign", &"no"),
     ];
     tell_all(&server, reply);
-    let absent: [(&str, &dyn Display); 28] = [
+    tell_parts(config, reply);
+}
+
+/// What memcached says of its parts, most of which do not exist here.
+fn tell_parts(config: &Config, reply: &mut ReplyWriter<'_>) {
+    let parts: [(&str, &dyn Display); 28] = [
         ("slab_automove", &0),
         ("slab_automove_ratio", &"0.00"),
         ("slab_automove_window", &0),
@@ -92,5 +98,5 @@ pub(super) fn tell_settings(
         ("memory_file", &"(null)"),
         ("client_flags_size", &4),
     ];
-    tell_all(&absent, reply);
+    tell_all(&parts, reply);
 }

@@ -9,6 +9,7 @@ use std::fmt::Display;
 
 use super::counters::Counters;
 use super::settings::tell_settings;
+use super::vitals::ConnectionVitals;
 use super::{Engine, Now};
 use crate::config::MIB;
 use crate::protocol::command::{Detail, Stats};
@@ -20,61 +21,6 @@ const FIGURES_BYTES_MAX: usize = 6 << 10;
 const CONNECTION_BYTES_MAX: usize = 512;
 /// Bytes of a page of memcached's, in which `stats slabs` counts memory.
 const PAGE_BYTES: u64 = MIB as u64;
-/// Durations of turns are told by powers of two, in microseconds; the last also counts longer ones.
-pub const TURN_BUCKETS: usize = 24;
-
-/// What only the network knows.
-#[derive(Clone, Debug, Default)]
-pub struct Vitals {
-    /// There is a network that can be asked. Without one, everything below stays as it is.
-    pub attached: bool,
-    /// A command waits for these to be refreshed.
-    pub asked: bool,
-    /// It wants `connections`, too.
-    pub connections_asked: bool,
-    /// They have been refreshed, and no command has told them since.
-    pub fresh: bool,
-    /// The process.
-    pub pid: u32,
-    /// Processor time of the process, in microseconds.
-    pub user_us: u64,
-    /// The same, within the kernel.
-    pub system_us: u64,
-    /// Clients that are connected.
-    pub curr_connections: usize,
-    /// Connections that there is memory for without asking for more.
-    pub connection_structures: usize,
-    /// New clients are accepted.
-    pub accepting: bool,
-    /// The first TCP port listened on, or 0.
-    pub tcp_port: u16,
-    /// What all buffers hold above their allowances, and may hold, in bytes.
-    pub buffer_bytes: (usize, usize),
-    /// What each connection does.
-    pub connections: Option<Vec<ConnectionVitals>>,
-    /// Turns of the event loop so far.
-    pub turns: u64,
-    /// The longest of them, in microseconds.
-    pub longest_turn_us: u64,
-    /// Turns by their duration: the bucket `i` counts those below `2^i` microseconds.
-    pub turns_by_duration: [u64; TURN_BUCKETS],
-}
-
-/// What is told of one connection, or of a listener.
-#[derive(Clone, Debug)]
-pub struct ConnectionVitals {
-    /// Its number.
-    pub key: usize,
-    /// The peer's address, such as `tcp:127.0.0.1:4711`; a listener's own.
-    pub address: String,
-    /// Where it was accepted; none of a listener.
-    pub listen_address: Option<String>,
-    /// In memcached's words, such as `conn_parse_cmd`.
-    pub state: &'static str,
-    /// Seconds since its last request.
-    pub idle_s: u64,
-}
-
 impl Engine {
     /// Answers `stats`. False when it has to wait: for the network's knowledge, or for room.
     pub(super) fn tell(&mut self, topic: Stats, now: Now, reply: &mut ReplyWriter<'_>) -> bool {
@@ -370,13 +316,13 @@ impl Engine {
 
     fn tell_connections(&mut self, reply: &mut ReplyWriter<'_>) {
         for told in self.vitals.connections.take().unwrap_or_default() {
-            let ConnectionVitals { key, address, listen_address, state, idle_s } = told;
-            reply.show(&format_args!("STAT {key}:addr {address}\r\n"));
+            let ConnectionVitals { number, address, listen_address, state, idle_s } = told;
+            reply.show(&format_args!("STAT {number}:addr {address}\r\n"));
             if let Some(listen_address) = listen_address {
-                reply.show(&format_args!("STAT {key}:listen_addr {listen_address}\r\n"));
+                reply.show(&format_args!("STAT {number}:listen_addr {listen_address}\r\n"));
             }
-            reply.show(&format_args!("STAT {key}:state {state}\r\n"));
-            reply.show(&format_args!("STAT {key}:secs_since_last_cmd {idle_s}\r\n"));
+            reply.show(&format_args!("STAT {number}:state {state}\r\n"));
+            reply.show(&format_args!("STAT {number}:secs_since_last_cmd {idle_s}\r\n"));
         }
     }
 

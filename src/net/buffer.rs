@@ -63,6 +63,11 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// What connections keep above their allowances, and what they may.
+    pub(super) const fn bytes(&self) -> (usize, usize) {
+        (self.used, self.shared)
+    }
+
     /// Bytes that connection `key` may take beyond what it holds.
     pub(super) fn available_to(&self, key: usize) -> usize {
         if self.finisher == Some(key) { usize::MAX / 2 } else { self.free }

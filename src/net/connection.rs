@@ -15,6 +15,7 @@ use super::listener::{READS, Socket};
 use super::{ALLOWANCE_BYTES, INPUT_BYTES, OUTPUT_HIGH_WATER, WORKING_OUTPUT_BYTES_MAX};
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::engine::vitals::ConnectionVitals;
 use crate::protocol::Room;
 use crate::session::{Session, Stop};
 use crate::trace;
@@ -162,6 +163,28 @@ impl Connection {
         (!owed).then(|| self.request_ms.max(self.moved_ms))
     }
 
+    /// What `stats conns` tells of it.
+    pub(super) fn vitals(&self, moment: Moment) -> ConnectionVitals {
+        let (address, listen_address) = self.socket.names();
+        let state = if !self.output.is_empty() {
+            "conn_mwrite"
+        } else if self.queued {
+            // It asks, or will in this turn.
+            "conn_parse_cmd"
+        } else if self.input.is_packed() || self.promised > 0 {
+            "conn_nread"
+        } else {
+            "conn_read"
+        };
+        ConnectionVitals {
+            number: self.socket.descriptor(),
+            address,
+            listen_address: Some(listen_address),
+            state,
+            idle_s: (moment.uptime_ms - self.request_ms) / 1000,
+        }
+    }
+
     /// One turn: at most one read, one buffer of requests and two writes.
     pub(super) fn drive(
         &mut self,
@@ -190,7 +213,7 @@ impl Connection {
         self.ask = 0;
         if !self.output.is_empty() {
             // Nothing is executed for a client that does not take its answers.
-            self.flush(moment)?;
+            self.flush(engine, moment)?;
             if !self.output.is_empty() {
                 return Ok(());
             }
@@ -201,14 +224,19 @@ impl Connection {
         }
         self.borrow_buffers(buffers);
         if self.stop == Stop::NeedsInput && self.readable && !self.at_end {
-            self.fill(buffers, moment)?;
+            self.fill(engine, buffers, moment)?;
         }
         self.execute(engine, buffers, moment);
-        if self.output.is_empty() { Ok(()) } else { self.flush(moment) }
+        if self.output.is_empty() { Ok(()) } else { self.flush(engine, moment) }
     }
 
     /// Reads once. Sets `ask` instead when there is no memory to read into.
-    fn fill(&mut self, buffers: &mut Buffers, moment: Moment) -> io::Result<()> {
+    fn fill(
+        &mut self,
+        engine: &mut Engine,
+        buffers: &mut Buffers,
+        moment: Moment,
+    ) -> io::Result<()> {
         let available = self.may_take(&buffers.budget) + self.held;
         let mut end = self.input.bytes.len();
         if self.promised == 0 && available < buffers.budget.shared / 2 {
@@ -244,6 +272,7 @@ impl Connection {
             }
             Ok(bytes) => {
                 self.input.filled += bytes;
+                engine.counters.bytes_read += bytes as u64;
                 self.has_moved(bytes, moment);
                 // A short read has emptied the socket: asking again would be a system call for
                 // nothing, and what comes later raises a new edge.
@@ -283,7 +312,7 @@ impl Connection {
     }
 
     /// Writes once.
-    fn flush(&mut self, moment: Moment) -> io::Result<()> {
+    fn flush(&mut self, engine: &mut Engine, moment: Moment) -> io::Result<()> {
         if !self.writable {
             return Ok(());
         }
@@ -293,6 +322,7 @@ impl Connection {
                 trace::writes(self.key, bytes, unsent.len());
                 self.writable = bytes == unsent.len();
                 self.output.sent += bytes;
+                engine.counters.bytes_written += bytes as u64;
                 self.has_moved(bytes, moment);
                 Ok(())
             }

@@ -17,6 +17,8 @@ use super::listener::{Listener, Peer, Socket};
 use super::notice::Notice;
 use super::{ACCEPT_RETRY_MS, ACCEPTS_PER_TURN};
 use crate::config::Config;
+use crate::engine::counters::Counters;
+use crate::engine::vitals::ConnectionVitals;
 use crate::trace;
 
 /// Listener `i` has this token and `i` more. Connections have their slab keys, far below.
@@ -130,6 +132,22 @@ impl Doors {
         !self.turns_away && open >= self.connections_max
     }
 
+    /// A client who knocks now is let in.
+    pub(super) const fn are_open(&self, open: usize) -> bool {
+        self.again_ms.is_none() && open < self.connections_max
+    }
+
+    /// The listeners, for `stats conns`.
+    pub(super) fn vitals(&self) -> impl Iterator<Item = ConnectionVitals> {
+        self.listeners.iter().map(|listener| ConnectionVitals {
+            number: listener.descriptor(),
+            address: listener.name(),
+            listen_address: None,
+            state: "conn_listening",
+            idle_s: 0,
+        })
+    }
+
     /// When to try again, in milliseconds of uptime.
     pub(super) const fn again_ms(&self) -> Option<u64> {
         self.again_ms
@@ -151,6 +169,7 @@ impl Doors {
         connections: &mut Slab<Connection>,
         config: &Config,
         registry: &Registry,
+        counters: &mut Counters,
         moment: Moment,
     ) {
         if self.again_ms.is_some_and(|at_ms| moment.uptime_ms < at_ms) {
@@ -164,9 +183,11 @@ impl Doors {
                 }
                 match self.listeners[at].accept() {
                     Ok((socket, _)) if connections.len() >= self.connections_max => {
+                        counters.rejected_connections += 1;
                         self.turn_away(socket, moment);
                     }
                     Ok((socket, peer)) => {
+                        counters.total_connections += 1;
                         welcome(socket, &peer, connections, config, registry, moment);
                         if self.are_shut(connections.len()) {
                             let text =

@@ -109,6 +109,22 @@ impl Listener {
         }
     }
 
+    /// Its descriptor's number.
+    pub(super) fn descriptor(&self) -> i32 {
+        match &self.door {
+            Door::Tcp(listener) => listener.as_raw_fd(),
+            Door::Unix { listener, .. } => listener.as_raw_fd(),
+        }
+    }
+
+    /// Its address, as `stats conns` tells it.
+    pub(super) fn name(&self) -> String {
+        match &self.door {
+            Door::Tcp(listener) => name_of(listener.local_addr()),
+            Door::Unix { file, .. } => format!("unix:{}", file.path.display()),
+        }
+    }
+
     /// Asks for events under `token`.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match &mut self.door {
@@ -180,6 +196,39 @@ pub(super) const READS: Interest = Interest::READABLE;
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+/// An address, as `stats conns` tells it.
+fn name_of(address: io::Result<SocketAddr>) -> String {
+    match address {
+        Ok(address @ SocketAddr::V4(_)) => format!("tcp:{address}"),
+        Ok(address @ SocketAddr::V6(_)) => format!("tcp6:{address}"),
+        Err(_) => "<closed>".into(),
+    }
+}
+
+impl Socket {
+    /// Its descriptor's number.
+    pub(super) fn descriptor(&self) -> i32 {
+        match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    /// The addresses of the peer and of the listener, as `stats conns` tells them. A Unix socket's
+    /// peer has none of its own.
+    pub(super) fn names(&self) -> (String, String) {
+        match self {
+            Self::Tcp(stream) => (name_of(stream.peer_addr()), name_of(stream.local_addr())),
+            Self::Unix(stream) => {
+                let address = stream.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                let name = path.map_or("unix:".into(), |path| format!("unix:{}", path.display()));
+                (name.clone(), name)
+            }
+        }
+    }
 }
 
 impl Read for Socket {

@@ -5,6 +5,7 @@
 //! * [`buffer`]: the working buffers and the budget for what connections keep
 //! * [`door`]: who is let in, and when
 //! * [`listener`]: TCP and Unix listeners, and the sockets they accept
+//! * `vitals`: what `stats` tells of all this
 //! * [`clock`]: the one place that asks what time it is
 //! * [`stdio`]: standard input and output as one connection
 //!
@@ -18,6 +19,7 @@ pub mod listener;
 pub mod notice;
 pub mod reactor;
 pub mod stdio;
+mod vitals;
 
 /// Bytes of the working input buffer: the most requests that one connection may have executed before
 /// the others get their turn. Only a single request that is longer is read into a longer buffer.

@@ -10,7 +10,7 @@ use std::collections::{TryReserveError, VecDeque};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use mio::{Events, Poll, Token};
@@ -23,9 +23,11 @@ use super::clock::{Clock, Moment};
 use super::connection::{Connection, Next, Why};
 use super::door::{Doors, LISTENERS_AT, StartError};
 use super::notice::Notice;
+use super::vitals::{self, Turns};
 use super::{ALLOWANCE_BYTES, EVENTS_PER_TURN, IDLE_CHECK_MS, STOP_MS, STUCK_CHECK_MS, STUCK_MS};
 use crate::config::{Config, MIB};
 use crate::engine::Engine;
+use crate::engine::auth::Credentials;
 use crate::trace;
 
 /// Signals come under this token.
@@ -49,13 +51,11 @@ pub struct Reactor {
     starved: VecDeque<usize>,
     buffers: Buffers,
     engine: Engine,
-    turns: u64,
+    turns: Turns,
     /// When to look for connections that hold the budget and do not move.
     stuck_check_ms: Option<u64>,
     /// When to look for connections that have been idle for too long.
     idle_check_ms: Option<u64>,
-    /// Connections closed for that.
-    idle_kicks: u64,
     /// The server stops, by then at the latest.
     stop_ms: Option<u64>,
     stuck: Notice,
@@ -66,18 +66,16 @@ pub struct Reactor {
 /// # Errors
 /// When there is not so much, or the file of `-Y` cannot be read.
 pub fn engine_for(config: &Config) -> Result<Engine, StartError> {
-    if let Some(path) = &config.auth_file {
-        read_auth_file(path)?;
-        // Whoever asks for it must not be left to believe that anybody is asked for a password.
-        let source = ErrorKind::Unsupported.into();
-        return Err(StartError { what: "cannot ask clients for a password".into(), source });
-    }
     let mib = config.memory_bytes_max / MIB;
     let no_memory = |error: TryReserveError| StartError {
         what: format!("cannot have {mib} MiB for items"),
         source: error.into(),
     };
-    Engine::new(config).map_err(no_memory)
+    let mut engine = Engine::new(config).map_err(no_memory)?;
+    if let Some(path) = &config.auth_file {
+        engine.set_credentials(read_auth_file(path)?);
+    }
+    Ok(engine)
 }
 
 impl Reactor {
@@ -86,7 +84,7 @@ impl Reactor {
     ///
     /// # Errors
     /// When the kernel has no event queue for it.
-    pub fn new(config: Config, mut doors: Doors, engine: Engine) -> Result<Self, StartError> {
+    pub fn new(config: Config, mut doors: Doors, mut engine: Engine) -> Result<Self, StartError> {
         let no_loop = |source| StartError { what: "cannot set up the event loop".into(), source };
         let poll = Poll::new().map_err(no_loop)?;
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP]).map_err(no_loop)?;
@@ -95,6 +93,7 @@ impl Reactor {
             .map_err(no_loop)?;
         doors.register(poll.registry()).map_err(no_loop)?;
         let clock = Clock::start();
+        engine.vitals.attached = true;
         Ok(Self {
             moment: clock.moment(),
             clock,
@@ -108,20 +107,13 @@ impl Reactor {
             starved: VecDeque::new(),
             buffers: Buffers::new(&config),
             engine,
-            turns: 0,
+            turns: Turns::default(),
             stuck_check_ms: None,
             idle_check_ms: None,
-            idle_kicks: 0,
             stop_ms: None,
             stuck: Notice::default(),
             config,
         })
-    }
-
-    /// Connections closed because they had asked for nothing for too long.
-    #[must_use]
-    pub const fn idle_kicks(&self) -> u64 {
-        self.idle_kicks
     }
 
     /// Serves until a signal says stop.
@@ -149,17 +141,26 @@ impl Reactor {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         }
+        let began = Instant::now();
         self.moment = self.clock.moment();
-        self.turns += 1;
+        self.turns.number += 1;
         let (events, signals) = self.latch_events();
-        trace::turn(self.turns, events);
+        trace::turn(self.turns.number, events);
         if signals {
             self.heed_signals();
         }
         self.drive_queue();
-        self.doors.accept(&mut self.connections, &self.config, self.poll.registry(), self.moment);
+        self.doors.accept(
+            &mut self.connections,
+            &self.config,
+            self.poll.registry(),
+            &mut self.engine.counters,
+            self.moment,
+        );
         self.feed_starved();
         self.doom_the_idle();
+        self.heed_engine();
+        self.turns.end(began);
         Ok(())
     }
 
@@ -210,7 +211,10 @@ impl Reactor {
                 self.moment,
             );
             match next {
-                Next::Again => enqueue(&mut self.queue, key, connection),
+                Next::Again => {
+                    self.engine.counters.conn_yields += 1;
+                    enqueue(&mut self.queue, key, connection);
+                }
                 Next::Wait if connection.ask() > 0 && !connection.starved => {
                     connection.starved = true;
                     self.starved.push_back(key);
@@ -299,13 +303,31 @@ impl Reactor {
             let Some(since_ms) = connection.idle_since_ms() else { continue };
             if now_ms - since_ms >= timeout_ms {
                 connection.doomed = Some("it was idle");
-                self.idle_kicks += 1;
+                self.engine.counters.idle_kicks += 1;
                 enqueue(&mut self.queue, key, connection);
             } else {
                 longest_since_ms = longest_since_ms.min(since_ms);
             }
         }
         self.idle_check_ms = Some((longest_since_ms + timeout_ms).max(now_ms + IDLE_CHECK_MS));
+    }
+
+    /// Does what a command has asked for that only the network can do.
+    fn heed_engine(&mut self) {
+        if self.engine.vitals.asked {
+            vitals::refresh(
+                &mut self.engine.vitals,
+                &self.connections,
+                &self.doors,
+                &self.buffers,
+                &self.turns,
+                self.moment,
+            );
+        }
+        if self.engine.shutdown_asked {
+            self.engine.shutdown_asked = false;
+            self.begin_to_stop();
+        }
     }
 
     /// Does what signals ask for.
@@ -331,7 +353,10 @@ impl Reactor {
         match &self.config.auth_file {
             None => info!(target: "miocached", "SIGHUP: there is no auth file to read again"),
             Some(path) => match read_auth_file(path) {
-                Ok(_) => {}
+                Ok(credentials) => {
+                    self.engine.set_credentials(credentials);
+                    info!(target: "miocached", "the auth file has been read again");
+                }
                 Err(error) => warn!(target: "miocached", "the users stay as they were: {error}"),
             },
         }
@@ -351,10 +376,12 @@ impl Reactor {
     }
 }
 
-/// The `user:password` lines of `-Y`.
-fn read_auth_file(path: &Path) -> Result<Vec<u8>, StartError> {
-    let what = || format!("cannot read the auth file {}", path.display());
-    fs::read(path).map_err(|source| StartError { what: what(), source })
+/// The users and passwords of `-Y`.
+fn read_auth_file(path: &Path) -> Result<Credentials, StartError> {
+    let bad = |why| io::Error::new(ErrorKind::InvalidData, why);
+    fs::read(path)
+        .and_then(|text| Credentials::parse(&text).map_err(bad))
+        .map_err(|source| StartError { what: format!("auth file {}", path.display()), source })
 }
 
 /// Puts a connection into the run queue, unless it is there.

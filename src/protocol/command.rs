@@ -240,15 +240,14 @@ pub struct Form {
 
 impl<'a> Command<'a> {
     /// This store, with its value; whatever brings none stays as it is.
-    pub(super) const fn with_value(self, bytes: &'a [u8]) -> Self {
-        match self {
-            Self::Store { mode, key, flags, exptime, .. } => {
-                Self::Store { mode, key, flags, exptime, value: bytes }
-            }
-            Self::MetaSet { meta, mode, .. } => Self::MetaSet { meta, mode, value: bytes },
-            Self::Authenticate { .. } => Self::Authenticate { token: bytes },
-            other => other,
+    pub(super) const fn with_value(mut self, bytes: &'a [u8]) -> Self {
+        if let Self::Store { value, .. }
+        | Self::MetaSet { value, .. }
+        | Self::Authenticate { token: value } = &mut self
+        {
+            *value = bytes;
         }
+        self
     }
 
     /// Its name, as it is written.

@@ -304,16 +304,15 @@ pub(super) fn command_word(line: &[u8]) -> &[u8] {
 
 /// What a store is and how large its item would be, if it is one that brings an item.
 fn store_of<'a>(command: &Command<'a>, value_bytes: usize) -> Option<(StoreLine<'a>, usize)> {
-    match *command {
-        Command::Store { mode, key, flags, .. } => {
-            Some((StoreLine::Plain(mode, key), item_bytes(key.len(), flags, value_bytes)))
-        }
-        Command::MetaSet { meta, .. } => {
-            let key_bytes = meta.key.decode(&mut [0; KEY_BYTES_MAX]).len();
-            let bytes = item_bytes(key_bytes, meta.client_flags, value_bytes);
-            Some((StoreLine::Meta(meta), bytes))
-        }
-        _ => None,
+    if let Command::Store { mode, key, flags, .. } = *command {
+        let bytes = item_bytes(key.len(), flags, value_bytes);
+        Some((StoreLine::Plain(mode, key), bytes))
+    } else if let Command::MetaSet { meta, .. } = *command {
+        let key_bytes = meta.key.decode(&mut [0; KEY_BYTES_MAX]).len();
+        let bytes = item_bytes(key_bytes, meta.client_flags, value_bytes);
+        Some((StoreLine::Meta(meta), bytes))
+    } else {
+        None
     }
 }
 

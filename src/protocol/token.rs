@@ -24,6 +24,8 @@ pub fn strict_i64(word: &[u8]) -> Option<i64> {
         return None;
     }
     match word {
+        // memcached 1.6.45 reads no digits here as 0.
+        b"-" => Some(0),
         [b'-', digits @ ..] => 0i64.checked_sub_unsigned(decimal(digits)?),
         digits => i64::try_from(decimal(digits)?).ok(),
     }
@@ -116,7 +118,8 @@ mod tests {
         assert_eq!(strict_i32(b"0"), Some(0));
         assert_eq!(strict_i32(b"-2147483648"), Some(i32::MIN));
         assert_eq!(strict_i32(b"2147483647"), Some(i32::MAX));
-        for bad in [&b""[..], b"-", b"+1", b" 1", b"1 ", b"0x1", b"2147483648", b"000000000001"] {
+        assert_eq!(strict_i32(b"-"), Some(0));
+        for bad in [&b""[..], b"+1", b" 1", b"1 ", b"0x1", b"2147483648", b"000000000001"] {
             assert_eq!(strict_i32(bad), None, "{}", bad.escape_ascii());
         }
     }

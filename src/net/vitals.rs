@@ -1,0 +1,69 @@
+//! What `stats` tells and only the network knows, gathered when a client asks for it.
+//!
+//! Counts that grow with every event are kept in the engine's counters, or here for turns; what is
+//! found by asking the kernel, or by going through all connections, is found only then.
+
+use std::time::Instant;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use slab::Slab;
+
+use super::buffer::Buffers;
+use super::clock::Moment;
+use super::connection::Connection;
+use super::door::Doors;
+use crate::engine::vitals::{ConnectionVitals, TURN_BUCKETS, Vitals};
+
+/// Turns of the loop, by how long they took.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    pub(super) number: u64,
+    longest_us: u64,
+    by_duration: [u64; TURN_BUCKETS],
+}
+
+impl Turns {
+    /// A turn that began then is over.
+    pub(super) fn end(&mut self, began: Instant) {
+        let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.longest_us = self.longest_us.max(us);
+        // 0 is below 2^0, 1 below 2^1, 2 and 3 below 2^2.
+        let bucket = (u64::BITS - us.leading_zeros()) as usize;
+        self.by_duration[bucket.min(TURN_BUCKETS - 1)] += 1;
+    }
+}
+
+/// Answers the engine's question.
+pub(super) fn refresh(
+    vitals: &mut Vitals,
+    connections: &Slab<Connection>,
+    doors: &Doors,
+    buffers: &Buffers,
+    turns: &Turns,
+    moment: Moment,
+) {
+    vitals.pid = std::process::id();
+    if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
+        (vitals.user_us, vitals.system_us) = (us(usage.user_time()), us(usage.system_time()));
+    }
+    vitals.curr_connections = connections.len();
+    vitals.connection_structures = connections.capacity();
+    vitals.accepting = doors.are_open(connections.len());
+    vitals.tcp_port = doors.addresses().next().map_or(0, |address| address.port());
+    vitals.buffer_bytes = buffers.budget.bytes();
+    (vitals.turns, vitals.longest_turn_us) = (turns.number, turns.longest_us);
+    vitals.turns_by_duration = turns.by_duration;
+    if vitals.connections_asked {
+        let listeners = doors.vitals();
+        let clients = connections.iter().map(|(_, connection)| connection.vitals(moment));
+        let mut told: Vec<ConnectionVitals> = listeners.chain(clients).collect();
+        told.sort_by_key(|told| told.number);
+        vitals.connections = Some(told);
+    }
+    (vitals.asked, vitals.connections_asked, vitals.fresh) = (false, false, true);
+}
+
+fn us(time: TimeVal) -> u64 {
+    u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0)
+}
