@@ -18,7 +18,7 @@ use miocached::config::{Config, MIB};
 use miocached::net::ALLOWANCE_BYTES;
 use miocached::net::buffer::budget_bytes;
 use miocached::net::door::Doors;
-use miocached::net::reactor::{Reactor, engine_for};
+use miocached::net::reactor::{Reactor, engine_for, watch_signals};
 use miocached::net::stdio::serve_stdio;
 use process::files::{PidDraft, write_ports};
 
@@ -61,6 +61,7 @@ fn run(asked: Asked) -> Result<(), String> {
         process::lock_memory(&options);
         return serve_stdio(&config).map_err(|error| format!("standard input or output: {error}"));
     }
+    let signals = watch_signals().map_err(|error| error.to_string())?;
     // Root may be needed for a low port. All files belong to the user that the server becomes.
     let mut doors = Doors::open_tcp(&config).map_err(|error| error.to_string())?;
     process::become_user(&options)?;
@@ -73,7 +74,8 @@ fn run(asked: Asked) -> Result<(), String> {
     process::tell_of_root(&options);
     process::detach(&options, config.verbosity > 0)?;
     let _pid_file = pid_draft.map(PidDraft::finish).transpose()?;
-    let mut reactor = Reactor::new(config, doors, engine).map_err(|error| error.to_string())?;
+    let mut reactor =
+        Reactor::new(config, doors, engine, signals).map_err(|error| error.to_string())?;
     process::lock_memory(&options);
     reactor.run().map_err(|error| format!("the event loop failed: {error}"))
 }

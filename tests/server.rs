@@ -1,6 +1,8 @@
 //! The real process: what its command line, its sockets and the operating system ask of it.
 //!
 //! * `options`: the command line, exit codes and what is said at the start
+//! * `fates`: what becomes of each of memcached's options
+//! * `daemon`: the process's user, background, limits and files
 //! * `stdio`: one conversation through a pipe, and the dialects
 //! * `files`: the life of the Unix socket's file
 //! * `memory`: what may be asked for, and a full one from outside
@@ -14,8 +16,12 @@
 
 mod process;
 
+#[path = "server/daemon.rs"]
+mod daemon;
 #[path = "server/endings.rs"]
 mod endings;
+#[path = "server/fates.rs"]
+mod fates;
 #[path = "server/files.rs"]
 mod files;
 #[path = "server/memory.rs"]

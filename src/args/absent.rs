@@ -36,12 +36,12 @@ impl Absent {
     /// When one was given that promises something.
     pub(super) fn without_effect(&self) -> Result<Vec<String>, String> {
         for (given, name, what) in [
-            (self.enable_sasl, "-S", "authentication by SASL"),
+            (self.enable_sasl, "-S", "SASL"),
             (self.enable_ssl, "-Z", "TLS"),
-            (self.memory_file.is_some(), "-e", "items that survive a restart"),
+            (self.memory_file.is_some(), "-e", "memory file"),
         ] {
             if given {
-                return Err(format!("{name} promises {what}, and that is not here"));
+                return Err(format!("{name}: this server is not built with {what} support"));
             }
         }
         let options = [

@@ -59,13 +59,13 @@ const SUBOPTIONS: [(&str, Fate); 47] = [
     ("read_buf_mem_limit", TunesNothing),
     ("watcher_logbuf_size", TunesNothing),
     ("worker_logbuf_size", TunesNothing),
-    ("ext_*", Promises("items on flash")),
+    ("ext_*", Promises("external storage")),
     ("ssl_*", Promises("TLS")),
-    ("proxy_config", Promises("a proxy")),
-    ("proxy_arg", Promises("a proxy")),
-    ("proxy_uring", Promises("a proxy")),
-    ("proxy_memprofile", Promises("a proxy")),
-    ("sock_cookie_id", Promises("sockets marked for a firewall")),
+    ("proxy_config", Promises("proxy")),
+    ("proxy_arg", Promises("proxy")),
+    ("proxy_uring", Promises("proxy")),
+    ("proxy_memprofile", Promises("proxy")),
+    ("sock_cookie_id", Promises("socket cookie")),
 ];
 
 /// Applies one `-o` to `config`. Returns the suboptions that have no effect here.
@@ -89,7 +89,7 @@ pub(super) fn apply<'a>(suboptions: &'a str, config: &mut Config) -> Result<Vec<
             Some((_, IsSo)) => {}
             Some((_, TunesNothing)) => without_effect.push(suboption),
             Some((_, Promises(what))) => {
-                return Err(format!("-o {name} promises {what}, and that is not here"));
+                return Err(format!("-o {name}: this server is not built with {what} support"));
             }
             None => return Err(format!("-o {suboption}: there is no such suboption")),
         }

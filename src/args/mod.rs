@@ -198,6 +198,9 @@ enum Protocol {
     Auto,
     /// Text
     Ascii,
+    /// Refused
+    #[value(hide = true)]
+    Binary,
 }
 
 /// What was asked for.
@@ -248,6 +251,9 @@ impl Args {
     }
 
     fn config(&self) -> Result<Config, String> {
+        if self.protocol == Protocol::Binary {
+            return Err("-B binary: this server is not built with binary protocol support".into());
+        }
         let mut unix = Vec::new();
         if let Some(path) = &self.unix_socket {
             unix.push(UnixSocket { path: self.lasting(path)?, mode: self.unix_mask });

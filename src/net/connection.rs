@@ -15,7 +15,6 @@ use super::listener::{READS, Socket};
 use super::{ALLOWANCE_BYTES, INPUT_BYTES, OUTPUT_HIGH_WATER, WORKING_OUTPUT_BYTES_MAX};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::vitals::ConnectionVitals;
 use crate::protocol::Room;
 use crate::session::{Session, Stop};
 use crate::trace;
@@ -44,10 +43,10 @@ pub enum Why {
 pub struct Connection {
     /// Its key in the slab, its mio token, and its name in the log.
     key: usize,
-    socket: Socket,
+    pub(super) socket: Socket,
     session: Session,
-    input: Input,
-    output: Output,
+    pub(super) input: Input,
+    pub(super) output: Output,
     /// Why the session stopped last.
     stop: Stop,
     /// The kernel may have bytes for us.
@@ -64,7 +63,7 @@ pub struct Connection {
     /// What a request that the working buffer does not hold will take in all. It counts as held,
     /// though memory grows only with what comes: so what is begun can be finished, and never waits
     /// for others which wait for it.
-    promised: usize,
+    pub(super) promised: usize,
     /// Bytes counted against the budget; see [`buffer::held`].
     held: usize,
     /// Bytes of the budget without which this connection cannot go on; 0 when it can.
@@ -76,7 +75,7 @@ pub struct Connection {
     /// Bytes moved since then.
     moved: usize,
     /// When its last request was executed.
-    request_ms: u64,
+    pub(super) request_ms: u64,
     /// It waits in the run queue.
     pub(super) queued: bool,
     /// It waits for the budget.
@@ -161,28 +160,6 @@ impl Connection {
     pub(super) fn idle_since_ms(&self) -> Option<u64> {
         let owed = !self.output.is_empty() || self.starved || self.doomed.is_some();
         (!owed).then(|| self.request_ms.max(self.moved_ms))
-    }
-
-    /// What `stats conns` tells of it.
-    pub(super) fn vitals(&self, moment: Moment) -> ConnectionVitals {
-        let (address, listen_address) = self.socket.names();
-        let state = if !self.output.is_empty() {
-            "conn_mwrite"
-        } else if self.queued {
-            // It asks, or will in this turn.
-            "conn_parse_cmd"
-        } else if self.input.is_packed() || self.promised > 0 {
-            "conn_nread"
-        } else {
-            "conn_read"
-        };
-        ConnectionVitals {
-            number: self.socket.descriptor(),
-            address,
-            listen_address: Some(listen_address),
-            state,
-            idle_s: (moment.uptime_ms - self.request_ms) / 1000,
-        }
     }
 
     /// One turn: at most one read, one buffer of requests and two writes.

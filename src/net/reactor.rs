@@ -78,16 +78,30 @@ pub fn engine_for(config: &Config) -> Result<Engine, StartError> {
     Ok(engine)
 }
 
+/// Watches for the signals that a server heeds. From here on none of them ends the process, so that
+/// a socket's file does not stay behind it; they wait for the reactor.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn watch_signals() -> Result<Signals, StartError> {
+    Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP])
+        .map_err(|source| StartError { what: "cannot watch for signals".into(), source })
+}
+
 impl Reactor {
     /// A server behind these doors. From here on the process must not fork: not every system leaves
     /// its event queue to a child.
     ///
     /// # Errors
     /// When the kernel has no event queue for it.
-    pub fn new(config: Config, mut doors: Doors, mut engine: Engine) -> Result<Self, StartError> {
+    pub fn new(
+        config: Config,
+        mut doors: Doors,
+        mut engine: Engine,
+        mut signals: Signals,
+    ) -> Result<Self, StartError> {
         let no_loop = |source| StartError { what: "cannot set up the event loop".into(), source };
         let poll = Poll::new().map_err(no_loop)?;
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP]).map_err(no_loop)?;
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(no_loop)?;

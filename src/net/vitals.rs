@@ -64,6 +64,30 @@ pub(super) fn refresh(
     (vitals.asked, vitals.connections_asked, vitals.fresh) = (false, false, true);
 }
 
+impl Connection {
+    /// What `stats conns` tells of it.
+    pub(super) fn vitals(&self, moment: Moment) -> ConnectionVitals {
+        let (address, listen_address) = self.socket.names();
+        let state = if !self.output.is_empty() {
+            "conn_mwrite"
+        } else if self.queued {
+            // It asks, or will in this turn.
+            "conn_parse_cmd"
+        } else if self.input.is_packed() || self.promised > 0 {
+            "conn_nread"
+        } else {
+            "conn_read"
+        };
+        ConnectionVitals {
+            number: self.socket.descriptor(),
+            address,
+            listen_address: Some(listen_address),
+            state,
+            idle_s: (moment.uptime_ms - self.request_ms) / 1000,
+        }
+    }
+}
+
 fn us(time: TimeVal) -> u64 {
     u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0)
 }

@@ -243,10 +243,24 @@ impl Server {
         self.stat(11).parse::<usize>().unwrap() + self.stat(12).parse::<usize>().unwrap()
     }
 
+    /// Bytes of memory that cannot be swapped out.
+    pub(crate) fn locked(&self) -> usize {
+        self.status("VmLck") * 1024
+    }
+
+    /// Its users (`Uid`), its groups (`Gid`) or its further ones (`Groups`), by number.
+    pub(crate) fn ids(&self, name: &str) -> Vec<u32> {
+        self.status_line(name).split_whitespace().map(|id| id.parse().unwrap()).collect()
+    }
+
     fn status(&self, name: &str) -> usize {
+        self.status_line(name).split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn status_line(&self, name: &str) -> String {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.split(':').next() == Some(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(known, _)| *known == name).unwrap().1.to_owned()
     }
 
     /// Field `at` of `/proc/PID/stat`, counted from behind the name, which may hold spaces.

@@ -11,7 +11,7 @@ use crate::process::{Client, MIB, PATIENCE, Server, until, value};
 
 #[test]
 fn signals_end_the_server_at_once_when_nothing_is_pending() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1] {
         let mut server = Server::start(&["-p", "0"]);
         let mut idle = server.tcp();
         idle.ask(b"get a\n", b"END\n");
@@ -20,6 +20,16 @@ fn signals_end_the_server_at_once_when_nothing_is_pending() {
         assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
         idle.expect_end();
     }
+}
+
+#[test]
+fn a_hangup_ends_nothing() {
+    let server = Server::start(&["-p", "0"]);
+    let mut client = server.tcp();
+    client.ask(b"get a\n", b"END\n");
+    server.signal(Signal::SIGHUP);
+    until("it says so", PATIENCE, || server.log().contains("no auth file"));
+    client.ask(b"get a\n", b"END\n");
 }
 
 #[test]

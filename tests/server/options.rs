@@ -13,16 +13,35 @@ fn help_and_version_exit_0() {
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{asks}");
         for option in [
             "--port",
+            "--udp-port",
             "--listen",
             "--unix-socket",
             "--unix-mask",
-            "--memory-limit",
-            "--max-item-size",
+            "--listen-backlog",
             "--conn-limit",
+            "--memory-limit",
+            "--disable-evictions",
+            "--max-item-size",
             "--buffer-limit",
+            "--lock-memory",
+            "--max-reqs-per-event",
             "--dialect",
+            "--protocol",
+            "--disable-cas",
+            "--disable-flush-all",
+            "--disable-dumping",
+            "--disable-watch",
+            "--enable-shutdown",
+            "--auth-file",
+            "--extended",
+            "--user",
+            "--daemon",
+            "--pidfile",
+            "--enable-coredumps",
             "--stdio",
             "--verbose",
+            "--license",
+            "--threads",
             "--version",
             "--help",
         ] {
@@ -56,7 +75,7 @@ fn options_that_do_not_parse_exit_2() {
 }
 
 /// Exit code 1, and one line that says what and, among it, `why`.
-fn assert_refused(options: &[&str], why: &str) {
+pub(crate) fn assert_refused(options: &[&str], why: &str) {
     let ended = run(options, b"");
     assert_eq!(ended.code, Some(1), "{options:?}: {}", ended.stderr);
     assert_eq!(ended.stderr.lines().count(), 1, "{options:?}: {}", ended.stderr);

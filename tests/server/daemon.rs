@@ -1,0 +1,211 @@
+//! The process: its user, its background, its limits, and the files that tell of it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getuid};
+
+use crate::options::assert_refused;
+use crate::process::{Client, PATIENCE, Server, command, run, until};
+
+/// A daemon, which has no parent to end it but this.
+struct Daemon(Pid);
+
+impl Daemon {
+    /// The one whose id this file comes to hold.
+    fn of(pid_file: &Path) -> Self {
+        until("the pid file is there", PATIENCE, || pid_file.exists());
+        let text = fs::read_to_string(pid_file).unwrap();
+        assert!(text.ends_with('\n'), "{text:?}");
+        Self(Pid::from_raw(text.trim_end().parse().unwrap()))
+    }
+
+    fn is_there(&self) -> bool {
+        // Nobody may have waited for it: a zombie is gone.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.is_there() {
+            let _ = kill(self.0, Signal::SIGKILL);
+        }
+    }
+}
+
+/// The first address that a start told of.
+fn address(said: &str) -> SocketAddr {
+    let (_, behind) = said.split_once("listening on ").unwrap();
+    behind.lines().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_daemon_serves_in_the_background_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pid_file, socket) = (folder.path().join("pid"), folder.path().join("socket"));
+    // Relative paths mean the folder it was started in, though it goes elsewhere.
+    let mut command = command(&["-d", "-P", "pid", "-s", "socket", "-p", "0"]);
+    let started = command.current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(started.stderr).unwrap();
+    assert_eq!(started.status.code(), Some(0), "{said}");
+    let daemon = Daemon::of(&pid_file);
+    assert!(daemon.is_there());
+    Client::tcp(address(&said)).ask(b"set a 1\nx\n", b"STORED\n");
+    Client::unix(&socket).ask(b"get a\n", b"VALUE a 1\nx\nEND\n");
+    let at = |name: &str| fs::read_link(format!("/proc/{}/{name}", daemon.0)).unwrap();
+    assert_eq!((at("cwd"), at("fd/2")), (Path::new("/").into(), Path::new("/dev/null").into()));
+    kill(daemon.0, Signal::SIGTERM).unwrap();
+    until("it is gone", PATIENCE, || !daemon.is_there());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_daemon_that_cannot_start_says_so_on_the_terminal() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("pid");
+    assert_refused(&["-d", "-P", pid_file.to_str().unwrap(), "-l", &address], &address);
+    assert_refused(&["-d", "-p", "0", "-P", "/no/such/folder/pid"], "/no/such/folder/pid");
+    assert_refused(&["-d", "-p", "0", "-m", "99999"], "memory limit");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    // A filter is no daemon.
+    assert_eq!(run(&["--stdio", "-d"], b"").code, Some(2));
+}
+
+#[test]
+fn a_pid_file_is_replaced_with_a_line_when_its_process_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pid");
+    let options = ["-p", "0", "-P", path.to_str().unwrap()];
+    let mut first = Server::start(&options);
+    let holds = |server: &Server| {
+        fs::read_to_string(&path).is_ok_and(|text| text == format!("{}\n", server.pid()))
+    };
+    until("it holds the id", PATIENCE, || holds(&first));
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o022, 0);
+    let mut second = Server::start(&options);
+    until("it holds the other id", PATIENCE, || holds(&second));
+    let said = second.said.join("\n");
+    assert!(said.contains(&format!("names process {}, which is running", first.pid())), "{said}");
+    // It is not the first one's any more.
+    assert_eq!(first.stop(Signal::SIGTERM), Some(0));
+    assert!(holds(&second));
+    assert_eq!(second.stop(Signal::SIGKILL), None);
+    // One that was killed has left it, which is nothing to speak of.
+    let mut third = Server::start(&options);
+    assert!(!third.said.iter().any(|line| line.contains("is running")), "{:?}", third.said);
+    until("it holds the third id", PATIENCE, || holds(&third));
+    assert_eq!(third.stop(Signal::SIGUSR1), Some(0));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn ports_are_written_where_the_environment_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ports");
+    let named = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        command.env("MEMCACHED_PORT_FILENAME", &path);
+        command
+    };
+    let server = Server::spawn(&mut named(&["-l", "127.0.0.1,127.0.0.1", "-p", "-1"]));
+    let ports = server.addresses();
+    let lines: String =
+        ports.iter().map(|address| format!("TCP INET: {}\n", address.port())).collect();
+    assert_eq!(fs::read_to_string(&path).unwrap(), lines);
+    drop(server);
+    fs::remove_file(&path).unwrap();
+    let socket = folder.path().join("socket");
+    let _unix = Server::spawn(&mut named(&["-s", socket.to_str().unwrap()]));
+    let found: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap()).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn root_becomes_the_user_it_is_told_to() {
+    if !getuid().is_root() {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let socket = folder.path().join("socket");
+    let (pid_file, place) = (folder.path().join("pid"), socket.to_str().unwrap());
+    let options = ["-u", "nobody", "-s", place, "-p", "0", "-P", pid_file.to_str().unwrap(), "-kr"];
+    let mut server = Server::start(&options);
+    until("the pid file is there", PATIENCE, || pid_file.exists());
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    assert_eq!(server.ids("Uid"), [nobody.uid.as_raw(); 4]);
+    assert_eq!(server.ids("Gid"), [nobody.gid.as_raw(); 4]);
+    assert_eq!(server.ids("Groups"), []);
+    // Its files are its own, so it can remove them.
+    assert_eq!(fs::metadata(&socket).unwrap().uid(), nobody.uid.as_raw());
+    Client::unix(&socket).ask(b"get a\n", b"END\n");
+    server.tcp().ask(b"get a\n", b"END\n");
+    assert!(!server.log().contains("this server is root"), "{}", server.log());
+    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    // Low ports are for root, and had before it becomes somebody else.
+    let low = Server::start(&["-u", "nobody", "-l", "127.0.0.1:997"]);
+    low.tcp().ask(b"get a\n", b"END\n");
+    assert_refused(&["-p", "0", "-u", "no-such-user"], "no-such-user");
+    // Without a user it stays what it is, and says so.
+    let root = Server::start(&["-p", "0"]);
+    until("it says so", PATIENCE, || root.log().contains("this server is root"));
+}
+
+/// A server without the rights of root, whose limit on descriptors is this.
+fn limited(descriptors: &str, options: &[&str]) -> Command {
+    let binary = env!("CARGO_BIN_EXE_miocached");
+    let mut command = Command::new("sh");
+    let without_rights = if getuid().is_root() { "setpriv --bounding-set=-all" } else { "" };
+    let script = format!("ulimit -n {descriptors}; exec {without_rights} \"$0\" \"$@\"");
+    command.args(["-c", &script, binary]).args(options);
+    command
+}
+
+#[test]
+fn the_connection_limit_is_lowered_to_what_descriptors_allow() {
+    let mut server = Server::spawn(&mut limited("20", &["-p", "0", "-c", "100"]));
+    server.drain();
+    let said = server.said.join("\n");
+    assert!(said.contains("-c is 11 instead of 100") && said.contains("only 20"), "{said}");
+    let mut clients: Vec<_> = (0..11).map(|_| server.tcp()).collect();
+    for client in &mut clients {
+        client.ask(b"get a\n", b"END\n");
+    }
+    // The one that is too many still hears why.
+    server.tcp().expect(b"ERROR Too many open connections\r\n");
+    // A soft limit is no obstacle.
+    let mut raised = Server::spawn(&mut limited("-S 20", &["-p", "0", "-c", "100"]));
+    raised.drain();
+    assert!(!raised.said.join("\n").contains("instead of"), "{:?}", raised.said);
+    let mut clients: Vec<_> = (0..100).map(|_| raised.tcp()).collect();
+    for client in &mut clients {
+        client.ask(b"get a\n", b"END\n");
+    }
+}
+
+#[test]
+fn too_few_descriptors_for_any_client_are_refused() {
+    let ended = limited("9", &["-p", "0"]).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!((ended.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("9 descriptors leave none for clients"), "{said}");
+}
+
+#[test]
+fn locked_memory_is_locked() {
+    let server = Server::start(&["-p", "0", "-k", "-m", "8"]);
+    server.tcp().ask(b"get a\n", b"END\n");
+    if getuid().is_root() {
+        assert!(server.locked() >= 8 << 20, "{} bytes are locked", server.locked());
+    }
+}

@@ -1,0 +1,208 @@
+//! What becomes of memcached's options: meant, without effect, or refused; and getopt's manners.
+
+use std::time::{Duration, Instant};
+
+use crate::options::assert_refused;
+use crate::process::{PATIENCE, Server, run, until};
+
+#[test]
+fn promises_that_are_not_kept_are_refused() {
+    for option in ["-S", "--enable-sasl", "-Z", "--enable-ssl"] {
+        assert_refused(&["-p", "0", option], "not built with");
+    }
+    for option in ["-e", "--memory-file"] {
+        assert_refused(&["-p", "0", option, "/dev/shm/items"], "-e: this server is not built with");
+    }
+    for suboption in
+        ["ext_path=/tmp/x:1G", "ssl_chain_cert=x", "proxy_config=x", "sock_cookie_id=1"]
+    {
+        let name = suboption.split('=').next().unwrap();
+        assert_refused(&["-p", "0", "-o", &format!("modern,{suboption}")], name);
+    }
+    assert_refused(&["-p", "0", "-B", "binary"], "not built with binary protocol");
+    assert_refused(&["-p", "0", "-o", "no_such_thing"], "no_such_thing");
+    assert_refused(&["-p", "0", "-o", "idle_timeout=soon"], "number of seconds");
+    assert_refused(&["-p", "0", "-Y", "/no/such/file"], "/no/such/file");
+}
+
+/// Those that memcached's own tests look for.
+#[test]
+fn what_memcached_refuses_is_refused() {
+    assert_refused(&["-c", "-1"], "connection limit");
+    assert_refused(&["-c", "0"], "connection limit");
+    assert_refused(&["-t", "0"], "-t");
+    assert_refused(&["-t", "-1"], "-t");
+    assert_refused(&["-R", "0"], "-R");
+    assert_refused(&["-I", "1000"], "item size limit");
+    assert_refused(&["-I", "256m"], "half of the memory limit");
+    // A name without a dot and behind none of the resolver's own.
+    assert_refused(&["-l", "fooble"], "fooble");
+    for options in [["-B", "http"], ["-p", "-2"], ["-D", ""]] {
+        assert_eq!(run(&options, b"").code, Some(2), "{options:?}");
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_told_in_one_line() {
+    let server = Server::start(&[
+        "-p0",
+        "-t4",
+        "-f1.25",
+        "-n48",
+        "-L",
+        "-N1",
+        "-U11211",
+        "-oslab_chunk_max=16,no_lru_crawler",
+        "-o",
+        "hashpower=20,idle_timeout=0",
+    ]);
+    let warnings: Vec<_> = server.said.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{:?}", server.said);
+    let told = warnings[0].split_once("without effect here: ").unwrap().1;
+    assert_eq!(
+        told,
+        "-f 1.25, -n 48, -L, -N 1, -t 4, -U 11211, -o slab_chunk_max=16, -o no_lru_crawler, \
+         -o hashpower=20"
+    );
+}
+
+#[test]
+fn what_is_meant_or_so_anyway_is_taken_without_a_word() {
+    let server = Server::start(&[
+        "-p0",
+        "-U0",
+        "-t1",
+        "-MCFXAWkr",
+        "-R20",
+        "-b8675",
+        "-D:",
+        "-Bascii",
+        "-c64",
+        "-m64",
+        "-I",
+        "512K",
+        "-vv",
+        "-o",
+        "modern,relaxed_privileges,no_drop_privileges,maxconns_fast,track_sizes,idle_timeout=9",
+        "-o",
+        "no_maxconns_fast,",
+    ]);
+    assert!(!server.said.iter().any(|line| line.contains("WARN")), "{:?}", server.said);
+    server.tcp().ask(b"get a\n", b"END\n");
+}
+
+#[test]
+fn the_manners_are_those_of_getopt() {
+    // The last one counts, long names may be cut short, -- ends the options.
+    let server =
+        Server::start(&["-p", "1", "-p-1", "--memory-l=32", "--conn-l", "7", "-c", "9", "--"]);
+    let limits = server.said.last().unwrap();
+    assert!(limits.contains("items 32 MiB") && limits.contains(" 9 connections"), "{limits}");
+    assert_eq!(server.addresses().len(), 1);
+    assert!(server.addresses()[0].port() > 1);
+    // As memcached's own tests put it together.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let path = path.to_str().unwrap();
+    let server = Server::start(&["-m", "3", "-I", "1024", "-s", path, "-u", "root", "-U", "5"]);
+    assert_eq!(server.places(), [path]);
+}
+
+#[test]
+fn an_udp_port_alone_is_the_tcp_port() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Server::start(&["-U", &free.to_string()]);
+    assert_eq!(server.addresses()[0].port(), free);
+}
+
+/// memcached's tests take a word in the help for a feature.
+#[test]
+fn the_help_does_not_tell_of_what_is_not_here() {
+    let help = String::from_utf8(run(&["-h"], b"").stdout).unwrap().to_lowercase();
+    for word in ["sasl", "ssl", "tls", "ext_path", "proxy_config", "no_drop_privileges"] {
+        assert!(!help.contains(word), "{word} is in {help}");
+    }
+}
+
+#[test]
+fn the_license_is_printed() {
+    for asks in ["-i", "--license"] {
+        let ended = run(&[asks], b"");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{asks}");
+        let text = String::from_utf8(ended.stdout).unwrap();
+        assert!(text.contains("Permission is hereby granted"), "{text}");
+    }
+}
+
+#[test]
+fn the_idle_are_closed_without_a_word_and_the_others_are_not() {
+    let server = Server::start(&["-p", "0", "-o", "idle_timeout=1", "-v"]);
+    let (mut idle, mut busy, mut half) = (server.tcp(), server.tcp(), server.tcp());
+    let begun = Instant::now();
+    idle.ask(b"get a\n", b"END\n");
+    // Half a line is no request.
+    half.send(b"get a");
+    while begun.elapsed() < Duration::from_millis(2600) {
+        busy.ask(b"get a\n", b"END\n");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    idle.expect_end();
+    half.expect_end();
+    busy.ask(b"get a\n", b"END\n");
+    assert_eq!(server.log().matches("closed: it was idle").count(), 2, "{}", server.log());
+    // By itself as well, when there is nobody else to wake the server.
+    busy.expect_end();
+    until("all are gone", PATIENCE, || server.log().matches("it was idle").count() == 3);
+    let naps = server.naps();
+    std::thread::sleep(Duration::from_millis(1500));
+    // It may not have gone to sleep yet when it said that the last one is gone.
+    assert!(server.naps() - naps <= 1, "it wakes up for nobody");
+}
+
+/// A client that is slow to take its answer is not idle.
+#[test]
+fn who_is_owed_an_answer_is_not_idle() {
+    let server = Server::start(&["-p", "0", "-o", "idle_timeout=1"]);
+    let mut client = server.tcp();
+    let data = crate::process::value(1_000_000);
+    let (set, block) = crate::process::stored("a", &data);
+    client.ask(&set, b"STORED\n");
+    const TIMES: usize = 20;
+    client.send(format!("get{}\n", " a".repeat(TIMES)).as_bytes());
+    std::thread::sleep(Duration::from_millis(2500));
+    for _ in 0..TIMES {
+        client.expect(&block);
+    }
+    client.expect(b"END\n");
+}
+
+#[test]
+fn at_the_limit_clients_can_be_left_to_wait() {
+    let server = Server::start(&["-p", "0", "-c", "2", "-o", "no_maxconns_fast"]);
+    let (mut first, mut second) = (server.tcp(), server.tcp());
+    first.ask(b"get a\n", b"END\n");
+    second.ask(b"get a\n", b"END\n");
+    let mut waiting = [server.tcp(), server.tcp(), server.tcp()];
+    for client in &mut waiting {
+        client.send(b"get a\n");
+        client.stream.set_nonblocking(true).unwrap();
+    }
+    let naps = server.naps();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(server.naps() - naps <= 5, "it does not sleep");
+    for client in &waiting {
+        let error = client.stream.peek(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    }
+    first.ask(b"get a\n", b"END\n");
+    // Each one that leaves lets the next one in, in the order of their coming.
+    let mut leaving = vec![first, second];
+    for client in waiting {
+        drop(leaving.pop());
+        client.stream.set_nonblocking(false).unwrap();
+        let mut client = client;
+        client.expect(b"END\n");
+        leaving.push(client);
+    }
+    assert!(server.log().contains("no room for another client"), "{}", server.log());
+}
