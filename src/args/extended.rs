@@ -154,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_tells_of_all() {
+        let readme = include_str!("../../README.md");
+        for (name, _) in &SUBOPTIONS {
+            let found = ["`", "="].iter().any(|end| readme.contains(&format!("{name}{end}")));
+            assert!(found, "{name}");
+        }
+    }
+
+    #[test]
     fn no_suboption_has_two_fates() {
         for (at, (name, _)) in SUBOPTIONS.iter().enumerate() {
             let others = SUBOPTIONS[..at].iter();

@@ -307,6 +307,8 @@ impl<S: Read + Write> Client<S> {
             match self.stream.read(&mut read[filled..]) {
                 Ok(0) => break,
                 Ok(bytes) => filled += bytes,
+                // With a timeout set, being stopped for a moment ends the call.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     panic!("{error} behind {filled} bytes of {}", shown(answers));
                 }
@@ -325,7 +327,13 @@ impl<S: Read + Write> Client<S> {
     /// Nothing more comes, and the server has hung up.
     pub(crate) fn expect_end(&mut self) {
         let mut rest = [0; 100];
-        match self.stream.read(&mut rest) {
+        let read = loop {
+            match self.stream.read(&mut rest) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
             Ok(0) => {}
             // It hung up with something of ours unread.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
