@@ -162,22 +162,7 @@ impl Pair {
                     self.model.miss(&key);
                 }
             }
-            Op::Mark { key, marks: (stale, win_sent) } => {
-                let (key, cas) = (name(key), u64::from(key));
-                let marks = Marks { stale, win_sent, key_encoded: stale };
-                let marked = Amendment {
-                    marks: Some(marks),
-                    cas: Some(cas),
-                    wanted: win_sent,
-                    ..Amendment::default()
-                };
-                if self.store.amend(&key, marked, now_s) {
-                    let kept = self.model.item(&key).expect("what was over is not marked");
-                    (kept.marks, kept.meta.cas) = (marks, cas);
-                } else {
-                    self.model.miss(&key);
-                }
-            }
+            Op::Mark { key, marks: (stale, win_sent) } => self.mark(key, stale, win_sent),
             Op::Extend { key, more_bytes, before } => self.extend(key, more_bytes, before),
             Op::Replace { key } => self.replace(key),
             Op::Flush { in_s } => {
@@ -191,6 +176,24 @@ impl Pair {
         let counters = self.store.counters();
         assert!(self.model.vanished <= counters.evictions, "only evicted items vanish");
         assert!(self.evicts || counters.evictions == 0, "nothing leaves where nothing may");
+    }
+
+    fn mark(&mut self, key: u16, stale: bool, win_sent: bool) {
+        let now_s = self.now_s;
+        let (key, cas) = (name(key), u64::from(key));
+        let marks = Marks { stale, win_sent, key_encoded: stale };
+        let marked = Amendment {
+            marks: Some(marks),
+            cas: Some(cas),
+            wanted: win_sent,
+            ..Amendment::default()
+        };
+        if self.store.amend(&key, marked, now_s) {
+            let kept = self.model.item(&key).expect("what was over is not marked");
+            (kept.marks, kept.meta.cas) = (marks, cas);
+        } else {
+            self.model.miss(&key);
+        }
     }
 
     fn extend(&mut self, key: u16, more_bytes: u16, before: bool) {

@@ -58,7 +58,6 @@ const READING_PATH: [(&str, &[&str]); 8] = [
             "has_moved",
             "next",
             "update_interest",
-            "retry",
         ],
     ),
     ("src/session.rs", &["advance"]),

@@ -242,7 +242,7 @@ impl Connection {
         }
         let space = &mut self.input.bytes[self.input.filled..end];
         let room = space.len();
-        match retry(|| self.socket.read(space)) {
+        match self.socket.read(space) {
             Ok(0) => {
                 (self.readable, self.at_end) = (false, true);
                 trace::reads_end(self.key);
@@ -294,7 +294,7 @@ impl Connection {
             return Ok(());
         }
         let unsent = &self.output.bytes[self.output.sent..];
-        match retry(|| self.socket.write(unsent)) {
+        match self.socket.write(unsent) {
             Ok(bytes) => {
                 trace::writes(self.key, bytes, unsent.len());
                 self.writable = bytes == unsent.len();
@@ -390,15 +390,5 @@ impl Connection {
         self.write_interest = write_interest;
         let interest = if write_interest { READS.add(Interest::WRITABLE) } else { READS };
         registry.reregister(&mut self.socket, Token(self.key), interest)
-    }
-}
-
-/// A signal that arrives during a system call is no reason to give up the call.
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
     }
 }

@@ -231,11 +231,21 @@ impl Socket {
     }
 }
 
+/// A signal that arrives during a system call is no reason to give up the call.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 impl Read for Socket {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.read(space),
-            Self::Unix(stream) => stream.read(space),
+            Self::Tcp(stream) => retry(|| stream.read(space)),
+            Self::Unix(stream) => retry(|| stream.read(space)),
         }
     }
 }
@@ -243,8 +253,8 @@ impl Read for Socket {
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
+            Self::Tcp(stream) => retry(|| stream.write(bytes)),
+            Self::Unix(stream) => retry(|| stream.write(bytes)),
         }
     }
 

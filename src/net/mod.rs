@@ -5,6 +5,7 @@
 //! * [`buffer`]: the working buffers and the budget for what connections keep
 //! * [`door`]: who is let in, and when
 //! * [`listener`]: TCP and Unix listeners, and the sockets they accept
+//! * `overdue`: who holds what others wait for, and who has gone silent
 //! * `vitals`: what `stats` tells of all this
 //! * [`clock`]: the one place that asks what time it is
 //! * [`stdio`]: standard input and output as one connection
@@ -17,6 +18,7 @@ pub mod connection;
 pub mod door;
 pub mod listener;
 pub mod notice;
+mod overdue;
 pub mod reactor;
 pub mod stdio;
 mod vitals;

@@ -22,9 +22,9 @@ use super::buffer::Buffers;
 use super::clock::{Clock, Moment};
 use super::connection::{Connection, Next, Why};
 use super::door::{Doors, LISTENERS_AT, StartError};
-use super::notice::Notice;
+use super::overdue::Overdue;
 use super::vitals::{self, Turns};
-use super::{ALLOWANCE_BYTES, EVENTS_PER_TURN, IDLE_CHECK_MS, STOP_MS, STUCK_CHECK_MS, STUCK_MS};
+use super::{ALLOWANCE_BYTES, EVENTS_PER_TURN, STOP_MS};
 use crate::config::{Config, MIB};
 use crate::engine::Engine;
 use crate::engine::auth::Credentials;
@@ -52,13 +52,9 @@ pub struct Reactor {
     buffers: Buffers,
     engine: Engine,
     turns: Turns,
-    /// When to look for connections that hold the budget and do not move.
-    stuck_check_ms: Option<u64>,
-    /// When to look for connections that have been idle for too long.
-    idle_check_ms: Option<u64>,
+    overdue: Overdue,
     /// The server stops, by then at the latest.
     stop_ms: Option<u64>,
-    stuck: Notice,
 }
 
 /// An engine with the memory that `config` asks for.
@@ -122,10 +118,8 @@ impl Reactor {
             buffers: Buffers::new(&config),
             engine,
             turns: Turns::default(),
-            stuck_check_ms: None,
-            idle_check_ms: None,
+            overdue: Overdue::new(&config),
             stop_ms: None,
-            stuck: Notice::default(),
             config,
         })
     }
@@ -172,7 +166,7 @@ impl Reactor {
             self.moment,
         );
         self.feed_starved();
-        self.doom_the_idle();
+        self.doom_the_overdue();
         self.heed_engine();
         self.turns.end(began);
         Ok(())
@@ -184,7 +178,7 @@ impl Reactor {
         if !self.queue.is_empty() || self.doors.are_ready(self.connections.len()) {
             return Some(Duration::ZERO);
         }
-        [self.doors.again_ms(), self.stuck_check_ms, self.idle_check_ms, self.stop_ms]
+        [self.doors.again_ms(), self.overdue.next_ms(), self.stop_ms]
             .into_iter()
             .flatten()
             .min()
@@ -270,60 +264,18 @@ impl Reactor {
                 first = false;
             }
         }
-        if self.starved.is_empty() {
-            self.stuck_check_ms = None;
-        } else {
-            self.doom_the_stuck();
-        }
     }
 
-    /// While others wait for the budget: closes those that have held a share of it for too long
-    /// without moving.
-    fn doom_the_stuck(&mut self) {
-        let now_ms = self.moment.uptime_ms;
-        if now_ms < *self.stuck_check_ms.get_or_insert(now_ms + STUCK_CHECK_MS) {
-            return;
-        }
-        self.stuck_check_ms = Some(now_ms + STUCK_CHECK_MS);
-        for (key, holder) in &mut self.connections {
-            // Those that wait for the budget themselves do not move because of us.
-            let stuck = holder.held() > 0 && !holder.starved;
-            if stuck && now_ms - holder.moved_ms >= STUCK_MS {
-                holder.doomed = Some("it held buffers that others waited for, and did not move");
-                let held = holder.held();
-                let text =
-                    format_args!("closed a client that held {held} bytes of the full buffers");
-                self.stuck.warn(now_ms, &text);
-                enqueue(&mut self.queue, key, holder);
-            }
-        }
-    }
-
-    /// Closes the connections that have asked for nothing for as long as `-o idle_timeout` says. All
-    /// are looked at when the one that has been idle longest may be due, and at most once a second;
-    /// nobody is woken for it while there is no connection.
-    fn doom_the_idle(&mut self) {
-        let timeout_ms = u64::from(self.config.idle_timeout_s) * 1000;
-        if timeout_ms == 0 || self.connections.is_empty() {
-            self.idle_check_ms = None;
-            return;
-        }
-        let now_ms = self.moment.uptime_ms;
-        if now_ms < *self.idle_check_ms.get_or_insert(now_ms + timeout_ms) {
-            return;
-        }
-        let mut longest_since_ms = now_ms;
-        for (key, connection) in &mut self.connections {
-            let Some(since_ms) = connection.idle_since_ms() else { continue };
-            if now_ms - since_ms >= timeout_ms {
-                connection.doomed = Some("it was idle");
-                self.engine.counters.idle_kicks += 1;
-                enqueue(&mut self.queue, key, connection);
-            } else {
-                longest_since_ms = longest_since_ms.min(since_ms);
-            }
-        }
-        self.idle_check_ms = Some((longest_since_ms + timeout_ms).max(now_ms + IDLE_CHECK_MS));
+    /// Closes those who hold what others wait for, and those who have gone silent.
+    fn doom_the_overdue(&mut self) {
+        let (connections, now_ms) = (&mut self.connections, self.moment.uptime_ms);
+        let doom = |key, connection: &mut Connection| enqueue(&mut self.queue, key, connection);
+        self.overdue.doom_the_stuck(connections, !self.starved.is_empty(), now_ms, doom);
+        let doom = |key, connection: &mut Connection| {
+            self.engine.counters.idle_kicks += 1;
+            enqueue(&mut self.queue, key, connection);
+        };
+        self.overdue.doom_the_idle(connections, now_ms, doom);
     }
 
     /// Does what a command has asked for that only the network can do.

@@ -4,8 +4,7 @@
 //! [`super::answer`]). Knows no command and no socket; how much may be written is given to it as a
 //! [`Room`].
 
-use std::fmt::Display;
-use std::io::Write as _;
+use std::fmt::{self, Display, Write as _};
 
 use super::{Dialect, Form, Reply, base64};
 
@@ -108,7 +107,7 @@ impl<'o> ReplyWriter<'o> {
     /// Something that is no number of bytes on a hot path, as it is shown.
     pub fn show(&mut self, shown: &dyn Display) {
         // Writing into memory does not fail.
-        let _ = write!(self.output, "{shown}");
+        let _ = write!(Text(self.output), "{shown}");
     }
 
     /// A space and a decimal number.
@@ -159,5 +158,15 @@ impl<'o> ReplyWriter<'o> {
             Dialect::Simple => self.output.push(b'\n'),
             Dialect::Classic => self.output.extend_from_slice(b"\r\n"),
         }
+    }
+}
+
+/// Output that text is written to.
+struct Text<'o>(&'o mut Vec<u8>);
+
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }

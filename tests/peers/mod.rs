@@ -17,9 +17,12 @@ use tempfile::TempDir;
 use crate::harness::{Conversation, assert_same, with_numbers, with_version};
 use crate::process::{self, PATIENCE};
 
+/// An option of a script, its value, what servers call it, and what it is in a configuration.
+type Switch = (&'static str, &'static str, &'static [&'static str], fn(&mut Config));
+
 /// What a `%` line of this name and value turns on or off, as both servers spell it and as the
 /// library does.
-const SWITCHES: [(&str, &str, &[&str], fn(&mut Config)); 7] = [
+const SWITCHES: [Switch; 7] = [
     ("cas", "off", &["-C"], |config| config.cas_enabled = false),
     ("flush", "off", &["-F"], |config| config.flush_enabled = false),
     ("dump", "off", &["-X"], |config| config.dump_enabled = false),
