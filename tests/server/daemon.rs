@@ -153,7 +153,7 @@ fn root_becomes_the_user_it_is_told_to() {
     assert_eq!(server.stop(Signal::SIGTERM), Some(0));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     // Low ports are for root, and had before it becomes somebody else.
-    let low = Server::start(&["-u", "nobody", "-l", "127.0.0.1:997"]);
+    let low = Server::start(&["-u", "nobody", "-l", "127.77.0.1:997"]);
     low.tcp().ask(b"get a\n", b"END\n");
     assert_refused(&["-p", "0", "-u", "no-such-user"], "no-such-user");
     // Without a user it stays what it is, and says so.
