@@ -53,7 +53,7 @@ pub(super) fn tell_settings(
         ("reqs_per_event", &config.requests_per_turn.unwrap_or(0)),
         ("cas_enabled", &yes(config.cas_enabled)),
         ("tcp_backlog", &config.backlog),
-        ("binding_protocol", &"ascii"),
+        ("binding_protocol", &if config.ascii_only { "ascii" } else { "auto-negotiate" }),
         ("dialect", &dialect),
         ("auth_enabled_sasl", &"no"),
         ("auth_enabled_ascii", &auth_file),
