@@ -1,8 +1,7 @@
 //! Lines that ask about the server or change it as a whole, and those for tests.
 //!
 //! What is asked is told by `engine/stats.rs` and `engine/dump.rs`. Commands that administer parts of
-//! memcached which do not exist here are not understood (see [`super::classic`]'s table), except the
-//! LRU crawler's that a server without one answers, too.
+//! memcached which do not exist here are not understood (see [`super::classic`]'s table).
 
 use super::classic::{SPOKEN, form_after};
 use super::command::{Debugging, Detail, Dump, DumpFormat, Stats};
@@ -13,7 +12,9 @@ use super::{Command, Form, Reply, token};
 /// Classes that memcached can have at most; more is an error (its `MAX_NUMBER_OF_SLAB_CLASSES`).
 const SLAB_CLASSES_MAX: u32 = 64;
 /// The class that all items are said to be in.
-pub(super) const SLAB_CLASS: u32 = 1;
+const SLAB_CLASS: u32 = 1;
+/// The most that `lru_crawler sleep` takes, in microseconds.
+const CRAWLER_SLEEP_US_MAX: u32 = 1_000_000;
 /// The most that `verbosity` can ask for.
 const VERBOSITY_MAX: u8 = 2;
 
@@ -98,26 +99,51 @@ const fn dump<'a>(format: DumpFormat, items: Result<u32, Reply>) -> Command<'a> 
     }
 }
 
+/// The crawler that takes away what has expired has nothing to do here: whatever is over gives its
+/// memory back when a log's tail reaches it. It is answered for as if it ran and found nothing.
 pub(super) fn lru_crawler(mut words: Words<'_>) -> Line<'_> {
     let form = form_after(words, 1);
-    let refused = |reply| Line::refused(reply, form);
-    let walk = |format, class: &[u8]| match class {
-        b"all" | b"hash" | b"1" => spoken(dump(format, Ok(u32::MAX))),
-        // The other classes are empty.
-        _ if token::strict_u32(class).is_some_and(|class| class < SLAB_CLASSES_MAX) => {
-            spoken(dump(format, Ok(0)))
-        }
-        _ => refused(Reply::BadClass),
+    let answer = |reply| Line::refused(reply, form);
+    let number = |word: &[u8]| token::strict_u32(word);
+    let walk = |format, classes: &[u8]| match items_of(classes) {
+        Some(items) => spoken(dump(format, Ok(items))),
+        None => answer(Reply::BadClass),
     };
     match (words.next(), words.next(), words.next()) {
-        (Some(b"metadump"), Some(class), None) => walk(DumpFormat::Metadump, class),
-        (Some(b"mgdump"), Some(class), None) => walk(DumpFormat::Mgdump, class),
-        (Some(b"crawl"), Some(_), None) => refused(Reply::NoCrawler),
-        (Some(b"enable"), None, None) => refused(Reply::CannotStartCrawler),
-        // It does not run, which is what was asked for.
-        (Some(b"disable"), None, None) => refused(Reply::Ok),
-        _ => refused(Reply::Error),
+        (Some(b"metadump"), Some(classes), None) => walk(DumpFormat::Metadump, classes),
+        (Some(b"mgdump"), Some(classes), None) => walk(DumpFormat::Mgdump, classes),
+        (Some(b"crawl"), Some(classes), None) => match items_of(classes) {
+            Some(_) => answer(Reply::Ok),
+            None => answer(Reply::BadClass),
+        },
+        (Some(b"sleep"), Some(us), None) => match number(us) {
+            Some(0..=CRAWLER_SLEEP_US_MAX) => answer(Reply::Ok),
+            Some(_) => answer(Reply::BadSleep),
+            None => answer(Reply::BadLine),
+        },
+        (Some(b"tocrawl"), Some(items), None) => match number(items) {
+            Some(_) => answer(Reply::Ok),
+            None => answer(Reply::BadLine),
+        },
+        (Some(b"enable"), None, None) => answer(Reply::CannotStartCrawler),
+        (Some(b"disable"), None, None) => answer(Reply::Ok),
+        _ => answer(Reply::Error),
     }
+}
+
+/// How many items may be in these classes, `all`, `hash` or numbers with commas: those of the one
+/// class that there is, or none. None where there can be no such class.
+fn items_of(classes: &[u8]) -> Option<u32> {
+    if matches!(classes, b"all" | b"hash") {
+        return Some(u32::MAX);
+    }
+    classes.split(|&byte| byte == b',').try_fold(0, |items, class| {
+        match token::strict_u32(class)? {
+            SLAB_CLASS => Some(u32::MAX),
+            1..SLAB_CLASSES_MAX => Some(items),
+            _ => None,
+        }
+    })
 }
 
 pub(super) fn debugtime(mut words: Words<'_>) -> Line<'_> {

@@ -89,9 +89,9 @@ pub enum Reply {
     BadSlabClass,
     /// `lru_crawler` of a class that there cannot be.
     BadClass,
-    /// There is no crawler here.
-    NoCrawler,
-    /// There is none to be started.
+    /// `lru_crawler sleep` for too long.
+    BadSleep,
+    /// It runs already, as it were.
     CannotStartCrawler,
     /// Only `-A` allows it.
     ShutdownForbidden,
@@ -159,7 +159,7 @@ impl Reply {
             Self::BadCachedump => "CLIENT_ERROR bad command line",
             Self::BadSlabClass => "CLIENT_ERROR Illegal slab id",
             Self::BadClass => "BADCLASS invalid class id",
-            Self::NoCrawler => "CLIENT_ERROR lru crawler disabled",
+            Self::BadSleep => "CLIENT_ERROR sleep must be one second or less",
             Self::CannotStartCrawler => "ERROR failed to start lru crawler thread",
             Self::ShutdownForbidden => "SERVER_ERROR: shutdown not enabled",
             Self::BadShutdown => "CLIENT_ERROR invalid shutdown mode",

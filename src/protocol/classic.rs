@@ -19,7 +19,8 @@ pub(super) const SPOKEN: Form = Form { dialect: Dialect::Classic, noreply: false
 /// memcached refuses shorter lines, terminator included, before it looks at them. A `mn` and a bare
 /// LF are one byte less than that; but a line that does something should.
 const LINE_BYTES_MIN: usize = 4;
-/// The shortest line that may show a user and a password; a shorter one ends the conversation.
+/// The shortest line that may show a user and a password, its CR counted; a shorter one ends the
+/// conversation.
 const AUTH_LINE_BYTES_MIN: usize = 6;
 /// Most bytes of a user and a password.
 const AUTH_TOKEN_BYTES_MAX: u32 = 16_384;
@@ -247,7 +248,7 @@ pub(super) fn parse_auth_line(line: &[u8]) -> Line<'_> {
     if line.len() < AUTH_LINE_BYTES_MIN {
         return Line::HangUp("it has not shown who it is");
     }
-    let mut words = Words::new(line);
+    let mut words = Words::new(line.strip_suffix(b"\r").unwrap_or(line));
     let command = words.next().unwrap_or_default();
     let count = words.nth(3).and_then(token::strict_u32);
     match count {

@@ -208,9 +208,7 @@ impl Parser {
             return Line::HangUp("its line is too long");
         }
         match (dialect, line) {
-            _ if self.is_closed => {
-                classic::parse_auth_line(line.strip_suffix(b"\r").unwrap_or(line))
-            }
+            _ if self.is_closed => classic::parse_auth_line(line),
             (Dialect::Simple, line) => simple::parse_line(line),
             (Dialect::Classic, [line @ .., b'\r']) => classic::parse_line(line, DataEnd::CrLf),
             (Dialect::Classic, line) => classic::parse_line(line, DataEnd::Either),

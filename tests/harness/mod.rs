@@ -194,7 +194,7 @@ pub(crate) fn with_version(expect: &[u8], version: &str) -> Vec<u8> {
     const MARK: &[u8] = b"{version}";
     let mut out = Vec::with_capacity(expect.len());
     let mut rest = expect;
-    while let Some(at) = rest.windows(MARK.len()).position(|window| window == MARK) {
+    while let Some(at) = memchr::memmem::find(rest, MARK) {
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(version.as_bytes());
         rest = &rest[at + MARK.len()..];
@@ -208,7 +208,7 @@ pub(crate) fn with_numbers(got: &[u8], expected: &[u8]) -> Vec<u8> {
     const MARK: &[u8] = b"{number}";
     let mut out = Vec::with_capacity(got.len());
     let (mut got, mut expected) = (got, expected);
-    while let Some(at) = expected.windows(MARK.len()).position(|window| window == MARK) {
+    while let Some(at) = memchr::memmem::find(expected, MARK) {
         let digits = got.iter().skip(at).take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 || got[..at] != expected[..at] {
             break;

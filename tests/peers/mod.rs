@@ -161,12 +161,11 @@ pub(crate) fn converse(
         // A server that hangs up may do so before it has read all.
         let sent = stream.write_all(&step.send);
         assert!(sent.is_ok() || step.closes, "{place}: {sent:?}");
-        let mut got = Vec::new();
-        loop {
-            // Numbers that are not looked at may be longer or shorter than what stands for them.
-            let missing = expect.len().saturating_sub(with_numbers(&got, &expect).len());
-            match (&mut *stream).take(missing as u64).read_to_end(&mut got) {
-                Ok(1..) => {}
+        let (mut got, mut piece) = (Vec::new(), [0; 16384]);
+        // Numbers that are not looked at may be longer or shorter than what stands for them.
+        while let missing @ 1.. = expect.len().saturating_sub(with_numbers(&got, &expect).len()) {
+            match stream.read(&mut piece[..missing.min(16384)]) {
+                Ok(bytes @ 1..) => got.extend_from_slice(&piece[..bytes]),
                 _ => break,
             }
         }
