@@ -48,6 +48,8 @@ impl Store {
             self.make_small_room(place, bytes, now_s);
         }
         let at = self.claim(place, bytes);
+        // Who writes a key wants it, as one who reads it does: `replay`'s overwrites have 1.067 of
+        // LRU's misses with that, 1.110 without.
         let counter = live.map_or(0, |old| old.counter_if_wanted());
         self.write_record(at, (key, value), meta, counter, now_s);
         self.insert(hash, at);
