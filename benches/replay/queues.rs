@@ -5,17 +5,16 @@
 //! With a probation queue new records pass through that one first, and go on to main when they were
 //! read there; a ghost remembers those that left probation, and takes them to main at once when they
 //! come back soon. While main has room everything goes there (else 1.05 to 1.12 of LRU's misses where
-//! lives end before memory is full, instead of 1.00). An overwrite that wastes
-//! more than an eighth leaves a dead record behind, which takes room until a tail comes by; from a
-//! tenth of dead bytes on, the tail is moved on for them. Knows no workload.
+//! lives end before memory is full, instead of 1.00). An overwrite counts as wanted, too. One that is no
+//! longer than the record stays in it, and what it leaves is dead; a longer one leaves a dead record
+//! behind. Both take room until a tail comes by; from a tenth of dead bytes on, the tail is moved on
+//! for them. Knows no workload.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::model::{Model, Size};
 
 const COUNTER_MAX: u8 = 3;
-/// In place of a larger record only if the rest is at most the eighth part of it.
-const IN_PLACE_WASTE: u64 = 8;
 /// The share of dead bytes from which on the tail moves for them.
 const DEAD_SHARE: u64 = 10;
 
@@ -54,6 +53,8 @@ struct Item {
     /// Of its record; the record of an item is the one that has the same.
     written: u64,
     bytes: u64,
+    /// Of the record; what is more than the item's is dead.
+    record_bytes: u64,
     queue: usize,
     counter: u8,
     expires_at_s: Option<u32>,
@@ -116,7 +117,8 @@ impl Queues {
         let queue = &mut self.queues[item.queue];
         queue.bytes += item.bytes;
         queue.records.push_back(Record { key, written: self.written, bytes: item.bytes });
-        self.items.insert(key, Item { written: self.written, ..item });
+        let item = Item { written: self.written, record_bytes: item.bytes, ..item };
+        self.items.insert(key, item);
     }
 
     /// Forgets an item, whose record stays as a dead one.
@@ -162,6 +164,7 @@ impl Queues {
         };
         let item = *item;
         self.items.remove(&record.key);
+        self.queues[queue].dead_bytes -= item.record_bytes - item.bytes;
         item.is_live(now_s).then_some((record.key, item))
     }
 
@@ -196,9 +199,12 @@ impl Model for Queues {
     fn set(&mut self, key: u64, size: Size, expires_at_s: Option<u32>, now_s: u32) -> bool {
         let bytes = size.record_bytes();
         if let Some(item) = self.items.get_mut(&key).filter(|item| item.is_live(now_s)) {
-            let waste = item.bytes.checked_sub(bytes);
-            if waste.is_some_and(|waste| waste * IN_PLACE_WASTE <= item.bytes) {
-                item.expires_at_s = expires_at_s;
+            item.counter = COUNTER_MAX.min(item.counter + 1);
+            if bytes <= item.record_bytes {
+                let dead_bytes = &mut self.queues[item.queue].dead_bytes;
+                *dead_bytes = *dead_bytes + item.bytes - bytes;
+                (item.bytes, item.expires_at_s) = (bytes, expires_at_s);
+                self.compact(now_s);
                 return true;
             }
         }
@@ -211,7 +217,8 @@ impl Model for Queues {
         let queue = self.queue_for(key, bytes, place);
         self.make_room(queue, bytes, now_s);
         let counter = old.map_or(0, |item| item.counter);
-        self.append(key, Item { written: 0, bytes, queue, counter, expires_at_s });
+        let item = Item { written: 0, bytes, record_bytes: bytes, queue, counter, expires_at_s };
+        self.append(key, item);
         self.compact(now_s);
         true
     }
