@@ -138,11 +138,9 @@ fn items_of(classes: &[u8]) -> Option<u32> {
         return Some(u32::MAX);
     }
     classes.split(|&byte| byte == b',').try_fold(0, |items, class| {
-        match token::strict_u32(class)? {
-            SLAB_CLASS => Some(u32::MAX),
-            1..SLAB_CLASSES_MAX => Some(items),
-            _ => None,
-        }
+        let class = token::strict_u32(class)?;
+        let known = (1..SLAB_CLASSES_MAX).contains(&class);
+        known.then_some(if class == SLAB_CLASS { u32::MAX } else { items })
     })
 }
 
