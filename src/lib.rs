@@ -12,7 +12,7 @@
 //!  net/  reactor  ----->  session  ----->  engine/  ----->  store/
 //!    connection, buffer      |                |
 //!    door, listener, clock   +--> protocol/ <-+
-//!                                 parser, simple, classic, command, reply
+//!                                 parser, simple, classic, meta, admin, command, answer, reply
 //!
 //!  config, trace          plain data, and the words of the log: any layer may use them
 //! ```
@@ -24,7 +24,7 @@
 //! | enum | says | to |
 //! |---|---|---|
 //! | [`protocol::Parsed`] | `Command`, `Invalid`, `Incomplete` | the session |
-//! | [`engine::Executed`] | `Done`, `Stalled`, `Quit` | the session |
+//! | [`engine::Executed`] | `Done`, `Stalled`, `Admitted`, `Quit` | the session |
 //! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `Ended` | the connection |
 //! | [`net::connection::Next`] | `Wait`, `Again`, `Close` | the reactor |
 //!

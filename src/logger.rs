@@ -20,9 +20,9 @@ struct Patient {
     inner: SimpleLogger,
 }
 
-/// Logs to stderr from `level` on.
+/// Logs to stderr from `level` on, until a client's `verbosity` asks for another one.
 pub(crate) fn start(level: LevelFilter) -> Result<(), SetLoggerError> {
-    let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
+    let inner = SimpleLogger::new().with_level(LevelFilter::Trace).with_utc_timestamps();
     log::set_max_level(level);
     log::set_boxed_logger(Box::new(Patient { inner }))
 }

@@ -188,6 +188,7 @@ impl Engine {
             Command::Dump(dump) => return self.dump(dump, now, reply),
             Command::Verbosity(level) => {
                 trace::set_verbosity(level);
+                self.config.verbosity = level;
                 reply.line(Reply::Ok);
             }
             Command::Shutdown { understood } => return self.shut_down(understood, reply),
