@@ -2,7 +2,7 @@
 //!
 //! Follows memcached 1.6.45 line by line: what is an error, whether the value behind a bad line is
 //! skipped, when `noreply` silences an error. Meta commands are read by [`super::meta`], those that
-//! ask about the server or change it by [`super::admin`]. Knows nothing of where lines and values
+//! ask about the server or change it by `admin`. Knows nothing of where lines and values
 //! end in a stream (see [`super::parser`]).
 
 use super::command::Direction;
