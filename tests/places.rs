@@ -9,7 +9,7 @@ use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};
 use miocached::protocol::Room;
 use miocached::session::{Session, Stop};
-use miocached::store::{Cursor, LARGE_BYTES, Meta, NEVER, REHASHED_MAX, Store, Stored};
+use miocached::store::{Cursor, LARGE_BYTES, Meta, NEVER, REHASHED_MAX, Side, Store, Stored};
 
 const NOW_S: u32 = 10;
 
@@ -63,6 +63,47 @@ fn every_record_of_both_logs_may_be_overwritten() {
             }
         }
     }
+}
+
+/// Whoever is extended, a little or so much that it goes to another place: it has both its parts
+/// afterwards, or it was among those that left for its room, and then it is gone.
+#[test]
+fn every_record_of_both_logs_may_be_extended() {
+    let mut left = 0;
+    for (read, more_bytes) in [(false, 1), (true, 7), (false, 100), (true, 300), (true, 900)] {
+        for behind in 0..120 {
+            let mut store = Store::new(6_000, true).unwrap();
+            for number in 0..200 {
+                put(&mut store, number, 32);
+            }
+            if read {
+                for number in 0..200 {
+                    store.get(&key(number), NOW_S);
+                }
+            }
+            let number = 199 - behind;
+            for side in [Side::Behind, Side::Before] {
+                let old = store.peek(&key(number), NOW_S).map(|item| item.value.to_vec());
+                let more = vec![b'+'; more_bytes];
+                let mut extend = || store.extend(&key(number), &more, side, 7, NOW_S);
+                let mut steps = std::iter::repeat_with(&mut extend).take(100);
+                let extended = steps.find(|step| *step != Some(Stored::NeedsStep));
+                let extended = extended.expect("room is made in the end");
+                store.verify();
+                let item = store.peek(&key(number), NOW_S).map(|item| item.value.to_vec());
+                let expected = old.map(|old| match side {
+                    Side::Behind => [old, more].concat(),
+                    Side::Before => [more, old].concat(),
+                });
+                match extended {
+                    Some(Stored::Kept) => assert_eq!(item, expected, "{behind} behind"),
+                    Some(other) => panic!("{behind} behind: {other:?}"),
+                    None => left += u32::from(item.is_none() && expected.is_some()),
+                }
+            }
+        }
+    }
+    assert!(left > 0, "one of them was the last at a tail");
 }
 
 /// Each second flush within a second must take what was stored behind the first one.
