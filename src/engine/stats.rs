@@ -43,7 +43,7 @@ impl Engine {
             Stats::Settings => {
                 tell_settings(&self.config, &self.vitals, self.prefixes.enabled, reply)
             }
-            Stats::Items => self.tell_items(reply),
+            Stats::Items => self.tell_items(now, reply),
             Stats::Slabs => self.tell_slabs(reply),
             Stats::Sizes => self.tell_sizes(reply),
             Stats::Conns => self.tell_connections(reply),
@@ -231,12 +231,13 @@ impl Engine {
     }
 
     /// One class of items, if there are any.
-    fn tell_items(&self, reply: &mut ReplyWriter<'_>) {
+    fn tell_items(&self, now: Now, reply: &mut ReplyWriter<'_>) {
         if self.store.is_empty() {
             return;
         }
         let kept = self.store.counters();
         let items = self.store.len() as u64;
+        let oldest_s = self.store.oldest_accessed_s().unwrap_or(now.uptime_s);
         let figures = [
             ("number", items),
             ("number_hot", 0),
@@ -244,11 +245,11 @@ impl Engine {
             ("number_cold", items),
             ("age_hot", 0),
             ("age_warm", 0),
-            ("age", 0),
+            ("age", u64::from(now.uptime_s.saturating_sub(oldest_s))),
             ("mem_requested", self.store.bytes()),
             ("evicted", kept.evictions),
-            ("evicted_nonzero", 0),
-            ("evicted_time", 0),
+            ("evicted_nonzero", kept.evicted_with_time),
+            ("evicted_time", u64::from(kept.evicted_idle_s)),
             ("outofmemory", self.counters.store_no_memory),
             ("tailrepairs", 0),
             ("reclaimed", kept.reclaimed),

@@ -1,6 +1,6 @@
 //! The store in numbers: sums over what is kept, and what has happened so far.
 
-use super::Store;
+use super::{Record, Store};
 
 /// What has happened in a store since it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,6 +9,10 @@ pub struct Counters {
     pub evictions: u64,
     /// Those of them that nobody had read.
     pub evicted_unfetched: u64,
+    /// Those of them that would have expired some time.
+    pub evicted_with_time: u64,
+    /// Seconds that the last of them had not been asked for.
+    pub evicted_idle_s: u32,
     /// Items that were over, by time or flush, before anybody read them.
     pub expired_unfetched: u64,
     /// Items that were over and whose memory a newer one took.
@@ -48,6 +52,15 @@ impl Store {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.items == 0
+    }
+
+    /// When the item was last asked for that has been kept longest; None when there is none there.
+    #[must_use]
+    pub fn oldest_accessed_s(&self) -> Option<u32> {
+        let [probation, main] = &self.logs;
+        let log = if main.is_empty() { probation } else { main };
+        let oldest = (!log.is_empty()).then(|| Record::read(&self.arena, log.place(log.tail)))?;
+        (!oldest.is_dead()).then_some(oldest.accessed_s)
     }
 
     /// Bytes of all items kept, as records.

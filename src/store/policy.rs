@@ -29,7 +29,7 @@
 //! hash table and no layout of records.
 
 use super::log::Place;
-use super::{COUNTER_MAX, FETCHED, MARKS_AT, Record, Store, Stored};
+use super::{COUNTER_MAX, FETCHED, MARKS_AT, NEVER, Record, Store, Stored};
 
 /// Records above this go to main at once, and room is made in steps of this size: 64 KiB of the
 /// smallest records are some 2,000, which can be made to leave in a third of a millisecond.
@@ -193,7 +193,7 @@ impl Store {
             return self.pass_on(hash, &record);
         }
         if record.counter() == 0 || !chance {
-            return self.evict(place, hash, &record);
+            return self.evict(place, hash, &record, now_s);
         }
         chances.bytes = chances.bytes.saturating_sub(bytes);
         match place {
@@ -244,7 +244,7 @@ impl Store {
     }
 
     /// Makes the live record at a log's tail leave.
-    fn evict(&mut self, place: Place, hash: u64, record: &Record) {
+    fn evict(&mut self, place: Place, hash: u64, record: &Record, now_s: u32) {
         let log = &mut self.logs[place as usize];
         let counters = &mut self.counters;
         let dead_per_mille = log.dead * 1000 / log.size();
@@ -252,6 +252,8 @@ impl Store {
             counters.dead_per_mille_at_eviction_max.max(dead_per_mille);
         counters.evictions += 1;
         counters.evicted_unfetched += u64::from(record.marks & FETCHED == 0);
+        counters.evicted_with_time += u64::from(record.expires_at_s != NEVER);
+        counters.evicted_idle_s = now_s.saturating_sub(record.accessed_s);
         log.tail += record.bytes() as u64;
         self.erase(hash, record.at);
         if place == Place::Probation {
@@ -307,7 +309,7 @@ impl Store {
         let tail = log.tail;
         match self.reach(place, now_s) {
             Some((record, hash)) if self.evicts && record.bytes() as u64 > COMPACTED_BYTES_MAX => {
-                self.evict(place, hash, &record);
+                self.evict(place, hash, &record, now_s);
             }
             Some((record, hash)) => self.rewrite(place, hash, &record),
             None => {}
