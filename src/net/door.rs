@@ -46,6 +46,8 @@ pub struct Doors {
     turns_away: bool,
     /// Accepting rests until then: the process is out of descriptors.
     again_ms: Option<u64>,
+    /// Since when clients have been left to wait, for either reason.
+    disabled_ms: Option<u64>,
     full: Notice,
     accept_failed: Notice,
 }
@@ -61,6 +63,7 @@ impl Doors {
             connections_max: config.connections_max,
             turns_away: config.turns_away,
             again_ms: None,
+            disabled_ms: None,
             full: Notice::default(),
             accept_failed: Notice::default(),
         };
@@ -132,9 +135,9 @@ impl Doors {
         !self.turns_away && open >= self.connections_max
     }
 
-    /// A client who knocks now is let in.
-    pub(super) const fn are_open(&self, open: usize) -> bool {
-        self.again_ms.is_none() && open < self.connections_max
+    /// A client who knocks now is attended to, were it only to be turned away.
+    pub(super) const fn are_attended(&self) -> bool {
+        self.disabled_ms.is_none()
     }
 
     /// The listeners, for `stats conns`.
@@ -183,26 +186,49 @@ impl Doors {
                 }
                 match self.listeners[at].accept() {
                     Ok((socket, _)) if connections.len() >= self.connections_max => {
+                        self.enable(counters, moment);
                         counters.rejected_connections += 1;
                         self.turn_away(socket, moment);
                     }
                     Ok((socket, peer)) => {
+                        self.enable(counters, moment);
                         counters.total_connections += 1;
                         welcome(socket, &peer, connections, config, registry, moment);
                         if self.are_shut(connections.len()) {
+                            self.disable(counters, moment);
                             let text =
                                 "no room for another client: accepting waits for one to leave";
                             self.full.warn(moment.uptime_ms, &text);
                         }
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.enable(counters, moment);
                         self.listeners[at].ready = false;
                     }
                     // This client has given up already; the next one may not have.
                     Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                    Err(error) => return self.rest(&error, moment),
+                    Err(error) => {
+                        self.disable(counters, moment);
+                        return self.rest(&error, moment);
+                    }
                 }
             }
+        }
+    }
+
+    /// From here on clients are left to wait, as memcached counts it: once until somebody is let in
+    /// again, however often that is tried in vain.
+    const fn disable(&mut self, counters: &mut Counters, moment: Moment) {
+        if self.disabled_ms.is_none() {
+            self.disabled_ms = Some(moment.uptime_ms);
+            counters.listen_disabled_num += 1;
+        }
+    }
+
+    /// Accepting works again.
+    const fn enable(&mut self, counters: &mut Counters, moment: Moment) {
+        if let Some(since_ms) = self.disabled_ms.take() {
+            counters.time_in_listen_disabled_us += (moment.uptime_ms - since_ms) * 1000;
         }
     }
 

@@ -49,7 +49,7 @@ pub(super) fn refresh(
     }
     vitals.curr_connections = connections.len();
     vitals.connection_structures = connections.capacity();
-    vitals.accepting = doors.are_open(connections.len());
+    vitals.accepting = doors.are_attended();
     vitals.tcp_port = doors.addresses().next().map_or(0, |address| address.port());
     vitals.buffer_bytes = buffers.budget.bytes();
     (vitals.turns, vitals.longest_turn_us) = (turns.number, turns.longest_us);

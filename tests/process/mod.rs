@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "each test target uses its own part of this")]
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +19,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
 
 /// How long anything may take that should take no time: generous, for machines that are busy.
@@ -31,6 +34,13 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_miocached"));
     command.args(arguments);
     command
+}
+
+/// Lets us, and the servers we start, have as many descriptors as this test needs.
+pub(crate) fn have_descriptors(needed: u64) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    assert!(hard >= needed, "{needed} descriptors are needed, and {hard} is the hard limit");
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(needed), hard).unwrap();
 }
 
 /// Waits for a condition, and fails with `what` when it does not come.
@@ -243,6 +253,11 @@ impl Server {
         self.stat(11).parse::<usize>().unwrap() + self.stat(12).parse::<usize>().unwrap()
     }
 
+    /// Descriptors that it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
     /// Bytes of memory that cannot be swapped out.
     pub(crate) fn locked(&self) -> usize {
         self.status("VmLck") * 1024
@@ -285,6 +300,14 @@ impl Client<TcpStream> {
     }
 }
 
+impl Client<TcpStream> {
+    /// Goes without a word: a reset instead of an orderly end.
+    pub(crate) fn reset(self) {
+        let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        setsockopt(&self.stream, sockopt::Linger, &linger).unwrap();
+    }
+}
+
 impl Client<UnixStream> {
     pub(crate) fn unix(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
@@ -322,6 +345,26 @@ impl<S: Read + Write> Client<S> {
     pub(crate) fn ask(&mut self, requests: &[u8], answers: &[u8]) {
         self.send(requests);
         self.expect(answers);
+    }
+
+    /// The figures that `stats` and this topic tell.
+    pub(crate) fn stats(&mut self, topic: &str) -> HashMap<String, String> {
+        self.send(format!("stats {topic}\r\n").as_bytes());
+        let mut told = Vec::new();
+        while !told.ends_with(b"END\r\n") {
+            let mut bytes = [0; 4096];
+            let read = self.stream.read(&mut bytes).unwrap();
+            assert!(read > 0, "the server hangs up behind {}", shown(&told));
+            told.extend_from_slice(&bytes[..read]);
+        }
+        let told = String::from_utf8(told).unwrap();
+        let figures = told.lines().filter_map(|line| line.strip_prefix("STAT ")?.split_once(' '));
+        figures.map(|(name, figure)| (name.to_owned(), figure.to_owned())).collect()
+    }
+
+    /// One number of plain `stats`.
+    pub(crate) fn figure(&mut self, name: &str) -> u64 {
+        self.stats("")[name].parse().unwrap()
     }
 
     /// Nothing more comes, and the server has hung up.

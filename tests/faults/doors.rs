@@ -1,0 +1,88 @@
+//! The limits on connections and descriptors: what is counted, and a limit met with nobody inside.
+
+use std::io::ErrorKind;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::descriptors_at_rest;
+use crate::process::{PATIENCE, Server, until};
+
+#[test]
+fn clients_turned_away_are_counted_and_the_others_are_not_held_up() {
+    const TURNED_AWAY: u64 = 10;
+    let server = Server::start(&["-p", "0", "-c", "2"]);
+    let (mut first, mut second) = (server.tcp(), server.tcp());
+    first.ask(b"get a\n", b"END\n");
+    second.ask(b"get a\n", b"END\n");
+    for _ in 0..TURNED_AWAY {
+        let mut third = server.tcp();
+        third.expect(b"ERROR Too many open connections\r\n");
+        third.expect_end();
+    }
+    assert_eq!(first.figure("rejected_connections"), TURNED_AWAY);
+    assert_eq!(first.figure("total_connections"), 2);
+    // Accepting goes on, as memcached sees it: whoever comes is answered.
+    assert_eq!(first.figure("accepting_conns"), 1);
+    assert_eq!(first.figure("listen_disabled_num"), 0);
+}
+
+#[test]
+fn times_in_which_clients_are_left_to_wait_are_counted() {
+    let server = Server::start(&["-p", "0", "-c", "2", "-o", "no_maxconns_fast"]);
+    let mut first = server.tcp();
+    first.ask(b"get a\n", b"END\n");
+    assert_eq!((first.figure("accepting_conns"), first.figure("listen_disabled_num")), (1, 0));
+    let mut second = server.tcp();
+    second.ask(b"get a\n", b"END\n");
+    assert_eq!((first.figure("accepting_conns"), first.figure("listen_disabled_num")), (0, 1));
+    let mut third = server.tcp();
+    third.send(b"get a\n");
+    thread::sleep(Duration::from_millis(50));
+    // A time is counted when it is over.
+    assert_eq!(first.figure("time_in_listen_disabled_us"), 0);
+    drop(second);
+    third.expect(b"END\n");
+    assert_eq!((first.figure("accepting_conns"), first.figure("listen_disabled_num")), (0, 2));
+    let time_us = first.figure("time_in_listen_disabled_us");
+    assert!((50_000..20_000_000).contains(&time_us), "{time_us} microseconds");
+    drop(third);
+    until("accepting goes on", PATIENCE, || first.figure("accepting_conns") == 1);
+    assert_eq!(first.figure("listen_disabled_num"), 2);
+    assert_eq!(first.figure("rejected_connections"), 0);
+}
+
+/// Not one client is there whose end would free a descriptor.
+#[test]
+fn out_of_descriptors_with_nobody_inside_it_does_not_spin_and_accepts_in_the_end() {
+    let server = Server::start(&["-p", "0"]);
+    let descriptors = descriptors_at_rest(&server);
+    let limit = |descriptors: &str| {
+        let pid = server.pid().to_string();
+        let soft = format!("--nofile={descriptors}:");
+        assert!(Command::new("prlimit").args(["--pid", &pid, &soft]).status().unwrap().success());
+    };
+    // Standard input, output and error are all that it may have, though it has more.
+    limit("3");
+    let mut waiting = server.tcp();
+    waiting.send(b"get a\n");
+    until("the log tells", PATIENCE, || server.log().contains("cannot accept"));
+    let (ticks, naps, begun) = (server.cpu_ticks(), server.naps(), Instant::now());
+    until("a second is over", PATIENCE, || begun.elapsed() > Duration::from_secs(1));
+    let (ticks, naps) = (server.cpu_ticks() - ticks, server.naps() - naps);
+    assert!(ticks <= 10 && naps <= 30, "{ticks} hundredths of a second, {naps} wake-ups");
+    waiting.stream.set_nonblocking(true).unwrap();
+    assert_eq!(waiting.stream.peek(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    waiting.stream.set_nonblocking(false).unwrap();
+    limit("100");
+    waiting.expect(b"END\n");
+    // It was one time, however often it was tried in vain; a turn each for that, and no more.
+    assert_eq!(waiting.figure("listen_disabled_num"), 1);
+    assert!(waiting.figure("time_in_listen_disabled_us") >= 1_000_000);
+    assert_eq!(waiting.figure("accepting_conns"), 1);
+    let turns: u64 = waiting.stats("loop")["turns"].parse().unwrap();
+    let tries = u64::try_from(begun.elapsed().as_millis()).unwrap() / 100;
+    assert!(turns <= 30 + tries, "{turns} turns");
+    drop(waiting);
+    until("its descriptor is free", PATIENCE, || server.descriptors() == descriptors);
+}
