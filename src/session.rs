@@ -94,6 +94,12 @@ impl Session {
     pub const fn bytes_wanted(&self) -> usize {
         self.parser.bytes_wanted()
     }
+
+    /// See [`Parser::is_skipping`].
+    #[must_use]
+    pub const fn is_skipping(&self) -> bool {
+        self.parser.is_skipping()
+    }
 }
 
 const fn dialect_name(dialect: Dialect) -> &'static str {

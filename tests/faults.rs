@@ -6,6 +6,7 @@
 //! | connections beyond `-c` | served again when one leaves: server/endings.rs, server/fates.rs; counted: `doors` |
 //! | out of descriptors | with clients: server/endings.rs; with none: `doors` |
 //! | a slow reader of 1 GiB | load.rs, server/streams.rs |
+//! | slow writers, with and without `idle_timeout` | `slow` |
 //! | data and FIN in one edge | server/streams.rs |
 //! | SIGSTOP, closed or full stderr | server/endings.rs, server/streams.rs |
 //! | memory flat for 100 million operations | load/endurance.rs, large |
@@ -16,6 +17,8 @@ mod process;
 
 #[path = "faults/doors.rs"]
 mod doors;
+#[path = "faults/slow.rs"]
+mod slow;
 
 use process::{PATIENCE, Server, until};
 

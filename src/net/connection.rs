@@ -273,13 +273,17 @@ impl Connection {
         }
         let limit = (self.may_take(&buffers.budget) + self.granted).max(ALLOWANCE_BYTES);
         let mut room = Room { high_water: OUTPUT_HIGH_WATER.min(limit), limit, needed: 0 };
+        let skipped = self.session.is_skipping();
         let (spent, stop) =
             self.session.advance(unread, &mut self.output.bytes, &mut room, engine, moment.now);
         self.input.start += spent;
         self.stop = stop;
         if spent > 0 {
             self.promised = 0;
-            self.request_ms = moment.uptime_ms;
+            // What is skipped in the middle of a refused value asks for nothing.
+            if !(skipped && self.session.is_skipping()) {
+                self.request_ms = moment.uptime_ms;
+            }
         }
         // With answers in the output there is room to be made first.
         if room.needed > 0 && self.output.bytes.is_empty() {

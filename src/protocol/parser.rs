@@ -126,6 +126,12 @@ impl Parser {
         }
     }
 
+    /// What comes next belongs to a value that has been refused already.
+    #[must_use]
+    pub const fn is_skipping(&self) -> bool {
+        matches!(self.state, State::Skip { .. })
+    }
+
     /// Keeps what is left of a request that could not be answered in one go. Returns how many of the
     /// `request`'s bytes must stay in the input for that.
     pub fn hold(&mut self, rest: Command<'_>, form: Form, request: &[u8]) -> usize {
