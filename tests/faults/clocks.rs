@@ -1,0 +1,151 @@
+//! Clocks that are set: relative times follow the monotonic clock, absolute ones the wall clock as
+//! it is when they are asked for. Time is an argument, so nothing waits here.
+
+use miocached::config::{Config, MIB};
+use miocached::engine::{Engine, Now};
+use miocached::protocol::Room;
+use miocached::session::Session;
+
+const DAY_S: i64 = 24 * 60 * 60;
+const YEAR_S: i64 = 365 * DAY_S;
+
+/// A session whose two clocks go as the test wants.
+struct Talk {
+    engine: Engine,
+    session: Session,
+    now: Now,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let config = Config { memory_bytes_max: 2 * MIB, ..Config::default() };
+        Self {
+            engine: Engine::new(&config).unwrap(),
+            session: Session::new(&config),
+            now: Now { uptime_s: 1_000, unix_s: 1_800_000_000 },
+        }
+    }
+
+    /// Time passes on both clocks.
+    fn pass(&mut self, seconds: u32) {
+        self.now.uptime_s += seconds;
+        self.now.unix_s += i64::from(seconds);
+    }
+
+    /// Somebody sets the wall clock.
+    fn step(&mut self, seconds: i64) {
+        self.now.unix_s = (self.now.unix_s + seconds).max(0);
+    }
+
+    #[track_caller]
+    fn ask(&mut self, request: &str, answer: &str) {
+        let mut output = Vec::new();
+        let mut room = Room::UNBOUNDED;
+        let (spent, _) = self.session.advance(
+            request.as_bytes(),
+            &mut output,
+            &mut room,
+            &mut self.engine,
+            self.now,
+        );
+        assert_eq!((spent, String::from_utf8(output).unwrap().as_str()), (request.len(), answer));
+        self.engine.verify();
+    }
+
+    /// Stores `a` with this exptime.
+    fn store(&mut self, exptime: i64) {
+        self.ask(&format!("set a 0 {exptime} 1\r\nx\r\n"), "STORED\r\n");
+    }
+
+    #[track_caller]
+    fn assert_there(&mut self, there: bool) {
+        self.ask("get a\r\n", if there { "VALUE a 0 1\r\nx\r\nEND\r\n" } else { "END\r\n" });
+    }
+}
+
+const STEPS: [i64; 8] = [-60 * YEAR_S, -YEAR_S, -DAY_S, -1, 1, DAY_S, YEAR_S, 10 * YEAR_S];
+
+#[test]
+fn a_step_of_the_wall_clock_moves_no_relative_time() {
+    for step in STEPS {
+        let mut talk = Talk::new();
+        talk.store(100);
+        talk.pass(50);
+        talk.step(step);
+        talk.ask("mg a t\r\n", "HD t50\r\n");
+        talk.pass(49);
+        talk.assert_there(true);
+        talk.pass(1);
+        talk.assert_there(false);
+        // A delayed flush is a relative time, too.
+        talk.store(0);
+        talk.ask("flush_all 10\r\n", "OK\r\n");
+        talk.step(-step);
+        talk.pass(9);
+        talk.assert_there(true);
+        talk.pass(1);
+        talk.assert_there(false);
+    }
+}
+
+#[test]
+fn an_absolute_time_is_one_of_the_wall_clock_as_it_has_been_set() {
+    for step in STEPS {
+        let mut talk = Talk::new();
+        talk.pass(50);
+        talk.step(step);
+        // Before about 1970 plus 30 days there is no absolute time in the future to ask for.
+        let at = talk.now.unix_s + 100;
+        let Ok(at) = i32::try_from(at) else { continue };
+        if i64::from(at) <= 30 * DAY_S {
+            continue;
+        }
+        talk.store(at.into());
+        talk.ask("mg a t\r\n", "HD t100\r\n");
+        talk.pass(99);
+        talk.assert_there(true);
+        talk.pass(1);
+        talk.assert_there(false);
+        talk.store(talk.now.unix_s);
+        talk.assert_there(false);
+    }
+}
+
+/// What was stored has so many seconds to live, and a clock that is set later changes that as little
+/// as it does in memcached: nobody can tell whether the time was meant by the wrong clock or by the
+/// right one, and a clock that is put right after the start would wipe the cache.
+#[test]
+fn a_later_step_moves_no_time_that_has_been_asked_for() {
+    for step in STEPS {
+        let mut talk = Talk::new();
+        talk.store(talk.now.unix_s + 100);
+        talk.step(step);
+        talk.pass(99);
+        talk.assert_there(true);
+        talk.ask("mg a t\r\n", "HD t1\r\n");
+        talk.pass(1);
+        talk.assert_there(false);
+    }
+}
+
+/// The farthest times there are, on clocks at both of their ends.
+#[test]
+fn no_time_is_too_far_away() {
+    for unix_s in [0, 1, 30 * DAY_S, i64::from(i32::MAX), i64::from(u32::MAX), i64::MAX] {
+        for uptime_s in [Now::FIRST_S, 1_000, u32::MAX - 1, u32::MAX] {
+            for exptime in [i64::MIN, -1, 1, 30 * DAY_S, 30 * DAY_S + 1, i32::MAX.into(), i64::MAX]
+            {
+                let mut talk = Talk::new();
+                talk.now = Now { uptime_s, unix_s };
+                let request = format!("set a 0 {exptime} 1\r\nx\r\ntouch a {exptime}\r\n");
+                let mut output = Vec::new();
+                let Talk { session, engine, now, .. } = &mut talk;
+                let request = request.as_bytes();
+                let mut room = Room::UNBOUNDED;
+                session.advance(request, &mut output, &mut room, engine, *now);
+                assert!(!output.is_empty());
+                talk.engine.verify();
+            }
+        }
+    }
+}

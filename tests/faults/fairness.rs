@@ -1,0 +1,91 @@
+//! One connection that sends without pause. How long others wait for it is a count of bytes, so the
+//! server is stopped until everything is there, and then counts itself.
+
+use miocached::net::{INPUT_BYTES, OUTPUT_HIGH_WATER};
+
+use crate::process::{PATIENCE, Server, stored, until, value};
+
+/// One of the requests that come without pause: each adds 1 to the count.
+const COUNT: &[u8] = b"incr n 1 noreply\r\n";
+
+/// `greedy` clients have sent hundreds of kilobytes of requests when another one's comes.
+fn assert_one_budget_each(greedy: usize) {
+    let server = Server::start(&["-p", "0"]);
+    let mut polite = server.tcp();
+    let mut crowd: Vec<_> = (0..greedy).map(|_| server.tcp()).collect();
+    for client in &mut crowd {
+        client.ask(b"get a\n", b"END\n");
+    }
+    for _ in 0..10 {
+        polite.ask(b"set n 0 0 20\r\n00000000000000000000\r\n", b"STORED\r\n");
+        // As much as the kernel takes is enough: many times what one turn may execute.
+        let requests = COUNT.repeat(16 * INPUT_BYTES / COUNT.len());
+        server.while_stopped(|| {
+            for client in &mut crowd {
+                client.send(&requests);
+            }
+            polite.send(b"incr n 0\r\n");
+        });
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\n") {
+            let mut byte = [0];
+            std::io::Read::read_exact(&mut polite.stream, &mut byte).unwrap();
+            answer.extend_from_slice(&byte);
+        }
+        let done: usize = String::from_utf8(answer).unwrap().trim_end().parse().unwrap();
+        let bytes = done * COUNT.len();
+        assert!(bytes <= greedy * INPUT_BYTES, "{bytes} bytes of {greedy} others came first");
+        let all = greedy * requests.len() / COUNT.len();
+        assert!(done < all, "all had been done already, which shows nothing");
+        until("all are done", PATIENCE, || {
+            polite.send(b"incr n 0\r\n");
+            let mut answer = [0; 64];
+            let read = std::io::Read::read(&mut polite.stream, &mut answer).unwrap();
+            answer[..read].trim_ascii() == all.to_string().as_bytes()
+        });
+    }
+}
+
+#[test]
+fn others_wait_for_at_most_one_buffer_of_requests() {
+    assert_one_budget_each(1);
+}
+
+#[test]
+fn others_wait_for_at_most_one_buffer_of_each() {
+    assert_one_budget_each(5);
+}
+
+/// The same of answers: a turn ends when so much is to be written.
+#[test]
+fn others_wait_for_at_most_one_buffer_of_answers() {
+    const VALUE_BYTES: usize = 10_000;
+    let server = Server::start(&["-p", "0"]);
+    let (mut polite, mut greedy) = (server.tcp(), server.tcp());
+    let (set, block) = stored("a", &value(VALUE_BYTES));
+    greedy.ask(&set, b"STORED\n");
+    let before = polite.figure("bytes_written");
+    let told = 8 << 10;
+    server.while_stopped(|| {
+        greedy.send(&b"get a\n".repeat(INPUT_BYTES / 6));
+        polite.send(b"stats\r\n");
+    });
+    let mut figures = Vec::new();
+    while !figures.ends_with(b"END\r\n") {
+        let mut bytes = [0; 4096];
+        let read = std::io::Read::read(&mut polite.stream, &mut bytes).unwrap();
+        figures.extend_from_slice(&bytes[..read]);
+    }
+    let figures = String::from_utf8(figures).unwrap();
+    let line = figures.lines().find_map(|line| line.strip_prefix("STAT bytes_written ")).unwrap();
+    let written = usize::try_from(line.parse::<u64>().unwrap() - before).unwrap();
+    // What is asked for takes two turns: in between the network gathers what it tells.
+    let most = 2 * (OUTPUT_HIGH_WATER + block.len() + 5) + told;
+    println!("{written} bytes were written before the figures, of {most} that may be");
+    assert!(written <= most, "{written} bytes came first");
+    // Nobody is left with half an answer.
+    for _ in 0..INPUT_BYTES / 6 {
+        greedy.expect(&block);
+        greedy.expect(b"END\n");
+    }
+}

@@ -1,0 +1,201 @@
+//! Bytes that are no request, or one with numbers that nobody means: answered or hung up on, and
+//! never kept without bound. What each is answered in detail is in tests/scripts.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::descriptors_at_rest;
+use crate::process::{Client, MIB, PATIENCE, Server, until};
+
+/// What becomes of a connection.
+#[derive(Clone, Copy)]
+enum End {
+    LivesOn,
+    HungUpOn,
+}
+use End::{HungUpOn, LivesOn};
+
+const LINE: &[u8] = b"CLIENT_ERROR bad command line format\r\n";
+const SIMPLE_LINE: &[u8] = b"CLIENT_ERROR bad command line format\n";
+const ERROR: &[u8] = b"ERROR\r\n";
+
+/// The start of a TLS 1.2 hello, up to its first LF.
+const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x9a\x0a";
+
+const CASES: [(&[u8], &[u8], End); 24] = [
+    // Counts: what is no length that there could be is no store, and nothing is waited for.
+    (b"set a 0 0 -1\r\n", LINE, LivesOn),
+    (b"set a 0 0 2147483646\r\n", LINE, LivesOn),
+    (b"set a 0 0 4294967297\r\n", LINE, LivesOn),
+    (b"set a 0 0 99999999999999999999999999\r\n", LINE, LivesOn),
+    (b"set a 0 0 0x10\r\n", LINE, LivesOn),
+    (b"set a -1\n", SIMPLE_LINE, LivesOn),
+    (b"set a 18446744073709551616\n", SIMPLE_LINE, LivesOn),
+    (b"set a 2147483646\n", SIMPLE_LINE, LivesOn),
+    (b"ms a -5\r\n", LINE, LivesOn),
+    (b"ms a 18446744073709551615\r\n", LINE, LivesOn),
+    (b"cas a 0 0 -1 1\r\n", LINE, LivesOn),
+    (b"incr a -1\r\n", b"CLIENT_ERROR invalid numeric delta argument\r\n", LivesOn),
+    (b"touch a 99999999999\r\n", b"CLIENT_ERROR invalid exptime argument\r\n", LivesOn),
+    (b"verbosity -1\r\n", LINE, LivesOn),
+    (b"lru_crawler metadump 99999999999\r\n", b"BADCLASS invalid class id\r\n", LivesOn),
+    // Bytes that no text has.
+    (b"\0\0\0\0\r\n", ERROR, LivesOn),
+    (b"get \0\xff\x80\r\n", b"END\r\n", LivesOn),
+    (b"ab\x80\x81 nonsense\n", b"ERROR\n", LivesOn),
+    // Other protocols.
+    (b"\x80", b"", HungUpOn),
+    (b"\x80\x01\x00\x05\x08\x00\x00\x00\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0", b"", HungUpOn),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"", HungUpOn),
+    (b"POST /set HTTP/1.0\r\n\r\nset a 0 0 1\r\nx\r\n", b"", HungUpOn),
+    (TLS_HELLO, b"ERROR\n", LivesOn),
+    (b"*1\r\n$4\r\nPING\r\n", b"ERROR\r\nERROR\r\nERROR\r\n", LivesOn),
+];
+
+#[test]
+fn what_is_no_request_is_answered_or_hung_up_on() {
+    let server = Server::start(&["-p", "0", "-v"]);
+    let descriptors = descriptors_at_rest(&server);
+    for (request, answer, end) in CASES {
+        let mut client = server.tcp();
+        // By name, so that a failure tells which one it was.
+        println!("{}", request.escape_ascii());
+        client.ask(request, answer);
+        match end {
+            HungUpOn => client.expect_end(),
+            LivesOn => client.ask(b"get stored\r\n", b"END\r\n"),
+        }
+    }
+    let log = server.log();
+    assert_eq!(log.matches("closed: it speaks the binary protocol").count(), 2, "{log}");
+    server.tcp().ask(b"get a b stored\n", b"END\n");
+    until("every descriptor is free", PATIENCE, || server.descriptors() == descriptors);
+}
+
+/// Sends `endless` again and again until the server hangs up. Returns how much it has taken.
+fn pour(client: &mut Client<std::net::TcpStream>, start: &[u8], most: usize) -> usize {
+    let endless = [b'x'; 16 << 10];
+    let mut sent = 0;
+    if client.stream.write_all(start).is_err() {
+        return 0;
+    }
+    while sent < most {
+        match client.stream.write(&endless) {
+            Ok(bytes) => sent += bytes,
+            Err(error) => {
+                let hung_up = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+                assert!(hung_up.contains(&error.kind()), "{error}");
+                return sent;
+            }
+        }
+    }
+    panic!("{sent} bytes of one line behind {} and no end", start.escape_ascii());
+}
+
+/// Lines without an end, of every kind, many at a time: none is kept beyond what its line may have,
+/// and all together not beyond the budget.
+#[test]
+fn endless_lines_are_hung_up_on() {
+    const KERNEL_BYTES: usize = 8 * MIB;
+    let server = Server::start(&["-p", "0", "--buffer-limit", "12"]);
+    let mut normal = server.tcp();
+    normal.ask(b"get a\n", b"END\n");
+    let before = server.resident();
+    let starts: [&[u8]; 6] = [b"", b"get ", b"get a\0b ", b"set a 0 0 ", b"delete ", b"mg "];
+    let clients: Vec<_> =
+        starts.iter().cycle().take(24).map(|start| (start, server.tcp())).collect();
+    thread::scope(|scope| {
+        let pours: Vec<_> = clients
+            .into_iter()
+            .map(|(start, mut client)| {
+                scope.spawn(move || pour(&mut client, start, MIB + KERNEL_BYTES))
+            })
+            .collect();
+        let begun = Instant::now();
+        while !pours.iter().all(thread::ScopedJoinHandle::is_finished) {
+            normal.ask(b"get a\n", b"END\n");
+            assert!(begun.elapsed() < PATIENCE, "they are not hung up on");
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let grown = server.resident_peak() - before;
+    assert!(grown <= (12 + 8) * MIB, "{grown} bytes more than before");
+}
+
+/// Announced, not sent: what is announced costs nothing, and what is refused is not kept.
+#[test]
+fn what_is_announced_is_not_kept_ready() {
+    const CLIENTS: usize = 200;
+    let server = Server::start(&["-p", "0", "-I", "32m", "-m", "128"]);
+    let mut normal = server.tcp();
+    normal.ask(b"get a\n", b"END\n");
+    let before = server.resident();
+    let crowd: Vec<_> = (0..CLIENTS)
+        .map(|at| {
+            let mut client = server.tcp();
+            match at % 4 {
+                0 => client.send(b"set a 0 0 30000000\r\nx"),
+                1 => client.send(b"ms a 30000000\r\nx"),
+                2 => client.send(b"set a 30000000\nx"),
+                _ => client.ask(
+                    b"set a 0 0 2147483645\r\nx",
+                    b"SERVER_ERROR object too large for cache\r\n",
+                ),
+            }
+            client
+        })
+        .collect();
+    normal.ask(b"get a\n", b"END\n");
+    until("the server has read it all", PATIENCE, || {
+        normal.figure("curr_connections") == CLIENTS as u64 + 1
+    });
+    let grown = server.resident_peak() - before;
+    assert!(grown <= 2 * MIB, "{grown} bytes more than before");
+    drop(crowd);
+    normal.ask(b"get a\n", b"END\n");
+}
+
+/// Bytes of a generator, with and without line ends, into many connections: some of them are
+/// requests by chance. The server lives, and what it holds afterwards is nothing.
+#[test]
+fn noise_is_survived() {
+    let server = Server::start(&["-p", "0", "-m", "8"]);
+    let descriptors = descriptors_at_rest(&server);
+    let words: [&[u8]; 16] = [
+        b"get ",
+        b"set ",
+        b"a ",
+        b"1 ",
+        b"0 ",
+        b"-1 ",
+        b"\r\n",
+        b"\n",
+        b"ms ",
+        b"mg ",
+        b"S3 ",
+        b"noreply",
+        b"99999999999 ",
+        b"\0",
+        b"\x80",
+        b"incr ",
+    ];
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..100 {
+        let mut noise = Vec::new();
+        for _ in 0..400 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            noise.extend_from_slice(words[(random >> 32) as usize % words.len()]);
+        }
+        let mut client = server.tcp();
+        // It may hang up before everything is sent.
+        let _ = client.stream.write_all(&noise);
+        let _ = client.stream.shutdown(std::net::Shutdown::Write);
+        let mut answers = Vec::new();
+        let _ = client.stream.read_to_end(&mut answers);
+    }
+    server.tcp().ask(b"get nothing-of-this\n", b"END\n");
+    until("every descriptor is free", PATIENCE, || server.descriptors() == descriptors);
+}
