@@ -23,11 +23,12 @@ const LAYERS: [(&str, &[&str]); 7] = [
 ];
 
 /// Each with its reason beside it in Cargo.toml.
-const DEPENDENCIES: [&str; 10] = [
+const DEPENDENCIES: [&str; 11] = [
     "clap",
     "hashbrown",
     "log",
     "memchr",
+    "memmap2",
     "mio",
     "nix",
     "signal-hook",

@@ -23,12 +23,10 @@ mod settings;
 mod stats;
 pub mod vitals;
 
-use std::collections::TryReserveError;
-
 use crate::config::Config;
 use crate::protocol::command::{Command, Debugging, Retrieval};
 use crate::protocol::{Reply, ReplyWriter};
-use crate::store::{Amendment, NEVER, Store};
+use crate::store::{Amendment, NEVER, OutOfMemory, Store};
 use crate::trace;
 use auth::Credentials;
 use counters::Counters;
@@ -116,7 +114,7 @@ impl Engine {
     ///
     /// # Errors
     /// When there is not so much memory.
-    pub fn new(config: &Config) -> Result<Self, TryReserveError> {
+    pub fn new(config: &Config) -> Result<Self, OutOfMemory> {
         let mut store = Store::new(config.memory_bytes_max, config.evicts)?;
         if config.sizes_tracked {
             store.track_sizes();

@@ -6,7 +6,7 @@
 //! that has more to do than its share stays in the queue, and while the queue is not empty the
 //! poll does not wait. Without traffic nothing ever wakes up.
 
-use std::collections::{TryReserveError, VecDeque};
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -63,11 +63,10 @@ pub struct Reactor {
 /// When there is not so much, or the file of `-Y` cannot be read.
 pub fn engine_for(config: &Config) -> Result<Engine, StartError> {
     let mib = config.memory_bytes_max / MIB;
-    let no_memory = |error: TryReserveError| StartError {
+    let mut engine = Engine::new(config).map_err(|_| StartError {
         what: format!("cannot have {mib} MiB for items"),
-        source: error.into(),
-    };
-    let mut engine = Engine::new(config).map_err(no_memory)?;
+        source: ErrorKind::OutOfMemory.into(),
+    })?;
     if let Some(path) = &config.auth_file {
         engine.set_credentials(read_auth_file(path)?);
     }

@@ -24,7 +24,7 @@ pub fn serve_stdio(config: &Config) -> io::Result<()> {
 
 fn converse(config: &Config, from: &mut impl io::Read, to: &mut impl io::Write) -> io::Result<()> {
     let clock = Clock::start();
-    let mut engine = Engine::new(config)?;
+    let mut engine = Engine::new(config).map_err(|_| ErrorKind::OutOfMemory)?;
     let mut session = Session::new(config);
     let mut input = vec![0; INPUT_BYTES];
     let mut unread = 0;

@@ -46,10 +46,10 @@ mod record;
 mod sizes;
 mod verify;
 
-use std::collections::TryReserveError;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use hashbrown::HashTable;
+use memmap2::MmapMut;
 
 use crate::config::MEMORY_BYTES_CEILING;
 pub use counters::Counters;
@@ -162,11 +162,15 @@ pub enum Stored {
     NoRoom,
 }
 
+/// There is not so much memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
 /// All items of a server.
 pub struct Store {
     /// All records. Invariant: every byte between a log's tail and head belongs to a record or a
     /// filler that starts there; every record that is not dead is in the map, once.
-    arena: Box<[u8]>,
+    arena: MmapMut,
     /// See [`Place`].
     logs: [Log; 2],
     /// Invariant: a table holds the addresses of exactly those records that are not dead and whose
@@ -221,19 +225,19 @@ impl Store {
     ///
     /// # Errors
     /// When there is not so much memory.
-    pub fn new(memory_bytes: usize, evicts: bool) -> Result<Self, TryReserveError> {
+    pub fn new(memory_bytes: usize, evicts: bool) -> Result<Self, OutOfMemory> {
         let ghost_bytes = if evicts { memory_bytes / ghost::MEMORY_PER_GHOST } else { 0 };
         let logs = Log::lay_out(memory_bytes - ghost_bytes, evicts);
         // So that the header of the last filler, which is shorter than a record's, can be read.
         let arena_bytes = logs[Place::Main as usize].end() + HEADER_BYTES;
         // Only asked for and given back: `vec!` gets zeros that the kernel makes when they are
         // first touched, but would abort where there is not so much memory.
-        Vec::<u8>::new().try_reserve_exact(arena_bytes + ghost_bytes)?;
+        Vec::<u8>::new().try_reserve_exact(ghost_bytes).map_err(|_| OutOfMemory)?;
         let mut tables = Vec::new();
-        tables.try_reserve_exact(map::tables_max(memory_bytes))?;
+        tables.try_reserve_exact(map::tables_max(memory_bytes)).map_err(|_| OutOfMemory)?;
         tables.push(HashTable::new());
         Ok(Self {
-            arena: vec![0; arena_bytes].into(),
+            arena: map_arena(arena_bytes)?,
             logs,
             map_bytes: size_of_val(&*tables),
             tables,
@@ -374,6 +378,16 @@ impl Record {
             accessed_s: self.accessed_s,
         }
     }
+}
+
+/// Zeros that the kernel makes when they are first touched, where it can in pages of 2 MiB: with the
+/// usual ones of 4 KiB, finding out where a page is costs as much as the record in it.
+fn map_arena(bytes: usize) -> Result<MmapMut, OutOfMemory> {
+    let arena = MmapMut::map_anon(bytes).map_err(|_| OutOfMemory)?;
+    #[cfg(target_os = "linux")]
+    // Only a wish: a kernel that has none of them serves it with what it has.
+    let _ = arena.advise(memmap2::Advice::HugePage);
+    Ok(arena)
 }
 
 /// Where in the arena an address points.
