@@ -17,6 +17,8 @@
 //! `{k*300}` stands for 300 times the letter k and may be nested, `{version}` for the server's version,
 //! `{number}` in an answer for whatever number stands there. Knows nothing of how the drivers cut what is sent (see `tests/conversations.rs`).
 
+#![allow(dead_code, reason = "each test target uses its own part of this")]
+
 use std::fs;
 use std::path::Path;
 

@@ -3,6 +3,8 @@
 //! Processes are started on sockets of their own in a temporary folder and ended, by pid, when the
 //! value that stands for them is dropped.
 
+#![allow(dead_code, reason = "each test target uses its own part of this")]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -228,7 +230,11 @@ pub(crate) struct RunningMemcached {
 impl Memcached {
     /// None when it is not installed.
     pub(crate) fn find() -> Option<Self> {
-        let program = std::env::var("MEMCACHED").unwrap_or_else(|_| "memcached".into());
+        Self::at(std::env::var("MEMCACHED").unwrap_or_else(|_| "memcached".into()))
+    }
+
+    /// None when there is no such program.
+    pub(crate) fn at(program: String) -> Option<Self> {
         let output = Command::new(&program).arg("-V").output().ok()?;
         let text = String::from_utf8(output.stdout).unwrap();
         let version = text.trim().rsplit(' ').next().unwrap().to_string();
