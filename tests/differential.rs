@@ -1,0 +1,205 @@
+//! The same bytes to memcached and to us: whatever proptest makes up, the answers must be the same.
+//!
+//! `requests` makes them up, `answers` says what is compared, `exceptions` is the list of what is
+//! known to be answered differently, on purpose or from one version of memcached to another.
+//!
+//! A short run on requests that stay the same is part of the tests. A long one, on new ones:
+//! ```text
+//! DIFFERENTIAL_LINES=100000 MEMCACHED=path/of/memcached-1.6.45 cargo test --test differential
+//! ```
+//! `AGAINST=path` puts another memcached in our place, which is how the list was found.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod harness;
+mod peers;
+mod process;
+
+#[path = "differential/answers.rs"]
+mod answers;
+#[path = "differential/exceptions.rs"]
+mod exceptions;
+#[path = "differential/requests.rs"]
+mod requests;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use answers::comparable;
+use exceptions::{Between, EXCEPTIONS, RENAMED};
+use harness::Conversation;
+use peers::{Memcached, Ours, RunningMemcached, Stream};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestRunner};
+use requests::{KEYS, Request, requests};
+
+/// Lines that the tests try, and how many a case has in the mean.
+const LINES: u32 = 6_000;
+const LINES_PER_CASE: u32 = 15;
+/// How often answers must differ before they do. A clock may tick between two servers, and
+/// memcached holds an item for a moment longer than its answer took, now and then.
+const TRIES: usize = 3;
+
+enum Server {
+    Ours(Ours),
+    Memcached(RunningMemcached),
+}
+
+impl Server {
+    fn ask(&self, requests: &[u8]) -> Vec<u8> {
+        let mut stream: Box<dyn Stream> = match self {
+            Self::Ours(ours) => ours.connect(false),
+            Self::Memcached(memcached) => Box::new(memcached.connect()),
+        };
+        // It may hang up before it has read all, and so may we be reset.
+        let _ = stream.write_all(requests);
+        stream.finish();
+        let mut answers = Vec::new();
+        let _ = stream.read_to_end(&mut answers);
+        answers
+    }
+
+    /// Forgets what the case before has stored.
+    fn clear(&self) {
+        let line = |key: &&[u8]| [b"delete ", *key, b"\r\n"].concat();
+        self.ask(&KEYS.iter().map(line).collect::<Vec<_>>().concat());
+    }
+
+    /// The items there are: cas ids and values by key.
+    fn items(&self) -> Items {
+        let mut answer = &self.ask(&[b"gets ", &KEYS.join(&b' ')[..], b"\r\n"].concat())[..];
+        let mut items = BTreeMap::new();
+        while let Some(found) = answer.strip_prefix(b"VALUE ") {
+            let end = found.iter().position(|&byte| byte == b'\n').unwrap();
+            let words: Vec<&[u8]> = found[..end - 1].split(|&byte| byte == b' ').collect();
+            let number = |at: usize| String::from_utf8(words[at].to_vec()).unwrap();
+            let (value, rest) = found[end + 1..].split_at(number(2).parse().unwrap());
+            items.insert(words[0].to_vec(), (number(3), value.to_vec()));
+            answer = &rest[2..];
+        }
+        items
+    }
+
+    /// What it says to each of the pieces, and what it has stored behind each.
+    fn answers(&self, pieces: &[Vec<Request>]) -> Vec<String> {
+        const STORED: &[u8] =
+            b"get a b n\r\nmg a s f t h k u\r\nmg b s f t h k u\r\nmg n s f t h k u\r\n";
+        self.clear();
+        // memcached holds an item until its answer is sent, and a number that is held is not written
+        // in place but stored anew, without padding.
+        let pieces = pieces.iter().flat_map(|piece| piece.chunk_by(|_, next| !next.counts()));
+        let mut all = Vec::new();
+        for piece in pieces {
+            all.extend(comparable(&self.ask(&sent(piece, &self.items()))));
+            all.extend(comparable(&self.ask(STORED)));
+        }
+        all
+    }
+}
+
+/// Cas ids and values by key.
+type Items = BTreeMap<Vec<u8>, (String, Vec<u8>)>;
+
+/// The bytes of these requests for a server that has these items.
+fn sent(piece: &[Request], items: &Items) -> Vec<u8> {
+    // All as long as each other, because data that is too short makes data of them.
+    let id = |key| items.get(&[key][..]).map_or("1", |(id, _)| id);
+    let id = |key| format!("{:0>20}", id(key));
+    // For a value that is empty or blank memcached takes whatever stands behind it in memory.
+    let is_blank =
+        |key: &[u8]| items.get(key).is_some_and(|(_, value)| value.trim_ascii().is_empty());
+    let reads_beyond = |request: &&Request| {
+        let [as_it_is, decoded] = request.keys();
+        request.counts() && (is_blank(as_it_is) || is_blank(decoded))
+    };
+    let asked = piece.iter().filter(|request| !reads_beyond(request));
+    let mut sent: Vec<u8> = asked.flat_map(|request| request.bytes(id)).collect();
+    // For requests that promised more data. memcached 1.6.45 forgets what it has answered when the
+    // client hangs up on data that it waits for.
+    sent.extend(b"filler, and again\r\n".repeat(10));
+    sent
+}
+
+/// Does a newer memcached say this where an older one says that?
+fn is_renamed(old: &str, new: &str) -> bool {
+    let plain = |line: &str| line.trim_end_matches("\\r").to_owned();
+    RENAMED.contains(&(&plain(old), &plain(new)))
+}
+
+/// Asks both, and says where they differ.
+fn compare(
+    theirs: &Server,
+    ours: &Server,
+    pieces: &[Vec<Request>],
+    mixed: bool,
+) -> Result<(), String> {
+    let (theirs, ours) = (theirs.answers(pieces), ours.answers(pieces));
+    let same = |(theirs, ours): &(&String, &String)| {
+        theirs == ours || (mixed && (is_renamed(theirs, ours) || is_renamed(ours, theirs)))
+    };
+    let at = theirs.iter().zip(&ours).take_while(same).count();
+    if at == theirs.len() && at == ours.len() {
+        return Ok(());
+    }
+    let some = |answers: &[String]| answers[..answers.len().min(4)].join("\n         ");
+    Err(format!(
+        "\n  behind {}\n  theirs {}\n  ours   {}\n",
+        some(&ours[at.saturating_sub(4)..at]),
+        some(&theirs[at..]),
+        some(&ours[at..])
+    ))
+}
+
+#[test]
+fn memcached_answers_the_same() {
+    let Some(memcached) = Memcached::find() else {
+        assert!(std::env::var_os("CI").is_none(), "memcached is not installed");
+        println!("SKIPPED: memcached is not installed (Debian: apt-get install memcached)");
+        return;
+    };
+    let mut conversation = Conversation::default();
+    conversation.options.push(("dialect".into(), "classic".into()));
+    let other = std::env::var("AGAINST").ok().map(|path| Memcached::at(path).unwrap());
+    let theirs = Server::Memcached(memcached.start(&conversation));
+    let ours = match &other {
+        Some(other) => Server::Memcached(other.start(&conversation)),
+        None => Server::Ours(Ours::start(&conversation)),
+    };
+    let mixed = memcached.is_old() != other.as_ref().is_some_and(Memcached::is_old);
+    let left_out = RefCell::new(BTreeMap::<&str, usize>::new());
+    let asked = |request: &Request| {
+        let exception = EXCEPTIONS.iter().find(|exception| {
+            let counts = match exception.between {
+                Between::UsAndThem => other.is_none() || mixed,
+                Between::OldAndNew => mixed,
+            };
+            counts && (exception.applies)(request)
+        });
+        if let Some(exception) = exception {
+            *left_out.borrow_mut().entry(exception.why).or_default() += 1;
+        }
+        exception.is_none()
+    };
+    let lines: Option<u32> = std::env::var("DIFFERENTIAL_LINES").ok().map(|n| n.parse().unwrap());
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: lines.unwrap_or(LINES) / LINES_PER_CASE,
+        rng_seed: if lines.is_some() { RngSeed::Random } else { RngSeed::Fixed(0) },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let sent = Cell::new(0);
+    let outcome = runner.run(&vec(requests(), 1..6), |mut pieces| {
+        pieces.iter_mut().for_each(|piece| piece.retain(asked));
+        sent.update(|sent| sent + pieces.iter().map(Vec::len).sum::<usize>());
+        let mut outcome = Ok(());
+        for _ in 0..TRIES {
+            outcome = compare(&theirs, &ours, &pieces, mixed);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome.map_err(TestCaseError::fail)
+    });
+    println!("{} requests were sent. Left out: {:#?}", sent.get(), left_out.borrow());
+    assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+}

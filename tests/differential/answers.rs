@@ -1,0 +1,57 @@
+//! What of an answer is compared: cas ids and times are not, and the seconds left only roughly.
+//!
+//! Works line by line; values are among the lines, and none of those that requests store looks like
+//! an answer.
+
+/// Longest time that may be left, in seconds, and is not a date. Two servers can be one second
+/// apart, and of a date that would be seen.
+const RELATIVE_S_MAX: u64 = 60 * 60 * 24 * 30;
+
+/// The answers as they are compared, and shown when they differ.
+pub(crate) fn comparable(answers: &[u8]) -> Vec<String> {
+    let lines = answers.split(|&byte| byte == b'\n');
+    lines.map(|line| masked(&line.escape_ascii().to_string())).collect()
+}
+
+fn masked(line: &str) -> String {
+    let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let known = |word: &str| word.trim_end_matches("\\r") != "0";
+    match words[0].trim_end_matches("\\r") {
+        "VERSION" => words.truncate(1),
+        "VALUE" if words.len() == 5 && known(&words[4]) => words[4] = "CAS".into(),
+        "HD" | "EX" | "NS" | "NF" | "VA" | "EN" => {
+            let skipped = if words[0] == "VA" { 2 } else { 1 };
+            words.iter_mut().skip(skipped).for_each(|word| *word = flag(word));
+        }
+        "ME" => words.iter_mut().skip(2).for_each(|word| {
+            let (name, number) = word.split_once('=').unwrap_or((word, ""));
+            *word = match name {
+                "exp" => format!("exp={}", seconds(number)),
+                "cas" | "la" => format!("{name}="),
+                _ => return,
+            };
+        }),
+        _ => {}
+    }
+    words.join(" ")
+}
+
+/// A flag as it comes back.
+fn flag(word: &str) -> String {
+    let argument = word.get(1..).unwrap_or_default().trim_end_matches("\\r");
+    match word.as_bytes().first() {
+        Some(b'c') if argument != "0" => "cCAS".into(),
+        Some(b'l') => "l".into(),
+        Some(b't') => format!("t{}", seconds(argument)),
+        _ => word.trim_end_matches("\\r").into(),
+    }
+}
+
+/// Seconds left, without those that may have passed between two servers.
+fn seconds(number: &str) -> String {
+    match number.parse::<u64>() {
+        Ok(left @ ..=RELATIVE_S_MAX) => left.next_multiple_of(20).to_string(),
+        Ok(_) => "DATE".into(),
+        Err(_) => number.into(),
+    }
+}

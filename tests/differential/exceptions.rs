@@ -1,0 +1,225 @@
+//! What is known to be answered differently, on purpose or from one version of memcached to another:
+//! requests that are not asked, and answers that are as good as others. A list, with the reasons.
+
+use crate::requests::Request;
+
+/// Who disagrees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Between {
+    /// We, on purpose, and memcached.
+    UsAndThem,
+    /// memcached 1.6.18, and 1.6.45 together with us.
+    OldAndNew,
+}
+
+/// Requests that are left out.
+pub(crate) struct Exception {
+    pub(crate) between: Between,
+    /// What they have in common and why they are answered differently.
+    pub(crate) why: &'static str,
+    pub(crate) applies: fn(&Request) -> bool,
+}
+
+use Between::{OldAndNew, UsAndThem};
+
+const STORAGE: [&[u8]; 6] = [b"set", b"add", b"replace", b"append", b"prepend", b"cas"];
+const META: [&[u8]; 5] = [b"mg", b"ms", b"md", b"ma", b"me"];
+
+/// Requests that are not asked.
+pub(crate) const EXCEPTIONS: [Exception; 19] = [
+    Exception {
+        between: UsAndThem,
+        why: "a line of three bytes is too short to be anything, even `mn`: a bug",
+        applies: |request| request.is_shorter_than(4),
+    },
+    Exception {
+        between: UsAndThem,
+        why: "a key too long among others has an empty line put behind its error: a bug",
+        applies: |request| {
+            is(request, &[b"get", b"gets", b"gat", b"gats"]) && has_long_key(request)
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "delete takes what both generations take, and 1.6.45 alone takes more",
+        applies: |request| {
+            let plain = request.words.len() <= 2 || request.words.last().unwrap() == b"noreply";
+            is(request, &[b"delete"]) && !plain
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "me takes b only when another word follows it: a bug",
+        applies: |request| is(request, &[b"me"]) && request.words.len() > 2,
+    },
+    Exception {
+        between: UsAndThem,
+        why: "an end that is past is told as seconds left around 2^32: a bug",
+        applies: |request| {
+            let past = |word: &Vec<u8>| matches!(word[..], [b'T' | b'N', b'-', ..]);
+            is(request, &META) && request.words.iter().any(past)
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "1.6.45 forgets its answers when the client hangs up on data that it waits for",
+        applies: |request| {
+            let at = if is(request, &[b"ms"]) { 2 } else { 4 };
+            let count = std::str::from_utf8(request.word(at)).ok().and_then(|n| n.parse().ok());
+            let data = request.data.as_ref().map_or(0, Vec::len);
+            count.is_some_and(|count: u64| count > data as u64 + 100)
+        },
+    },
+    Exception {
+        between: OldAndNew,
+        why: "behind a storage line that is wrong 1.6.18 takes the data for commands",
+        applies: |request| is(request, &STORAGE) && !is_clean_storage(request),
+    },
+    Exception {
+        between: OldAndNew,
+        why: "data that is not as long as it was said to be leaves commands behind like none above",
+        applies: |request| !is_long_enough(request),
+    },
+    Exception {
+        between: OldAndNew,
+        why: "numbers were read leniently: a plus, spaces of other kinds, more digits",
+        applies: |request| request.words.iter().skip(1).any(|word| is_odd_number(word)),
+    },
+    Exception {
+        between: OldAndNew,
+        why: "words too many were an error, and noreply was looked for behind the needed ones",
+        applies: |request| {
+            let needed = match request.word(0) {
+                b"incr" | b"decr" | b"touch" => 3,
+                b"delete" | b"verbosity" | b"flush_all" | b"mn" => 2,
+                b"shutdown" => 1,
+                _ => usize::MAX,
+            };
+            let noreply = request.words.last().is_some_and(|word| word == b"noreply");
+            request.words.len() > needed.saturating_add(noreply.into())
+        },
+    },
+    Exception {
+        between: OldAndNew,
+        why: "spaces in front of a command were skipped, and a line of nothing else was none",
+        applies: |request| request.is_indented() || request.words.iter().all(Vec::is_empty),
+    },
+    Exception {
+        between: OldAndNew,
+        why: "an unknown command never was silent, nor one that has too few words",
+        applies: |request| {
+            let silent = request.words.last().is_some_and(|word| word == b"noreply");
+            let known = match (request.word(0), request.words.len()) {
+                (b"get" | b"gets" | b"gat" | b"gats", _) => true,
+                (b"incr" | b"decr" | b"touch", 4) | (b"delete" | b"verbosity", 3) => true,
+                (b"flush_all", 2 | 3) => true,
+                _ => is(request, &STORAGE),
+            };
+            silent && !known
+        },
+    },
+    Exception {
+        between: OldAndNew,
+        why: "the flags E, x, and s of ms are new, and others were unknown where they mean nothing",
+        applies: |request| {
+            let new: &[u8] = if is(request, &[b"ms"]) { b"ExJDFICMs" } else { b"ExJDFICM" };
+            let is_new = |flag: &Vec<u8>| flag.first().is_some_and(|letter| new.contains(letter));
+            is(request, &META) && request.words.iter().skip(2).any(is_new)
+        },
+    },
+    Exception {
+        between: OldAndNew,
+        why: "a NUL ended the line for some commands",
+        applies: |request| request.words.iter().any(|word| word.contains(&0)),
+    },
+    Exception {
+        between: OldAndNew,
+        why: "gat without a key looked for none",
+        applies: |request| is(request, &[b"gat", b"gats"]) && request.words.len() < 3,
+    },
+    Exception {
+        between: OldAndNew,
+        why: "ma told of a number that it made, quiet or not",
+        applies: |request| {
+            let has =
+                |letter| request.words.iter().skip(2).any(|word| word.first() == Some(&letter));
+            is(request, &[b"ma"]) && has(b'N') && has(b'q')
+        },
+    },
+    Exception {
+        between: OldAndNew,
+        why: "me told the seconds that are left as a negative number",
+        applies: |request| is(request, &[b"me"]),
+    },
+    Exception {
+        between: OldAndNew,
+        why: "meta commands had room for fewer flags",
+        applies: |request| is(request, &META) && request.words.len() > 18,
+    },
+    Exception {
+        between: OldAndNew,
+        why: "ms looked at its data as commands when a flag was wrong in other ways",
+        applies: |request| {
+            is(request, &[b"ms"])
+                && (has_long_key(request)
+                    || request.words.len() > 20
+                    || request
+                        .words
+                        .iter()
+                        .skip(3)
+                        .any(|flag| !flag.first().is_some_and(u8::is_ascii_alphanumeric)))
+        },
+    },
+];
+
+/// Answers of 1.6.18 and the ones which say the same now.
+pub(crate) const RENAMED: [(&str, &str); 9] = [
+    // Too few words.
+    ("ERROR", "CLIENT_ERROR bad command line format"),
+    // md and ma had one word for all that can be wrong with flags; ma has it still.
+    ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR bad command line format"),
+    ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR bad token in command line format"),
+    ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR invalid flag"),
+    ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR duplicate flag"),
+    ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR error decoding key"),
+    ("ERROR: shutdown not enabled", "SERVER_ERROR: shutdown not enabled"),
+    // A flag that is no letter was only a flag that is not known.
+    ("CLIENT_ERROR invalid flag", "CLIENT_ERROR bad command line format"),
+    ("CLIENT_ERROR duplicate flag", "CLIENT_ERROR bad command line format"),
+];
+
+fn is(request: &Request, names: &[&[u8]]) -> bool {
+    names.contains(&request.word(0))
+}
+
+fn has_long_key(request: &Request) -> bool {
+    request.words.iter().any(|word| word.len() > 250)
+}
+
+/// Is the data as long as it is said to be, where there is any?
+fn is_long_enough(request: &Request) -> bool {
+    let at = if is(request, &[b"ms"]) { 2 } else { 4 };
+    request.data.as_ref().is_none_or(|data| data.len().to_string().as_bytes() == request.word(at))
+}
+
+/// A storage line on which nothing is wrong.
+fn is_clean_storage(request: &Request) -> bool {
+    let wanted = if request.word(0) == b"cas" { 6 } else { 5 };
+    let count = request.words.len();
+    let noreply = count == wanted + 1 && request.word(wanted) == b"noreply";
+    let plain =
+        |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit) && word.len() < 10;
+    let id = |word: &[u8]| word.starts_with(b"{") || plain(word);
+    (count == wanted || noreply)
+        && !has_long_key(request)
+        && plain(request.word(2))
+        && (plain(request.word(3)) || request.word(3) == b"-1")
+        && plain(request.word(4))
+        && (wanted == 5 || id(request.word(5)))
+}
+
+fn is_odd_number(word: &[u8]) -> bool {
+    let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let odd = word.iter().any(|byte| b"+-.\t\0".contains(byte));
+    (odd && word != b"-1" && digits > 0) || digits > 9 || word.ends_with(b"-")
+}
