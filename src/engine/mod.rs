@@ -62,16 +62,16 @@ impl Now {
             ..0 => LONG_GONE_S,
             1..=RELATIVE_EXPTIME_MAX_S => self.uptime_s.saturating_add(exptime.unsigned_abs()),
             _ => {
-                let in_s = i64::from(exptime) - self.unix_s;
+                let in_s = i64::from(exptime).saturating_sub(self.unix_s);
                 let at_s = i64::from(self.uptime_s).saturating_add(in_s);
                 u32::try_from(at_s.max(i64::from(LONG_GONE_S))).unwrap_or(u32::MAX)
             }
         }
     }
 
-    /// A second of uptime as a Unix time.
+    /// A second of uptime as a Unix time, as far as there is one: wall clocks show what they like.
     fn unix_time_of(self, uptime_s: u32) -> i64 {
-        self.unix_s + i64::from(uptime_s) - i64::from(self.uptime_s)
+        self.unix_s.saturating_add(i64::from(uptime_s) - i64::from(self.uptime_s))
     }
 }
 
@@ -363,5 +363,17 @@ mod tests {
         assert_eq!(now.deadline_s(1_700_000_000), 1000);
         assert_eq!(now.deadline_s(1_700_000_060), 1060);
         assert_eq!(now.deadline_s(i32::MAX), 1000 + (2_147_483_647 - 1_700_000_000));
+    }
+
+    #[test]
+    fn wall_clocks_may_show_anything() {
+        for unix_s in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX] {
+            let now = Now { uptime_s: 1000, unix_s };
+            for exptime in [i32::MIN, -1, 0, 1, 2_592_001, i32::MAX] {
+                let deadline_s = now.deadline_s(exptime);
+                now.unix_time_of(deadline_s);
+            }
+        }
+        assert_eq!(Now { uptime_s: 10, unix_s: i64::MAX }.unix_time_of(11), i64::MAX);
     }
 }
