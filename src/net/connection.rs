@@ -50,14 +50,14 @@ pub struct Connection {
     /// Why the session stopped last.
     stop: Stop,
     /// The kernel may have bytes for us.
-    readable: bool,
+    pub(super) readable: bool,
     /// A short read does not mean that there is no more: with the peer's FIN or urgent data in the
     /// same edge no further edge comes, so reading goes on until 0 or "would block".
     read_to_end: bool,
     /// The kernel may take bytes from us.
     writable: bool,
     /// The peer sends no more. What it sent is executed and answered all the same.
-    at_end: bool,
+    pub(super) at_end: bool,
     /// The interest registered includes writing.
     write_interest: bool,
     /// What a request that the working buffer does not hold will take in all. It counts as held,
@@ -80,6 +80,8 @@ pub struct Connection {
     pub(super) queued: bool,
     /// It waits for the budget.
     pub(super) starved: bool,
+    /// It has been told that nothing more comes from a server that stops.
+    pub(super) has_taken_leave: bool,
     /// It is to be closed in its next turn.
     pub(super) doomed: Option<&'static str>,
 }
@@ -115,6 +117,7 @@ impl Connection {
             request_ms: moment.uptime_ms,
             queued: false,
             starved: false,
+            has_taken_leave: false,
             doomed: None,
         })
     }
@@ -129,12 +132,6 @@ impl Connection {
         self.readable |= event.is_readable() || closed || urgent;
         self.read_to_end |= closed || urgent;
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-    }
-
-    /// No more is read from the client; what has been read is answered. For a server that stops.
-    pub(super) const fn stop_reading(&mut self) {
-        self.at_end = true;
-        self.readable = false;
     }
 
     /// Grants what it asked for. Having waited for that is not having stood still.

@@ -5,6 +5,7 @@
 //! * [`buffer`]: the working buffers and the budget for what connections keep
 //! * [`door`]: who is let in, and when
 //! * [`listener`]: TCP and Unix listeners, and the sockets they accept
+//! * `farewell`: how a stopping server hangs up without taking answers back
 //! * `overdue`: who holds what others wait for, and who has gone silent
 //! * `vitals`: what `stats` tells of all this
 //! * [`clock`]: the one place that asks what time it is
@@ -16,6 +17,7 @@ pub mod buffer;
 pub mod clock;
 pub mod connection;
 pub mod door;
+mod farewell;
 pub mod listener;
 pub mod notice;
 mod overdue;
@@ -40,8 +42,9 @@ pub const EVENTS_PER_TURN: usize = 1024;
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// How long accepting rests when the process is out of descriptors and none of its own leaves.
 pub const ACCEPT_RETRY_MS: u64 = 100;
-/// How long a stopping server waits for its clients to take their last answers.
-pub const STOP_MS: u64 = 1000;
+/// How long a stopping server waits for its clients to take their last answers: with its last turn
+/// it is gone within a second.
+pub const STOP_MS: u64 = 950;
 /// How long a connection may sit on a share of the buffer budget without moving [`INPUT_BYTES`]
 /// while others wait for it.
 pub const STUCK_MS: u64 = 10_000;

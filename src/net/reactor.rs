@@ -211,12 +211,15 @@ impl Reactor {
         for key in self.driven.drain(..) {
             let connection = &mut self.connections[key];
             connection.queued = false;
-            let next = connection.drive(
+            let mut next = connection.drive(
                 &mut self.engine,
                 &mut self.buffers,
                 self.poll.registry(),
                 self.moment,
             );
+            if self.stop_ms.is_some() {
+                next = connection.take_leave(next, &mut self.buffers.input);
+            }
             match next {
                 Next::Again => {
                     self.engine.counters.conn_yields += 1;
