@@ -10,11 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::assert_undisturbed;
-use crate::process::{Client, MIB, PATIENCE, Server, stored, until, value};
+use crate::process::{Client, MIB, PATIENCE, Server, have_descriptors, stored, until, value};
 
 /// The buffer budget, and what the rest of the server may need beyond its start.
 const BUDGET: usize = 64 * MIB;
@@ -31,11 +30,9 @@ static ONE_CROWD: Mutex<()> = Mutex::new(());
 
 /// A server for the crowd, and descriptors for both ends of it: the child inherits our limit.
 fn server(buffer_mib: usize, options: &[&str]) -> Server {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    assert!(most >= 2500, "a crowd needs 2,500 descriptors, and {most} is the hard limit");
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    have_descriptors(3_000);
     let buffer_mib = buffer_mib.to_string();
-    let limits = ["-p", "0", "-c", "2000", "-I", "2m", "--buffer-limit", &buffer_mib];
+    let limits = ["-p", "0", "-c", "2500", "-I", "2m", "--buffer-limit", &buffer_mib];
     Server::start(&[&limits, options].concat())
 }
 
@@ -158,6 +155,37 @@ fn three_hundred_values_unread_stay_within_the_budget() {
     let (peak, bound) = (server.resident_peak(), before + BUDGET + MARGIN);
     assert!(peak <= bound, "{peak} bytes resident, {bound} are allowed");
     normal.ask(b"get large\n", &answer);
+}
+
+/// Both crowds at once, each as large as memcached's limit on connections.
+#[test]
+#[ignore = "takes most of a minute"]
+fn a_thousand_values_one_byte_short_and_a_thousand_unread_stay_within_the_budget() {
+    const CROWD: usize = 1024;
+    let _one = ONE_CROWD.lock().unwrap_or_else(|failed| failed.into_inner());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = server(64, &["-s", path.to_str().unwrap()]);
+    let (set, block) = stored("large", &value(MIB));
+    let mut normal = server.tcp();
+    normal.ask(&set, b"STORED\n");
+    let before = server.resident();
+    let (request, _) = stored("crowd", &value(MIB));
+    let unread = deaf(&path, CROWD);
+    let mut crowd: Vec<_> = (0..CROWD).map(|_| Stopping::new(&server)).collect();
+    while_pushing(&mut crowd, &request, request.len(), || {
+        assert_undisturbed_until_full(&server, &mut normal, before);
+        // Some of them have to be closed before there is room again.
+        let begun = Instant::now();
+        while begun.elapsed() < IN_THE_END {
+            assert_undisturbed(&mut normal, "beside both crowds");
+        }
+    });
+    let (peak, bound) = (server.resident_peak(), before + BUDGET + MARGIN);
+    assert!(peak <= bound, "{peak} bytes resident, {bound} are allowed");
+    assert!(server.log().contains("closed a client that held"), "{}", server.log());
+    drop((crowd, unread));
+    normal.ask(b"get crowd large\n", &[&block[..], b"END\n"].concat());
 }
 
 /// Clients that ask for a large value, which the kernel does not take whole, and do not read it.
