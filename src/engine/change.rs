@@ -197,7 +197,15 @@ impl Engine {
         }
         let cas = self.cas_for(change);
         match self.store.extend(change.key, change.value, side, cas, now.uptime_s) {
-            Some(Stored::Kept) => Outcome::Stored { cas, value_bytes },
+            Some(Stored::Kept) => {
+                if change.key_encoded != old.marks.key_encoded {
+                    let key_encoded = change.key_encoded;
+                    let marks = Some(Marks { key_encoded, ..Marks::default() });
+                    let amendment = Amendment { marks, ..Amendment::default() };
+                    self.store.amend(change.key, amendment, now.uptime_s);
+                }
+                Outcome::Stored { cas, value_bytes }
+            }
             Some(Stored::NeedsStep) => self.not_yet(change),
             Some(Stored::NoRoom) | None => Outcome::NotStored,
         }

@@ -233,10 +233,10 @@ fn unknown(line: &[u8], end: DataEnd) -> Line<'_> {
     if line.len() + end.bytes() < LINE_BYTES_MIN {
         return Line::refused(Reply::BadLine, SPOKEN);
     }
-    let mut words = Words::new(line);
-    let first = words.next();
-    let last = words.take(WORDS_MAX - 1).last();
-    if first.is_some() && last.is_some_and(|word| word.starts_with(b"HTTP/")) {
+    let words = Words::new(line);
+    let last = words.take(WORDS_MAX).last();
+    let is_http = last.is_some_and(|word| word.starts_with(b"HTTP/"));
+    if is_http && words.take(2).count() == 2 {
         return Line::HangUp("it speaks HTTP");
     }
     Line::refused(Reply::Error, Form { noreply: last == Some(b"noreply"), ..SPOKEN })

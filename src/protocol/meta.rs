@@ -125,7 +125,7 @@ impl<'a> Meta<'a> {
             initial: 0,
             delta: 1,
         };
-        // A later flag's error is told in place of an earlier one's, as memcached does.
+        // A later flag's error is told in place of an earlier one's, `F`'s excepted, as memcached does.
         let mut wrong = None;
         let mut digits = [false; 10];
         for word in words {
@@ -140,7 +140,8 @@ impl<'a> Meta<'a> {
             } else {
                 meta.given |= bit(flag);
             }
-            wrong = meta.read(flag, argument)?.or(wrong);
+            let bad = meta.read(flag, argument)?;
+            wrong = if flag == b'F' { wrong.or(bad) } else { bad.or(wrong) };
         }
         wrong.map_or(Ok(meta), Err)
     }

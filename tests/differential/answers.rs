@@ -27,7 +27,8 @@ fn masked(line: &str) -> String {
             let (name, number) = word.split_once('=').unwrap_or((word, ""));
             *word = match name {
                 "exp" => format!("exp={}", seconds(number)),
-                "cas" | "la" => format!("{name}="),
+                // All items are in one class with us.
+                "cas" | "la" | "cls" => format!("{name}="),
                 _ => return,
             };
         }),

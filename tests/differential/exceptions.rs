@@ -26,7 +26,7 @@ const STORAGE: [&[u8]; 6] = [b"set", b"add", b"replace", b"append", b"prepend", 
 const META: [&[u8]; 5] = [b"mg", b"ms", b"md", b"ma", b"me"];
 
 /// Requests that are not asked.
-pub(crate) const EXCEPTIONS: [Exception; 19] = [
+pub(crate) const EXCEPTIONS: [Exception; 27] = [
     Exception {
         between: UsAndThem,
         why: "a line of three bytes is too short to be anything, even `mn`: a bug",
@@ -56,8 +56,72 @@ pub(crate) const EXCEPTIONS: [Exception; 19] = [
         between: UsAndThem,
         why: "an end that is past is told as seconds left around 2^32: a bug",
         applies: |request| {
-            let past = |word: &Vec<u8>| matches!(word[..], [b'T' | b'N', b'-', ..]);
-            is(request, &META) && request.words.iter().any(past)
+            is(request, &META)
+                && has_flag(request, |flag| match flag {
+                    [b'T' | b'N', b'-', ..] => true,
+                    // Above thirty days it is a time since 1970.
+                    [b'T' | b'N', seconds @ ..] => std::str::from_utf8(seconds)
+                        .is_ok_and(|seconds| seconds.parse().is_ok_and(|s: i64| s > 2_592_000)),
+                    _ => false,
+                })
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "an opaque token that is too long is refused before anything is done",
+        applies: |request| {
+            is(request, &META) && has_flag(request, |flag| flag.len() > 32 && flag[0] == b'O')
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "E0 gives an item no cas id at all, except in ms: a bug",
+        applies: |request| {
+            let is_zero = |flag: &[u8]| flag[0] == b'E' && flag[1..].iter().all(|&d| d == b'0');
+            is(request, &[b"mg", b"ma", b"md"]) && has_flag(request, is_zero)
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "ms that appends forgets that the key came in base64: a bug",
+        applies: |request| {
+            is(request, &[b"ms"])
+                && has_flag(request, |flag| flag[0] == b'b')
+                && has_flag(request, |flag| flag.starts_with(b"MA") || flag.starts_with(b"MP"))
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "of flags or a time that are white space alone memcached reads on in the next word: a bug",
+        applies: |request| {
+            let is_blank = |at| request.word(at).trim_ascii().is_empty();
+            is(request, &STORAGE) && (is_blank(2) || is_blank(3))
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "ma that makes a number longer sets the time of the item that it replaces: a bug",
+        applies: |request| is(request, &[b"ma"]) && has_flag(request, |flag| flag[0] == b'T'),
+    },
+    Exception {
+        between: UsAndThem,
+        why: "behind the data of a store that was sent with LF a bare LF will do",
+        applies: |request| request.ends_in_lf() && request.data.is_some(),
+    },
+    Exception {
+        between: UsAndThem,
+        why: "mg and ma forget that the key of what they make came in base64: a bug",
+        applies: |request| {
+            is(request, &[b"mg", b"ma"])
+                && has_flag(request, |flag| flag[0] == b'b')
+                && has_flag(request, |flag| flag[0] == b'N')
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "a space in front of a command makes it unknown, but 1.6.45 looks some up all the same",
+        applies: |request| {
+            request.is_indented() && is(request, &[b"flush_all", b"verbosity", b"shutdown"])
         },
     },
     Exception {
@@ -190,6 +254,11 @@ pub(crate) const RENAMED: [(&str, &str); 9] = [
 
 fn is(request: &Request, names: &[&[u8]]) -> bool {
     names.contains(&request.word(0))
+}
+
+/// Is there a word behind the key that is so? No word is empty.
+fn has_flag(request: &Request, is_so: fn(&[u8]) -> bool) -> bool {
+    request.words.iter().skip(2).any(|flag| is_so(flag))
 }
 
 fn has_long_key(request: &Request) -> bool {

@@ -94,6 +94,10 @@ impl Request {
         self.bytes(|_| "1".into()).len() - data < bytes
     }
 
+    pub(crate) fn ends_in_lf(&self) -> bool {
+        self.ending == b"\n"
+    }
+
     /// Does anything stand in front of the first word?
     pub(crate) fn is_indented(&self) -> bool {
         self.bytes(|_| "1".into()).first() == Some(&b' ')

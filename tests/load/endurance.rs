@@ -20,7 +20,7 @@ fn next(random: &mut u64) -> u64 {
 
 /// From 1 byte to the largest there can be.
 fn bytes_of_a_value(drawn: u64) -> u64 {
-    if drawn % 2 == 0 {
+    if drawn.is_multiple_of(2) {
         // Up to 8 KiB, each power of two as likely as the others.
         let bytes = 1_u64 << ((drawn >> 1 & 0xff) % 14);
         bytes - (drawn >> 9) % bytes.div_ceil(2)
