@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
@@ -226,18 +228,17 @@ fn a_full_stderr_does_not_stop_the_server() {
     // Several times what a pipe holds.
     converse(&server, 100);
     // When somebody reads again, the log goes on, and says that something is missing.
-    let mut stderr = server.stderr.take().unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut log = String::new();
-        stderr.read_to_string(&mut log).unwrap();
-        log
-    });
-    let deadline = std::time::Instant::now() + std::time::Duration::from_millis(500);
-    while std::time::Instant::now() < deadline {
+    server.drain();
+    let deadline = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < deadline {
         converse(&server, 1);
     }
+    until("the reader has caught up", PATIENCE, || {
+        let before = server.log().len();
+        thread::sleep(Duration::from_millis(50));
+        server.log().len() == before
+    });
     assert_eq!(server.stop(Signal::SIGTERM), Some(0));
-    let log = reader.join().unwrap();
-    assert!(log.contains("log lines were left out"));
-    assert!(log.contains("stopping"));
+    until("the last line is there", PATIENCE, || server.log().contains("stopping"));
+    assert!(server.log().contains("log lines were left out"));
 }
