@@ -204,6 +204,11 @@ fn assert_as_it_was(server: &Server, descriptors: usize, took: Duration) {
         "resident {resident} bytes, {peak} at the worst, {bound} are allowed; longest turn {} us",
         last.stats("loop")["longest_turn_us"],
     );
+    let mut turns: Vec<_> = last.stats("loop").into_iter().collect();
+    turns.sort_by_key(|(name, _)| (name.len(), name.clone()));
+    for (name, figure) in turns.iter().filter(|(name, _)| name.starts_with("turns_below")) {
+        println!("  {name} {figure}");
+    }
     for name in [
         "total_connections",
         "rejected_connections",
