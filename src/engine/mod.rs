@@ -56,6 +56,10 @@ impl Now {
 
     /// The second in which an item expires that gets this `exptime` from a client: 0 is never,
     /// below 0 is at once, up to 30 days counts from now, and more is a Unix time.
+    ///
+    /// A Unix time is turned into uptime here and once: a wall clock that is set later moves no item's
+    /// time. Nobody can tell by which of the two clocks the time was meant, and following a clock that
+    /// is put right after the start of a machine would empty the cache.
     fn deadline_s(self, exptime: i32) -> u32 {
         match exptime {
             0 => NEVER,

@@ -199,3 +199,17 @@ fn noise_is_survived() {
     server.tcp().ask(b"get nothing-of-this\n", b"END\n");
     until("every descriptor is free", PATIENCE, || server.descriptors() == descriptors);
 }
+
+/// Who may connect may not fill a disk.
+#[test]
+fn no_client_makes_the_log_louder() {
+    let server = Server::start(&["-p", "0"]);
+    let mut client = server.tcp();
+    client.ask(b"verbosity 2\r\n", b"OK\r\n");
+    for _ in 0..100 {
+        server.tcp().ask(b"get a\n", b"END\n");
+    }
+    client.ask(b"get a\n", b"END\n");
+    let lines = server.log().lines().count();
+    assert!(lines <= 1, "{}", server.log());
+}
