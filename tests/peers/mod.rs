@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test target uses its own part of this")]
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
@@ -249,14 +249,8 @@ impl Memcached {
 
     pub(crate) fn start(&self, conversation: &Conversation) -> RunningMemcached {
         let folder = TempDir::new().unwrap();
-        let mut command = Command::new(&self.program);
-        command.args(["-u", "root", "-t", "1", "-s"]).arg(folder.path().join("socket"));
-        // Its background thread holds an item for a while that was read, and a number that is held is
-        // not written in place.
-        command.args(["-o", "no_lru_maintainer"]);
-        command.args(arguments(conversation, &folder));
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
-        let running = RunningMemcached { child, folder, moved_s: 0 };
+        let socket = folder.path().join("socket");
+        let running = self.spawn(conversation, folder, &["-s", socket.to_str().unwrap()]);
         if self.is_old() && !conversation.needs_process() {
             // Its first cas id is 1, where a newer one's is 2.
             running.command("set a 0 0 0\r\n\r\n", "STORED\r\n");
@@ -264,11 +258,45 @@ impl Memcached {
         }
         running
     }
+
+    /// One that has a free port instead.
+    pub(crate) fn start_on_tcp(&self, conversation: &Conversation) -> RunningMemcached {
+        let folder = TempDir::new().unwrap();
+        self.spawn(conversation, folder, &["-l", "127.0.0.1", "-p", "-1"])
+    }
+
+    fn spawn(
+        &self,
+        conversation: &Conversation,
+        folder: TempDir,
+        place: &[&str],
+    ) -> RunningMemcached {
+        let mut command = Command::new(&self.program);
+        command.args(["-u", "root", "-t", "1"]).args(place);
+        // Its background thread holds an item for a while that was read, and a number that is held is
+        // not written in place.
+        command.args(["-o", "no_lru_maintainer"]);
+        command.args(arguments(conversation, &folder));
+        command.env("MEMCACHED_PORT_FILENAME", folder.path().join("ports"));
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        RunningMemcached { child, folder, moved_s: 0 }
+    }
 }
 
 impl RunningMemcached {
     pub(crate) fn connect(&self) -> UnixStream {
         connect_unix(&self.folder)
+    }
+
+    /// Where it listens, if that is on TCP.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let mut port = None;
+        process::until("it tells its port", PATIENCE, || {
+            let ports = std::fs::read_to_string(self.folder.path().join("ports"));
+            port = ports.ok().and_then(|ports| ports.trim().rsplit(' ').next()?.parse().ok());
+            port.is_some()
+        });
+        SocketAddr::from(([127, 0, 0, 1], port.unwrap()))
     }
 
     /// Stops its clock. Only a debug build of memcached can do that.
