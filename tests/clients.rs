@@ -1,0 +1,226 @@
+//! Clients and tools that were written for memcached, unchanged, and a process of ours.
+//!
+//! `.ci/run` installs them: the Python clients below the target folder, the tools from Debian. One
+//! that is missing is skipped with a line, and fails under CI. What the Python clients do stands in
+//! `tests/clients`. `AGAINST=path` puts a real memcached in our place, to try out the tests.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod harness;
+mod peers;
+mod process;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use harness::Conversation;
+use peers::{Memcached, RunningMemcached};
+use process::{Client, PATIENCE, Server};
+
+/// Where Debian puts what comes with memcached.
+const MEMCACHED_TOOL: &str = "/usr/share/memcached/scripts/memcached-tool";
+
+/// A server with an address, which is ours unless somebody says otherwise.
+enum Target {
+    Ours(Server),
+    Memcached(RunningMemcached),
+}
+
+impl Target {
+    fn start() -> Self {
+        match std::env::var("AGAINST") {
+            Ok(path) => {
+                let memcached = Memcached::at(path).unwrap();
+                Self::Memcached(memcached.start_on_tcp(&Conversation::default()))
+            }
+            Err(_) => Self::Ours(Server::start(&["-l", "127.0.0.1", "-p", "0"])),
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Ours(ours) => ours.addresses()[0],
+            Self::Memcached(memcached) => memcached.address(),
+        }
+    }
+
+    /// With `items` in it, named `key0` and so on, with values like themselves.
+    fn with(items: usize) -> Self {
+        let target = Self::start();
+        let mut client = Client::tcp(target.address());
+        for item in 0..items {
+            let key = format!("key{item}");
+            let set = format!("set {key} {item} 0 {}\r\n{key}\r\n", key.len());
+            client.ask(set.as_bytes(), b"STORED\r\n");
+        }
+        target
+    }
+}
+
+/// Is there such a program? Not having it is no failure, unless this is where all have to be.
+fn has(program: &str) -> bool {
+    let found = if program.starts_with('/') {
+        Path::new(program).exists()
+    } else {
+        let folders = std::env::var_os("PATH").unwrap();
+        std::env::split_paths(&folders).any(|folder| folder.join(program).exists())
+    };
+    require(program, found)
+}
+
+fn require(what: &str, found: bool) -> bool {
+    assert!(found || std::env::var_os("CI").is_none(), "{what} is not installed");
+    if !found {
+        println!("SKIPPED: {what} is not installed (see .ci/run)");
+    }
+    found
+}
+
+/// A program that waits for an answer waits no longer than this.
+fn patient(program: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args([&PATIENCE.as_secs().to_string(), program]);
+    command
+}
+
+fn output(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    println!("{command:?}: {}", output.status);
+    output
+}
+
+/// What a program says on stdout, which must end well.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = output(patient(program).args(arguments));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs one of the Python clients, if its library is there.
+fn python(library: &str) {
+    let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let python = |arguments: &[&str]| {
+        output(patient("python3").args(arguments).env("PYTHONPATH", &installed))
+    };
+    let imports = |library: &str| python(&["-c", &format!("import {library}")]).status.success();
+    if !require(library, has("python3") && imports(library)) {
+        return;
+    }
+    let target = Target::start();
+    let (host, port) = (target.address().ip().to_string(), target.address().port().to_string());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = root.join(format!("tests/clients/{library}_client.py"));
+    let output = python(&[script.to_str().unwrap(), &host, &port]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn pymemcache() {
+    python("pymemcache");
+}
+
+#[test]
+fn pylibmc() {
+    python("pylibmc");
+}
+
+#[test]
+fn tools_of_libmemcached() {
+    if !has("memcstat") {
+        return;
+    }
+    let target = Target::with(100);
+    let servers = format!("--servers={}", target.address());
+    let stats = said("memcstat", &[&servers]);
+    for name in ["pid", "version", "curr_items", "cmd_get", "limit_maxbytes", "threads"] {
+        assert!(stats.contains(&format!("\t{name}: ")), "no {name} in {stats}");
+    }
+    assert!(stats.contains("\tcurr_items: 100\n"), "{stats}");
+    assert!(said("memcstat", &[&servers, "--args=settings"]).contains("\tmaxbytes: "));
+    let dumped = said("memcdump", &[&servers]);
+    let mut keys: Vec<&str> = dumped.lines().collect();
+    keys.sort_unstable_by_key(|key| key.trim_start_matches("key").parse::<usize>().unwrap());
+    let expected: Vec<String> = (0..100).map(|item| format!("key{item}")).collect();
+    assert_eq!(keys, expected);
+    assert_eq!(said("memccat", &[&servers, "key7"]), "key7\n");
+    said("memcping", &[&servers]);
+    said("memcexist", &[&servers, "key7"]);
+    said("memctouch", &[&servers, "--expire=100", "key7"]);
+    said("memcrm", &[&servers, "key7"]);
+    let is_gone =
+        |key: &str| !output(patient("memcexist").args([&servers[..], key])).status.success();
+    assert!(is_gone("key7") && !is_gone("key8"));
+    said("memcflush", &[&servers]);
+    assert!(is_gone("key8"));
+}
+
+/// libmemcached's own test of a server. Newer memcacheds fail its two tests of delete.
+#[test]
+fn capable_of_the_text_protocol() {
+    if !has("memccapable") || std::env::var_os("AGAINST").is_some() {
+        return;
+    }
+    let target = Target::start();
+    let (host, port) = (target.address().ip().to_string(), target.address().port().to_string());
+    let said = said("memccapable", &["-h", &host, "-p", &port, "-a"]);
+    assert!(said.contains("All tests passed"), "{said}");
+}
+
+#[test]
+fn the_tool_that_comes_with_memcached() {
+    if !has(MEMCACHED_TOOL) {
+        return;
+    }
+    let target = Target::with(100);
+    let address = target.address().to_string();
+    let tool = |mode: &str| said(MEMCACHED_TOOL, &[&address, mode]);
+    // Number, item size, age, pages, count and so on, of every class that has pages.
+    let displayed = tool("display");
+    let classes: Vec<Vec<&str>> =
+        displayed.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    assert!(classes.iter().any(|class| class.len() == 9 && class[4] == "100"), "{displayed}");
+    let number = |said: &str, name: &str| {
+        let mut lines = said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let line = lines.find(|words| words.first() == Some(&name));
+        line.unwrap_or_else(|| panic!("no {name} in {said}"))[1].to_owned()
+    };
+    assert_eq!(number(&tool("stats"), "curr_items"), "100");
+    assert_eq!(number(&tool("settings"), "maxbytes"), "67108864");
+    assert_eq!(number(&tool("sizes"), "sizes_status"), "disabled");
+    let listed = tool("keys");
+    let keys = listed.lines().filter(|line| line.starts_with("key=key")).count();
+    assert_eq!(keys, 100, "{listed}");
+    let dumped = tool("dump");
+    assert_eq!(dumped.lines().filter(|line| line.starts_with("add key")).count(), 100, "{dumped}");
+    assert!(dumped.contains("add key42 42 0 5\r\nkey42\r\n"), "{dumped}");
+}
+
+/// damemtop sends a bare LF, and reads up to `END`.
+#[test]
+fn what_damemtop_asks() {
+    let target = Target::with(100);
+    let mut writer = Client::tcp(target.address()).stream;
+    let mut lines = BufReader::new(writer.try_clone().unwrap()).lines();
+    for command in ["stats", "stats items", "stats slabs"] {
+        writer.write_all(format!("{command}\n").as_bytes()).unwrap();
+        let answer: Vec<String> =
+            lines.by_ref().map(Result::unwrap).take_while(|line| line != "END").collect();
+        for line in &answer {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert!(words.len() == 3 && words[0] == "STAT", "{command}: {line}");
+        }
+        let has = |name: &str| answer.iter().any(|line| line.split(' ').nth(1) == Some(name));
+        let wanted: &[&str] = match command {
+            "stats" => {
+                &["version", "bytes", "limit_maxbytes", "get_hits", "get_misses", "evictions"]
+            }
+            "stats items" => &["items:1:number", "items:1:age", "items:1:evicted"],
+            _ => &["1:chunk_size", "1:used_chunks", "active_slabs", "total_malloced"],
+        };
+        for name in wanted {
+            assert!(has(name), "no {name} in {answer:#?}");
+        }
+    }
+}
