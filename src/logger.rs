@@ -20,9 +20,10 @@ struct Patient {
     inner: SimpleLogger,
 }
 
-/// Logs to stderr from `level` on, until a client's `verbosity` asks for another one.
+/// Logs to stderr from `level` on. A client's `verbosity` may ask for less, and for this much again,
+/// but not for more: nobody is to fill a log by asking for it.
 pub(crate) fn start(level: LevelFilter) -> Result<(), SetLoggerError> {
-    let inner = SimpleLogger::new().with_level(LevelFilter::Trace).with_utc_timestamps();
+    let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
     log::set_max_level(level);
     log::set_boxed_logger(Box::new(Patient { inner }))
 }

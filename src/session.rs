@@ -8,6 +8,11 @@ use crate::engine::{Engine, Executed, Now};
 use crate::protocol::{Dialect, Fault, Parsed, Parser, ReplyWriter, Room};
 use crate::trace;
 
+/// Bytes of kept values that the requests of one turn may go through without bringing or fetching
+/// them: one item of the default limit. A thousand small `append`s to a large item would otherwise
+/// keep everybody waiting for a thousand copies of it.
+const LABOUR_BYTES_MAX: usize = 1 << 20;
+
 /// Why a session cannot go on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -52,8 +57,10 @@ impl Session {
     ) -> (usize, Stop) {
         let mut spent = 0;
         let mut requests = 0;
+        let labour_max = engine.labour_bytes + LABOUR_BYTES_MAX;
         loop {
-            if output.len() >= room.high_water || requests == self.requests_max {
+            let is_tired = requests == self.requests_max || engine.labour_bytes > labour_max;
+            if output.len() >= room.high_water || is_tired {
                 return (spent, Stop::NeedsFlush);
             }
             requests += 1;

@@ -102,7 +102,10 @@ impl Engine {
     ) {
         let mut space = [0; KEY_BYTES_MAX];
         let (key, unlinks) = match store {
-            StoreLine::Plain(mode, key) => (*key, *mode == StoreMode::Set),
+            StoreLine::Plain(mode, key) => {
+                self.prefixes.count_set(key);
+                (*key, *mode == StoreMode::Set)
+            }
             StoreLine::Meta(meta) => (meta.key.decode(&mut space), true),
         };
         if unlinks {
@@ -187,9 +190,11 @@ impl Engine {
         let Some(old) = self.old(change.key, now) else {
             return if change.vivifies { self.put(change, None, now) } else { Outcome::NotStored };
         };
-        if change.compare.is_some_and(|expected| expected != 0 && expected != old.meta.cas) {
+        let expected = change.compare.filter(|&cas| cas != 0 && self.config.cas_enabled);
+        if expected.is_some_and(|expected| expected != old.meta.cas) {
             return Outcome::Exists;
         }
+        self.labour_bytes += old.value_bytes;
         let value_bytes = old.value_bytes + change.value.len();
         let bytes = item_bytes(change.key.len(), old.meta.flags, value_bytes);
         if bytes > self.config.item_bytes_max {

@@ -2,11 +2,9 @@
 
 use super::{Engine, Now};
 use crate::protocol::command::Direction;
-use crate::protocol::{Reply, ReplyWriter, token};
-use crate::store::{Meta, Stored};
-
-/// Digits of the largest number.
-const DIGITS_MAX: usize = 20;
+use crate::protocol::token::{self, DIGITS_MAX, digits_of};
+use crate::protocol::{Reply, ReplyWriter, item_bytes};
+use crate::store::{Amendment, Marks, Meta, Stored};
 
 /// What became of a number.
 pub(super) enum Counted {
@@ -34,7 +32,10 @@ impl Engine {
     ) {
         match self.count(key, direction, delta, None, now) {
             Counted::Number { number, .. } => reply.count(number),
-            Counted::Missing => reply.line(Reply::NotFound),
+            Counted::Missing => {
+                self.count_miss(direction);
+                reply.line(Reply::NotFound);
+            }
             Counted::NotNumber => reply.line(Reply::NotNumber),
             Counted::NoRoom | Counted::Exists => reply.line(Reply::NoRoomForNumber),
         }
@@ -50,19 +51,19 @@ impl Engine {
         now: Now,
     ) -> Counted {
         let Some(item) = self.store.peek(key, now.uptime_s) else {
-            match direction {
-                Direction::Up => self.counters.incr_misses += 1,
-                Direction::Down => self.counters.decr_misses += 1,
-            }
             return Counted::Missing;
         };
         if compare.is_some_and(|expected| expected != 0 && expected != item.meta.cas) {
             return Counted::Exists;
         }
-        let Some(old) = token::loose_u64(item.value) else {
+        let (meta, marks, value_bytes) = (item.meta, item.marks, item.value.len());
+        self.labour_bytes += value_bytes;
+        // memcached keeps what is larger in chunks, and takes no number out of those.
+        let is_chunked =
+            item_bytes(key.len(), meta.flags, value_bytes) > self.config.item_bytes_max / 2;
+        let Some(old) = token::loose_u64(item.value).filter(|_| !is_chunked) else {
             return Counted::NotNumber;
         };
-        let (meta, value_bytes) = (item.meta, item.value.len());
         let number = match direction {
             Direction::Up => old.wrapping_add(delta),
             Direction::Down => old.saturating_sub(delta),
@@ -78,6 +79,11 @@ impl Engine {
                 return Counted::NoRoom;
             }
             self.counters.total_items += 1;
+            if marks.key_encoded {
+                let marks = Some(Marks { key_encoded: true, ..Marks::default() });
+                let amendment = Amendment { marks, ..Amendment::default() };
+                self.store.amend(key, amendment, now.uptime_s);
+            }
         }
         match direction {
             Direction::Up => self.counters.incr_hits += 1,
@@ -85,18 +91,12 @@ impl Engine {
         }
         Counted::Number { number, cas, expires_at_s: meta.expires_at_s }
     }
-}
 
-/// The decimal digits of `number`, at the end of `space`.
-pub(super) fn digits_of(number: u64, space: &mut [u8; DIGITS_MAX]) -> &[u8] {
-    let mut rest = number;
-    let mut at = space.len();
-    loop {
-        at -= 1;
-        space[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return &space[at..];
+    /// There was no number to count up or down.
+    pub(super) const fn count_miss(&mut self, direction: Direction) {
+        match direction {
+            Direction::Up => self.counters.incr_misses += 1,
+            Direction::Down => self.counters.decr_misses += 1,
         }
     }
 }

@@ -3,6 +3,9 @@
 //! Named as memcached's `stats` names them. The network counts what it alone sees in here, too, so
 //! that one reset is enough. What the store counts stands in [`crate::store::Counters`].
 
+/// Durations of turns are told by powers of two, in microseconds; the last also counts longer ones.
+pub const TURN_BUCKETS: usize = 24;
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "they are named as in memcached's protocol, which explains them")]
@@ -38,4 +41,8 @@ pub struct Counters {
     pub time_in_listen_disabled_us: u64,
     pub conn_yields: u64,
     pub idle_kicks: u64,
+    /// The longest turn of the event loop, in microseconds.
+    pub longest_turn_us: u64,
+    /// Turns by their duration: the bucket `i` counts those below `2^i` microseconds.
+    pub turns_by_duration: [u64; TURN_BUCKETS],
 }

@@ -8,8 +8,10 @@ use crate::protocol::command::{Command, Dump, DumpFormat};
 use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, item_bytes};
 use crate::store::{Cursor, Item, NEVER};
 
-/// Bytes of output that one step may take: some hundred items, hardly ever more than this.
+/// Bytes of output that one step takes with keys of ordinary length. Some hundred keys of 250 bytes,
+/// each of them shown as three characters, are up to four times as much.
 const STEP_BYTES: usize = 64 << 10;
+
 /// Characters that a dumped key may have unchanged; the others are shown as `%` and two digits.
 const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')

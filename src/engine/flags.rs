@@ -24,7 +24,8 @@ pub(super) fn show(
     reply: &mut ReplyWriter<'_>,
 ) -> Fetched {
     let Item { value, marks, .. } = *item;
-    let mut expires_at_s = item.meta.expires_at_s;
+    // What has just been made has no time until its `N` is reached.
+    let mut expires_at_s = if is_new { NEVER } else { item.meta.expires_at_s };
     let mut wins = false;
     head(shows_value.then_some(value.len()), reply);
     for (flag, word) in meta.flags() {
@@ -106,7 +107,8 @@ pub(super) fn echo(meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
     }
 }
 
-pub(super) fn refuse(code: &[u8], meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
+/// An answer with nothing but those.
+pub(super) fn answer(code: &[u8], meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
     reply.text(code);
     echo(meta, key, reply);
     reply.newline();

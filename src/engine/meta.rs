@@ -8,10 +8,11 @@
 //! others are told that somebody has been sent (`Z`).
 
 use super::change::{Change, Outcome};
-use super::count::{Counted, digits_of};
-use super::flags::{echo, head, refuse, show, show_key, show_ttl};
+use super::count::Counted;
+use super::flags::{answer, echo, head, show, show_key, show_ttl};
 use super::{Engine, Executed, Now};
 use crate::protocol::command::{Command, Direction};
+use crate::protocol::token::digits_of;
 use crate::protocol::{KEY_BYTES_MAX, Meta, Reply, ReplyWriter, StoreMode, item_bytes};
 use crate::store::{self, Amendment, Marks, NEVER, Stored};
 use crate::trace;
@@ -29,9 +30,16 @@ impl Engine {
     ) -> bool {
         let mut space = [0; KEY_BYTES_MAX];
         let key = meta.key.decode(&mut space);
-        let is_new = meta.vivify().is_some()
+        let mut is_new = false;
+        if let Some(exptime) = meta.vivify()
             && self.store.peek(key, now.uptime_s).is_none()
-            && self.make_empty(key, meta, now);
+        {
+            // What is made wins at once, so it must not be made by a request that has to wait.
+            if !reply.has_room(LINE_BYTES_MAX) {
+                return false;
+            }
+            is_new = self.make_empty(key, meta, now.deadline_s(exptime), now);
+        }
         // These show what was before this access, which is therefore counted behind them.
         let is_late = meta.has(b'h') || meta.has(b'l');
         let item = if is_late || meta.has(b'u') {
@@ -75,17 +83,26 @@ impl Engine {
         true
     }
 
-    /// Makes the empty item that `N` asks for; its time is set with the other flags.
-    fn make_empty(&mut self, key: &[u8], meta: &Meta<'_>, now: Now) -> bool {
-        let cas = meta.next_cas().filter(|_| self.config.cas_enabled);
-        let cas = cas.unwrap_or_else(|| self.next_cas());
-        let empty = store::Meta { flags: 0, expires_at_s: NEVER, cas };
+    /// Makes the empty item that `N` asks for.
+    fn make_empty(&mut self, key: &[u8], meta: &Meta<'_>, expires_at_s: u32, now: Now) -> bool {
+        let cas = self.cas_of(meta);
+        let empty = store::Meta { flags: 0, expires_at_s, cas };
         let made = self.store.set(key, b"", empty, now.uptime_s) == Stored::Kept;
         if made {
             self.counters.total_items += 1;
             self.mark_encoded(meta, key, now);
         }
         made
+    }
+
+    /// The cas id that `E` gives, where there are any, or the next one.
+    fn cas_of(&mut self, meta: &Meta<'_>) -> u64 {
+        self.explicit_cas(meta).unwrap_or_else(|| self.next_cas())
+    }
+
+    /// The cas id that `E` gives, where there are any.
+    fn explicit_cas(&self, meta: &Meta<'_>) -> Option<u64> {
+        meta.next_cas().filter(|_| self.config.cas_enabled)
     }
 
     /// Remembers of an item without other marks whether its key came as base64.
@@ -162,25 +179,22 @@ impl Engine {
         let mut space = [0; KEY_BYTES_MAX];
         let key = meta.key.decode(&mut space);
         let old = self.store.peek(key, now.uptime_s).map(|item| (item.meta.cas, item.marks));
-        let code: &[u8] = match old {
-            None => b"NF",
-            Some((cas, _)) if meta.compare().is_some_and(|expected| expected != cas) => b"EX",
-            Some((cas, marks)) => {
-                if !self.let_go(key, meta, cas, marks, now) {
-                    return reply.line(Reply::NoRoomForNumber);
-                }
-                b"HD"
-            }
+        let Some((cas, marks)) = old else {
+            self.counters.delete_misses += 1;
+            return answer(b"NF", meta, key, reply);
         };
-        match code {
-            b"HD" if meta.has(b'I') => {}
-            b"HD" => self.counters.delete_hits += 1,
-            _ => self.counters.delete_misses += 1,
+        if meta.compare().is_some_and(|expected| expected != cas) {
+            self.counters.delete_misses += 1;
+            return answer(b"EX", meta, key, reply);
         }
-        if code != b"HD" || !meta.has(b'q') {
-            reply.text(code);
-            echo(meta, key, reply);
-            reply.newline();
+        if !self.let_go(key, meta, cas, marks, now) {
+            return reply.line(Reply::NoRoomForNumber);
+        }
+        if !meta.has(b'I') {
+            self.counters.delete_hits += 1;
+        }
+        if !meta.has(b'q') {
+            answer(b"HD", meta, key, reply);
         }
     }
 
@@ -190,20 +204,20 @@ impl Engine {
         let mut marks = marks;
         if meta.has(b'x') {
             let expires_at_s = deadline_s.unwrap_or(NEVER);
-            let cas = meta.next_cas().unwrap_or(cas);
+            let cas = self.explicit_cas(meta).unwrap_or(cas);
             let empty = store::Meta { flags: meta.client_flags, expires_at_s, cas };
             if self.store.set(key, b"", empty, now.uptime_s) != Stored::Kept {
                 return false;
             }
+            self.counters.total_items += 1;
             marks = Marks { key_encoded: marks.key_encoded, ..Marks::default() };
             let amendment = Amendment { marks: Some(marks), ..Amendment::default() };
             self.store.amend(key, amendment, now.uptime_s);
         }
         if meta.has(b'I') {
-            let next_cas = meta.next_cas().filter(|_| self.config.cas_enabled);
             let amendment = Amendment {
                 expires_at_s: deadline_s,
-                cas: Some(next_cas.unwrap_or_else(|| self.next_cas())),
+                cas: Some(self.cas_of(meta)),
                 marks: Some(Marks { stale: true, win_sent: false, ..marks }),
                 wanted: false,
             };
@@ -225,10 +239,9 @@ impl Engine {
     ) {
         let mut space = [0; KEY_BYTES_MAX];
         let key = meta.key.decode(&mut space);
-        let misses = (self.counters.incr_misses, self.counters.decr_misses);
         match self.count(key, direction, meta.delta, meta.compare(), now) {
             Counted::Number { number, cas, expires_at_s } => {
-                let next_cas = meta.next_cas().filter(|_| self.config.cas_enabled);
+                let next_cas = self.explicit_cas(meta);
                 if let Some(cas) = next_cas {
                     let amendment = Amendment { cas: Some(cas), ..Amendment::default() };
                     self.store.amend(key, amendment, now.uptime_s);
@@ -236,13 +249,13 @@ impl Engine {
                 let cas = next_cas.unwrap_or(cas);
                 self.show_number(meta, key, (number, cas, expires_at_s), false, now, reply);
             }
-            Counted::Missing if meta.vivify().is_some() => {
-                // It is no miss when the item is made.
-                (self.counters.incr_misses, self.counters.decr_misses) = misses;
-                self.make_number(meta, key, now, reply);
+            // It is no miss when the item is made.
+            Counted::Missing if meta.vivify().is_some() => self.make_number(meta, key, now, reply),
+            Counted::Missing => {
+                self.count_miss(direction);
+                answer(b"NF", meta, key, reply);
             }
-            Counted::Missing => refuse(b"NF", meta, key, reply),
-            Counted::Exists => refuse(b"EX", meta, key, reply),
+            Counted::Exists => answer(b"EX", meta, key, reply),
             Counted::NotNumber => reply.line(Reply::NotNumber),
             Counted::NoRoom => reply.line(Reply::NoRoomForNumber),
         }
@@ -252,8 +265,7 @@ impl Engine {
     fn make_number(&mut self, meta: &Meta<'_>, key: &[u8], now: Now, reply: &mut ReplyWriter<'_>) {
         let mut space = [0; 20];
         let digits = digits_of(meta.initial, &mut space);
-        let next_cas = meta.next_cas().filter(|_| self.config.cas_enabled);
-        let cas = next_cas.unwrap_or_else(|| self.next_cas());
+        let cas = self.cas_of(meta);
         let first = store::Meta { flags: 0, expires_at_s: NEVER, cas };
         if self.store.set(key, digits, first, now.uptime_s) != Stored::Kept {
             return reply.line(Reply::NoRoomForNewNumber);

@@ -106,6 +106,10 @@ pub struct Engine {
     pub vitals: Vitals,
     prefixes: Prefixes,
     credentials: Credentials,
+    /// Bytes of values that commands have gone through which brought or fetched none of them:
+    /// a `append` of one byte copies all of its item. A conversation's turn is over when it has caused
+    /// more of that than of anything else.
+    pub labour_bytes: usize,
     /// A client has asked for the end of the server, which is for the network to bring about.
     pub shutdown_asked: bool,
     /// In builds with debug assertions: by how much the clock was moved, and where it stands still.
@@ -131,6 +135,7 @@ impl Engine {
             vitals: Vitals::default(),
             prefixes: Prefixes::new(config),
             credentials: Credentials::default(),
+            labour_bytes: 0,
             shutdown_asked: false,
             clock_moved_s: 0,
             clock_stands: None,
@@ -272,7 +277,12 @@ impl Engine {
             None => reply.line(Reply::BadExptime),
             Some(delay) => {
                 let at_s = if delay > 0 { now.deadline_s(delay) } else { now.uptime_s };
-                self.store.flush(at_s, now.uptime_s);
+                if delay > 0 && at_s <= now.uptime_s {
+                    // What has been asked for since that time stays.
+                    self.store.flush_before(at_s);
+                } else {
+                    self.store.flush(at_s, now.uptime_s);
+                }
                 reply.line(Reply::Ok);
             }
         }

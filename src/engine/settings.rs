@@ -68,7 +68,7 @@ pub(super) fn tell_settings(
 
 /// What memcached says of its parts, most of which do not exist here.
 fn tell_parts(config: &Config, reply: &mut ReplyWriter<'_>) {
-    let parts: [(&str, &dyn Display); 28] = [
+    let parts: [(&str, &dyn Display); 39] = [
         ("slab_automove", &0),
         ("slab_automove_ratio", &"0.00"),
         ("slab_automove_window", &0),
@@ -94,6 +94,17 @@ fn tell_parts(config: &Config, reply: &mut ReplyWriter<'_>) {
         ("read_buf_mem_limit", &(config.buffer_bytes_max / MIB)),
         ("track_sizes", &yes(config.sizes_tracked)),
         ("inline_ascii_response", &"no"),
+        ("ext_item_size", &0),
+        ("ext_item_age", &0),
+        ("ext_low_ttl", &0),
+        ("ext_recache_rate", &0),
+        ("ext_wbuf_size", &0),
+        ("ext_compact_under", &0),
+        ("ext_drop_under", &0),
+        ("ext_max_sleep", &0),
+        ("ext_max_frag", &"0.00"),
+        ("slab_automove_freeratio", &"0.000"),
+        ("ext_drop_unread", &"no"),
         ("num_napi_ids", &0),
         ("memory_file", &"(null)"),
         ("client_flags_size", &4),

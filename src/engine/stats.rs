@@ -21,6 +21,7 @@ const FIGURES_BYTES_MAX: usize = 6 << 10;
 const CONNECTION_BYTES_MAX: usize = 512;
 /// Bytes of a page of memcached's, in which `stats slabs` counts memory.
 const PAGE_BYTES: u64 = MIB as u64;
+
 impl Engine {
     /// Answers `stats`. False when it has to wait: for the network's knowledge, or for room.
     pub(super) fn tell(&mut self, topic: Stats, now: Now, reply: &mut ReplyWriter<'_>) -> bool {
@@ -330,8 +331,8 @@ impl Engine {
     fn tell_loop(&self, reply: &mut ReplyWriter<'_>) {
         let vitals = &self.vitals;
         tell("turns", &vitals.turns, reply);
-        tell("longest_turn_us", &vitals.longest_turn_us, reply);
-        for (at, turns) in vitals.turns_by_duration.iter().enumerate() {
+        tell("longest_turn_us", &self.counters.longest_turn_us, reply);
+        for (at, turns) in self.counters.turns_by_duration.iter().enumerate() {
             if *turns > 0 {
                 tell(&format!("turns_below_{}_us", 1u64 << at), turns, reply);
             }

@@ -2,9 +2,6 @@
 //!
 //! The network fills it in when it is asked to, and never on its own.
 
-/// Durations of turns are told by powers of two, in microseconds; the last also counts longer ones.
-pub const TURN_BUCKETS: usize = 24;
-
 /// What only the network knows.
 #[derive(Clone, Debug, Default)]
 pub struct Vitals {
@@ -36,10 +33,6 @@ pub struct Vitals {
     pub connections: Option<Vec<ConnectionVitals>>,
     /// Turns of the event loop so far.
     pub turns: u64,
-    /// The longest of them, in microseconds.
-    pub longest_turn_us: u64,
-    /// Turns by their duration: the bucket `i` counts those below `2^i` microseconds.
-    pub turns_by_duration: [u64; TURN_BUCKETS],
 }
 
 /// What is told of one connection, or of a listener.

@@ -23,7 +23,7 @@ use super::clock::{Clock, Moment};
 use super::connection::{Connection, Next, Why};
 use super::door::{Doors, LISTENERS_AT, StartError};
 use super::overdue::Overdue;
-use super::vitals::{self, Turns};
+use super::vitals;
 use super::{ALLOWANCE_BYTES, EVENTS_PER_TURN, STOP_MS};
 use crate::config::{Config, MIB};
 use crate::engine::Engine;
@@ -51,7 +51,7 @@ pub struct Reactor {
     starved: VecDeque<usize>,
     buffers: Buffers,
     engine: Engine,
-    turns: Turns,
+    turns: u64,
     overdue: Overdue,
     /// The server stops, by then at the latest.
     stop_ms: Option<u64>,
@@ -116,7 +116,7 @@ impl Reactor {
             starved: VecDeque::new(),
             buffers: Buffers::new(&config),
             engine,
-            turns: Turns::default(),
+            turns: 0,
             overdue: Overdue::new(&config),
             stop_ms: None,
             config,
@@ -150,9 +150,9 @@ impl Reactor {
         }
         let began = Instant::now();
         self.moment = self.clock.moment();
-        self.turns.number += 1;
+        self.turns += 1;
         let (events, signals) = self.latch_events();
-        trace::turn(self.turns.number, events);
+        trace::turn(self.turns, events);
         if signals {
             self.heed_signals();
         }
@@ -167,7 +167,7 @@ impl Reactor {
         self.feed_starved();
         self.doom_the_overdue();
         self.heed_engine();
-        self.turns.end(began);
+        vitals::count_turn(&mut self.engine.counters, began);
         Ok(())
     }
 
@@ -288,7 +288,7 @@ impl Reactor {
                 &self.connections,
                 &self.doors,
                 &self.buffers,
-                &self.turns,
+                self.turns,
                 self.moment,
             );
         }

@@ -1,6 +1,6 @@
 //! What `stats` tells and only the network knows, gathered when a client asks for it.
 //!
-//! Counts that grow with every event are kept in the engine's counters, or here for turns; what is
+//! Counts that grow with every event are kept in the engine's counters; what is
 //! found by asking the kernel, or by going through all connections, is found only then.
 
 use std::time::Instant;
@@ -13,25 +13,16 @@ use super::buffer::Buffers;
 use super::clock::Moment;
 use super::connection::Connection;
 use super::door::Doors;
-use crate::engine::vitals::{ConnectionVitals, TURN_BUCKETS, Vitals};
+use crate::engine::counters::{Counters, TURN_BUCKETS};
+use crate::engine::vitals::{ConnectionVitals, Vitals};
 
-/// Turns of the loop, by how long they took.
-#[derive(Debug, Default)]
-pub(super) struct Turns {
-    pub(super) number: u64,
-    longest_us: u64,
-    by_duration: [u64; TURN_BUCKETS],
-}
-
-impl Turns {
-    /// A turn that began then is over.
-    pub(super) fn end(&mut self, began: Instant) {
-        let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.longest_us = self.longest_us.max(us);
-        // 0 is below 2^0, 1 below 2^1, 2 and 3 below 2^2.
-        let bucket = (u64::BITS - us.leading_zeros()) as usize;
-        self.by_duration[bucket.min(TURN_BUCKETS - 1)] += 1;
-    }
+/// Counts a turn of the loop that began then and is over.
+pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
+    let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    counters.longest_turn_us = counters.longest_turn_us.max(us);
+    // 0 is below 2^0, 1 below 2^1, 2 and 3 below 2^2.
+    let bucket = (u64::BITS - us.leading_zeros()) as usize;
+    counters.turns_by_duration[bucket.min(TURN_BUCKETS - 1)] += 1;
 }
 
 /// Answers the engine's question.
@@ -40,7 +31,7 @@ pub(super) fn refresh(
     connections: &Slab<Connection>,
     doors: &Doors,
     buffers: &Buffers,
-    turns: &Turns,
+    turns: u64,
     moment: Moment,
 ) {
     vitals.pid = std::process::id();
@@ -52,8 +43,7 @@ pub(super) fn refresh(
     vitals.accepting = doors.are_attended();
     vitals.tcp_port = doors.addresses().next().map_or(0, |address| address.port());
     vitals.buffer_bytes = buffers.budget.bytes();
-    (vitals.turns, vitals.longest_turn_us) = (turns.number, turns.longest_us);
-    vitals.turns_by_duration = turns.by_duration;
+    vitals.turns = turns;
     if vitals.connections_asked {
         let listeners = doors.vitals();
         let clients = connections.iter().map(|(_, connection)| connection.vitals(moment));

@@ -7,7 +7,7 @@ use super::classic::{SPOKEN, form_after};
 use super::command::{Debugging, Detail, Dump, DumpFormat, Stats};
 use super::line::Line;
 use super::parser::Words;
-use super::{Command, Form, Reply, token};
+use super::{Command, Reply, token};
 
 /// Classes that memcached can have at most; more is an error (its `MAX_NUMBER_OF_SLAB_CLASSES`).
 const SLAB_CLASSES_MAX: u32 = 64;
@@ -105,10 +105,8 @@ pub(super) fn lru_crawler(mut words: Words<'_>) -> Line<'_> {
     let form = form_after(words, 1);
     let answer = |reply| Line::refused(reply, form);
     let number = |word: &[u8]| token::strict_u32(word);
-    let walk = |format, classes: &[u8]| match items_of(classes) {
-        Some(items) => spoken(dump(format, Ok(items))),
-        None => answer(Reply::BadClass),
-    };
+    let walk =
+        |format, classes: &[u8]| spoken(dump(format, items_of(classes).ok_or(Reply::BadClass)));
     match (words.next(), words.next(), words.next()) {
         (Some(b"metadump"), Some(classes), None) => walk(DumpFormat::Metadump, classes),
         (Some(b"mgdump"), Some(classes), None) => walk(DumpFormat::Mgdump, classes),
@@ -152,7 +150,7 @@ pub(super) fn debugtime(mut words: Words<'_>) -> Line<'_> {
     };
     match debugging {
         Some(debugging) => spoken(Command::Debug(debugging)),
-        None => Line::refused(Reply::Error, Form { ..SPOKEN }),
+        None => Line::refused(Reply::Error, SPOKEN),
     }
 }
 

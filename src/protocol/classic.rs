@@ -47,8 +47,10 @@ pub(super) enum Verb {
     Quit,
     Shutdown,
     LruCrawler,
-    /// Administers parts of memcached that do not exist here, or watches over them.
+    /// Administers parts of memcached that do not exist here.
     Absent,
+    /// Watches over what others do, which cannot be done here.
+    Watch,
     /// Moves the clock. Only in builds with debug assertions.
     DebugTime,
     /// Checks the store. Only in builds with debug assertions.
@@ -87,9 +89,8 @@ impl Verb {
             b"quit" => Self::Quit,
             b"shutdown" => Self::Shutdown,
             b"lru_crawler" => Self::LruCrawler,
-            b"lru" | b"slabs" | b"cache_memlimit" | b"extstore" | b"refresh_certs" | b"watch" => {
-                Self::Absent
-            }
+            b"lru" | b"slabs" | b"cache_memlimit" | b"extstore" | b"refresh_certs" => Self::Absent,
+            b"watch" => Self::Watch,
             b"debugtime" if cfg!(debug_assertions) => Self::DebugTime,
             b"debugverify" if cfg!(debug_assertions) => Self::DebugVerify,
             _ => return None,
@@ -126,6 +127,7 @@ pub(super) fn parse_line(line: &[u8], end: DataEnd) -> Line<'_> {
         Verb::Shutdown => admin::shutdown(words),
         Verb::LruCrawler => admin::lru_crawler(words),
         Verb::Absent => Line::refused(Reply::Error, form_after(words, 1)),
+        Verb::Watch => Line::refused(Reply::Error, SPOKEN),
         Verb::DebugTime => admin::debugtime(words),
         Verb::DebugVerify => admin::debugverify(),
     }
@@ -249,8 +251,8 @@ pub(super) fn parse_auth_line(line: &[u8]) -> Line<'_> {
         return Line::HangUp("it has not shown who it is");
     }
     let mut words = Words::new(line.strip_suffix(b"\r").unwrap_or(line));
-    let command = words.next().unwrap_or_default();
-    let count = words.nth(3).and_then(token::strict_u32);
+    let command = command_word(line);
+    let count = words.nth(4).and_then(token::strict_u32);
     match count {
         Some(bytes) if command.starts_with(b"set") && bytes <= AUTH_TOKEN_BYTES_MAX => {
             let command = Command::Authenticate { token: &[] };

@@ -148,22 +148,22 @@ impl<'a> Meta<'a> {
 
     /// Takes one flag. Tells what is wrong with its argument; fails when there is no such flag.
     fn read(&mut self, flag: u8, argument: &[u8]) -> Result<Option<Reply>, Reply> {
-        let number = token::strict_u64(argument);
-        let seconds = token::strict_i32(argument);
+        let number = || token::strict_u64(argument);
+        let seconds = || token::strict_i32(argument);
         let bad = match flag {
             b'b' => {
                 self.key.encoded = true;
                 let decoded = base64::decode(self.key.written, &mut [0; KEY_BYTES_MAX]);
                 decoded.is_none().then_some(Reply::BadKey)
             }
-            b'N' => keep(&mut self.vivify, seconds, Reply::BadToken),
-            b'T' => keep(&mut self.ttl, seconds, Reply::BadToken),
-            b'R' => keep(&mut self.recache, seconds, Reply::BadToken),
+            b'N' => keep(&mut self.vivify, seconds(), Reply::BadToken),
+            b'T' => keep(&mut self.ttl, seconds(), Reply::BadToken),
+            b'R' => keep(&mut self.recache, seconds(), Reply::BadToken),
             b'F' => keep(&mut self.client_flags, token::strict_u32(argument), Reply::BadLine),
-            b'C' => keep(&mut self.compare, number, Reply::BadToken),
-            b'E' => keep(&mut self.next_cas, number, Reply::BadToken),
-            b'J' => keep(&mut self.initial, number, Reply::BadInitial),
-            b'D' => keep(&mut self.delta, number, Reply::BadMetaDelta),
+            b'C' => keep(&mut self.compare, number(), Reply::BadToken),
+            b'E' => keep(&mut self.next_cas, number(), Reply::BadToken),
+            b'J' => keep(&mut self.initial, number(), Reply::BadInitial),
+            b'D' => keep(&mut self.delta, number(), Reply::BadMetaDelta),
             b'M' => {
                 self.mode = argument.first().copied().unwrap_or(b' ');
                 None

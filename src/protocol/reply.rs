@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use super::{Dialect, Form, Reply, base64};
+use super::{Dialect, Form, Reply, base64, token};
 
 /// Three numbers of at most 20 digits, with their spaces, a word and both newlines, fit into this.
 const NUMBERS_BYTES_MAX: usize = 96;
@@ -138,18 +138,8 @@ impl<'o> ReplyWriter<'o> {
     }
 
     /// A decimal number.
-    pub fn digits(&mut self, mut number: u64) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        self.output.extend_from_slice(&digits[at..]);
+    pub fn digits(&mut self, number: u64) {
+        self.output.extend_from_slice(token::digits_of(number, &mut [0; token::DIGITS_MAX]));
     }
 
     /// The end of a line.

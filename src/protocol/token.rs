@@ -94,6 +94,24 @@ fn loose(word: &[u8]) -> Option<(bool, u64)> {
     if ends_well { Some((negative, decimal(&digits[..end])?)) } else { None }
 }
 
+/// Digits of the largest number.
+pub const DIGITS_MAX: usize = 20;
+
+/// The decimal digits of `number`, at the end of `space`.
+#[must_use]
+pub fn digits_of(number: u64, space: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut rest = number;
+    let mut at = space.len();
+    loop {
+        at -= 1;
+        space[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return &space[at..];
+        }
+    }
+}
+
 /// Digits alone, at least one, with any number of leading zeros.
 #[must_use]
 pub fn decimal(digits: &[u8]) -> Option<u64> {

@@ -13,7 +13,7 @@ pub struct Counters {
     pub evicted_with_time: u64,
     /// Seconds that the last of them had not been asked for.
     pub evicted_idle_s: u32,
-    /// Items that were over, by time or flush, before anybody read them.
+    /// Those of the reclaimed that nobody had read.
     pub expired_unfetched: u64,
     /// Items that were over and whose memory a newer one took.
     pub reclaimed: u64,

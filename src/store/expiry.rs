@@ -6,7 +6,7 @@
 //! as later than that, even within the same second; so access times may run ahead of the clock by
 //! as many seconds as there were flushes in one.
 
-use super::{FETCHED, Record, Store};
+use super::{Record, Store};
 
 impl Store {
     /// Everything is gone: now, or from the first call at or past the second `at_s`. One that is
@@ -17,10 +17,16 @@ impl Store {
         self.flush_if_due(now_s);
     }
 
+    /// Everything is gone that was last accessed before the second `at_s`, which is over. A flush that
+    /// is still to come is forgotten.
+    pub fn flush_before(&mut self, at_s: u32) {
+        self.flush_at_s = None;
+        self.flushed_through_s = self.flushed_through_s.max(at_s.saturating_sub(1));
+    }
+
     /// Forgets a record that was found to be over.
     pub(super) fn bury_expired(&mut self, hash: u64, record: &Record) {
         let counters = &mut self.counters;
-        counters.expired_unfetched += u64::from(record.marks & FETCHED == 0);
         if record.accessed_s <= self.flushed_through_s {
             counters.flushed_found += 1;
         } else {

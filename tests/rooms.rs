@@ -1,0 +1,53 @@
+//! Requests that have to wait: for room in the output, or for others' turns. What waits has changed
+//! nothing, and what it does when it goes on is what it would have done at once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use miocached::config::Config;
+use miocached::engine::{Engine, Now};
+use miocached::protocol::Room;
+use miocached::session::{Session, Stop};
+
+const NOW: Now = Now { uptime_s: 1000, unix_s: 1_700_000_000 };
+
+/// All answers of a session whose output is never allowed to grow above `limit` bytes, and the number
+/// of turns that they took.
+fn answers(requests: &[u8], limit: usize) -> (String, usize) {
+    let config = Config::default();
+    let (mut session, mut engine) = (Session::new(&config), Engine::new(&config).unwrap());
+    let (mut spent, mut all, mut turns) = (0, Vec::new(), 0);
+    loop {
+        let (mut output, mut room) = (Vec::new(), Room { high_water: limit, limit, needed: 0 });
+        let unread = &requests[spent..];
+        let (used, stop) = session.advance(unread, &mut output, &mut room, &mut engine, NOW);
+        spent += used;
+        turns += 1;
+        assert!(output.len() <= limit + 1024, "{} bytes at once", output.len());
+        all.extend(output);
+        assert!(turns < 10_000, "no end of turns");
+        if stop != Stop::NeedsFlush {
+            return (String::from_utf8(all).unwrap(), turns);
+        }
+    }
+}
+
+#[test]
+fn what_is_made_by_a_request_that_waits_wins_all_the_same() {
+    for before in 0..12 {
+        let misses = format!("mg {} k\r\n", "k".repeat(200)).repeat(before);
+        let requests = misses.clone() + "mg viv N30 v t\r\nmg viv t\r\n";
+        let (got, _) = answers(requests.as_bytes(), 2112);
+        let echoes = format!("EN k{}\r\n", "k".repeat(200)).repeat(before);
+        assert_eq!(got, echoes + "VA 0 t30 W\r\n\r\nHD t30 Z\r\n");
+    }
+}
+
+#[test]
+fn no_turn_goes_through_a_large_value_again_and_again() {
+    let large = 900_000;
+    let set = format!("set a 0 0 {large}\r\n{}\r\n", " ".repeat(large));
+    for request in ["append a 0 0 1 noreply\r\nx\r\n", "incr a 1 noreply\r\n", "ms a 1 MA q\r\nx\r\n"] {
+        let (got, turns) = answers((set.clone() + &request.repeat(50)).as_bytes(), 64 << 10);
+        assert_eq!(got, "STORED\r\n");
+        assert!(turns >= 25, "{request}: {turns} turns for 50 times {large} bytes");
+    }
+}
