@@ -24,8 +24,7 @@ pub(super) fn show(
     reply: &mut ReplyWriter<'_>,
 ) -> Fetched {
     let Item { value, marks, .. } = *item;
-    // What has just been made has no time until its `N` is reached.
-    let mut expires_at_s = if is_new { NEVER } else { item.meta.expires_at_s };
+    let mut expires_at_s = item.meta.expires_at_s;
     let mut wins = false;
     head(shows_value.then_some(value.len()), reply);
     for (flag, word) in meta.flags() {

@@ -31,14 +31,12 @@ impl Engine {
         let mut space = [0; KEY_BYTES_MAX];
         let key = meta.key.decode(&mut space);
         let mut is_new = false;
-        if let Some(exptime) = meta.vivify()
-            && self.store.peek(key, now.uptime_s).is_none()
-        {
+        if meta.vivify().is_some() && self.store.peek(key, now.uptime_s).is_none() {
             // What is made wins at once, so it must not be made by a request that has to wait.
             if !reply.has_room(LINE_BYTES_MAX) {
                 return false;
             }
-            is_new = self.make_empty(key, meta, now.deadline_s(exptime), now);
+            is_new = self.make_empty(key, meta, now);
         }
         // These show what was before this access, which is therefore counted behind them.
         let is_late = meta.has(b'h') || meta.has(b'l');
@@ -83,10 +81,11 @@ impl Engine {
         true
     }
 
-    /// Makes the empty item that `N` asks for.
-    fn make_empty(&mut self, key: &[u8], meta: &Meta<'_>, expires_at_s: u32, now: Now) -> bool {
+    /// Makes the empty item that `N` asks for. Its time is set with the other flags, because one
+    /// that is over at once is shown all the same.
+    fn make_empty(&mut self, key: &[u8], meta: &Meta<'_>, now: Now) -> bool {
         let cas = self.cas_of(meta);
-        let empty = store::Meta { flags: 0, expires_at_s, cas };
+        let empty = store::Meta { flags: 0, expires_at_s: NEVER, cas };
         let made = self.store.set(key, b"", empty, now.uptime_s) == Stored::Kept;
         if made {
             self.counters.total_items += 1;

@@ -8,8 +8,7 @@
 //! * `change`: how items come, change and go at a client's wish; `in_place`: over an older one
 //! * `map`: from hashes to records, without ever growing by much at once
 //! * `policy`: which records stay when memory is full; `ghost`: those that left too early
-//! * `sizes`: how many there are of each size
-//! * `expiry`: when a record is over, and `flush_all`; `counters`: what is kept, what has happened
+//! * `expiry`: when a record is over, and `flush_all`; `counters`, `sizes`: what is kept, in numbers
 //! * `verify`: all items one after the other, and all of it checked the slow way
 //!
 //! ```text
