@@ -1,0 +1,133 @@
+//! However a conversation is cut, and however often it stalls, the answers are the same: in one
+//! piece with room for all answers, byte by byte with room for none, and in pieces of any size.
+
+use miocached::config::{Config, DialectMode, MIB};
+use miocached::engine::auth::Credentials;
+use miocached::engine::{Engine, Now};
+use miocached::protocol::Room;
+use miocached::session::{Session, Stop};
+
+use crate::grammar::{Source, request};
+
+/// So little that the store never is full: who leaves a full one is partly decided by its hashes,
+/// which are seeded differently in each store.
+const STREAM_BYTES_MAX: usize = 16 << 10;
+/// What else those seeds decide: how full the tables of the map are.
+const BY_SEED: [&str; 5] =
+    ["hash_power_level", "hash_bytes", "map_bytes", "rehashed", "rehashed_at_once_max"];
+
+#[test]
+fn change_nothing() {
+    bolero::check!(name = "cuts").with_max_len(2048).for_each(|input: &[u8]| run(input));
+}
+
+fn run(input: &[u8]) {
+    miocached::trace::set_verbosity(0);
+    let mut source = Source::new(input);
+    let switches = source.byte();
+    let is_on = |bit: u8| switches & 1 << bit != 0;
+    let config = Config {
+        memory_bytes_max: MIB / 2,
+        item_bytes_max: source.pick(&[1024, 4096]),
+        dialect: source.pick(&[DialectMode::Auto, DialectMode::Classic, DialectMode::Simple]),
+        evicts: !is_on(0),
+        cas_enabled: !is_on(1),
+        sizes_tracked: is_on(2),
+        detail_enabled: is_on(3),
+        dump_enabled: !is_on(4),
+        flush_enabled: !is_on(5),
+        auth_file: (switches >> 6 == 3).then(|| "users".into()),
+        requests_per_turn: source.pick(&[None, Some(1), Some(20)]),
+        ..Config::default()
+    };
+    let piece_bytes = 2 + source.below(128);
+    let high_water = source.pick(&[usize::MAX, 1, 500]);
+    let mut stream = Vec::new();
+    while !source.is_empty() && stream.len() < STREAM_BYTES_MAX {
+        request(&mut source, &mut stream);
+    }
+    let whole = converse(&config, &stream, stream.len().max(1), usize::MAX);
+    assert_same(&whole, &converse(&config, &stream, 1, 1), "byte by byte");
+    assert_same(&whole, &converse(&config, &stream, piece_bytes, high_water), "in pieces");
+}
+
+/// All answers; then whether the conversation has ended, and what is told of the server behind it.
+fn converse(config: &Config, stream: &[u8], piece_bytes: usize, high_water: usize) -> Told {
+    let mut engine = Engine::new(config).unwrap();
+    engine.set_credentials(Credentials::parse(b"user:password").unwrap());
+    let (answers, ended) = talk(config, &mut engine, stream, piece_bytes, high_water);
+    engine.verify();
+    let open = Config { auth_file: None, dialect: DialectMode::Classic, ..config.clone() };
+    let questions = b"stats\r\nstats store\r\nstats detail dump\r\nlru_crawler metadump all\r\n";
+    let (behind, _) = talk(&open, &mut engine, questions, usize::MAX, usize::MAX);
+    Told { answers, ended, behind }
+}
+
+struct Told {
+    answers: Vec<u8>,
+    ended: bool,
+    behind: Vec<u8>,
+}
+
+fn talk(
+    config: &Config,
+    engine: &mut Engine,
+    stream: &[u8],
+    piece_bytes: usize,
+    high_water: usize,
+) -> (Vec<u8>, bool) {
+    let now = Now { uptime_s: 1000, unix_s: 1_800_000_000 };
+    let mut session = Session::new(config);
+    let (mut start, mut end) = (0, 0);
+    let mut answers = Vec::new();
+    let mut output = Vec::new();
+    loop {
+        let mut room = Room { high_water, ..Room::UNBOUNDED };
+        let unread = &stream[start..end];
+        let (spent, stop) = session.advance(unread, &mut output, &mut room, engine, now);
+        start += spent;
+        answers.append(&mut output);
+        match stop {
+            Stop::NeedsFlush => {}
+            Stop::NeedsInput if end == stream.len() => return (answers, false),
+            Stop::NeedsInput => end += piece_bytes.min(stream.len() - end),
+            Stop::Ended(_) => return (answers, true),
+        }
+    }
+}
+
+fn assert_same(whole: &Told, cut: &Told, how: &str) {
+    assert_eq!(whole.ended, cut.ended, "{how}: the end of the conversation");
+    for (one, other) in [(&whole.answers, &cut.answers), (&whole.behind, &cut.behind)] {
+        assert!(one == other || shown(one) == shown(other), "{how}: {}", difference(one, other));
+    }
+}
+
+fn difference(one: &[u8], other: &[u8]) -> String {
+    let (one, other) = (shown(one), shown(other));
+    let same = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+    format!("after {same} lines: {:?} and not {:?}", other.get(same), one.get(same))
+}
+
+/// An answer's lines. Those of a dump come in the order of the hashes, so each run of them is sorted;
+/// and a dump that stops after some shows the first ones, so of those no more than the number counts.
+fn shown(answers: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut dumped = Vec::new();
+    for line in answers.split_inclusive(|&byte| byte == b'\n') {
+        let line = line.escape_ascii().to_string();
+        let mut words = line.split(' ');
+        match (words.next(), words.next()) {
+            (Some("STAT"), Some(name)) if BY_SEED.contains(&name) => {}
+            (Some("ITEM"), _) => dumped.push(String::from("ITEM")),
+            (Some("mg"), _) => dumped.push(line),
+            (Some(word), _) if word.starts_with("key=") => dumped.push(line),
+            _ => {
+                dumped.sort();
+                lines.append(&mut dumped);
+                lines.push(line);
+            }
+        }
+    }
+    lines
+}

@@ -1,0 +1,217 @@
+//! Whole conversations: three clients of one engine, whose bytes come in pieces and whose answers
+//! are taken late, on clocks that move as they like, over a store that soon is full.
+//!
+//! After every step each invariant of the store holds, every answer is made of whole lines and fits into
+//! the room that there was, and nobody waits for ever.
+
+use std::fmt::Write as _;
+use std::sync::Once;
+
+use miocached::config::{Config, DialectMode};
+use miocached::engine::auth::Credentials;
+use miocached::engine::vitals::ConnectionVitals;
+use miocached::engine::{Engine, Now};
+use miocached::net::ALLOWANCE_BYTES;
+use miocached::protocol::Room;
+use miocached::session::{Session, Stop};
+
+use crate::grammar::{Source, request};
+
+/// Steps that a request may take which neither reads nor answers. Room for a large value is made in
+/// as many steps as there are large values in the store, and a client that has left is waited for
+/// during a thousand.
+const STEPS_MAX: u32 = 5000;
+/// What a line of an answer may take beyond the room for values: see `engine/meta.rs`.
+const LINE_BYTES_MAX: usize = 2048;
+/// What a step of a dump may take.
+const DUMP_BYTES_MAX: usize = 256 << 10;
+
+#[test]
+fn holds_whatever_comes() {
+    bolero::check!(name = "session").with_max_len(4096).for_each(|input: &[u8]| run(input));
+}
+
+/// One conversation.
+struct Client {
+    session: Session,
+    /// What has been sent and has not come yet.
+    sent: Vec<u8>,
+    unread: Vec<u8>,
+    /// Room that was asked for.
+    granted: usize,
+    /// Steps without any progress.
+    steps: u32,
+    waits: bool,
+}
+
+struct World {
+    config: Config,
+    engine: Engine,
+    now: Now,
+    high_water: usize,
+    limit: usize,
+    clients: [Client; 3],
+}
+
+fn run(input: &[u8]) {
+    log_everything_nowhere();
+    let mut source = Source::new(input);
+    let mut world = World::new(&mut source);
+    while !source.is_empty() {
+        let at = source.below(world.clients.len());
+        match source.below(16) {
+            0 => world.pass(&mut source),
+            1 => world.clients[at] = Client::new(&world.config),
+            2..5 => {}
+            _ => request(&mut source, &mut world.clients[at].sent),
+        }
+        let client = &mut world.clients[at];
+        let arrives = source.pick(&[usize::MAX, usize::MAX, 1, 2, 9, 100, 1000]);
+        let arrives = client.sent.drain(..arrives.min(client.sent.len()));
+        client.unread.extend(arrives);
+        for _ in 0..=source.below(4) {
+            world.advance(at);
+        }
+    }
+    // Whoever has not left is answered to the end.
+    for client in &mut world.clients {
+        client.unread.append(&mut client.sent);
+        client.waits = false;
+    }
+    while world.clients.iter().any(|client| !client.waits) {
+        for at in 0..world.clients.len() {
+            world.advance(at);
+        }
+    }
+}
+
+impl World {
+    fn new(source: &mut Source<'_>) -> Self {
+        let switches = source.byte();
+        let is_on = |bit: u8| switches & 1 << bit != 0;
+        let memory_bytes_max = source.pick(&[16 << 10, 4 << 10, 40 << 10, 256 << 10, 3 << 20]);
+        let item_bytes_max = source.pick(&[1024, 300, 6 << 10, 512 << 10]);
+        let mut config = Config {
+            memory_bytes_max,
+            item_bytes_max,
+            dialect: source.pick(&[DialectMode::Auto, DialectMode::Classic, DialectMode::Simple]),
+            evicts: !is_on(0),
+            cas_enabled: !is_on(1),
+            sizes_tracked: is_on(2),
+            detail_enabled: is_on(3),
+            dump_enabled: !(is_on(4) && is_on(5)),
+            flush_enabled: !(is_on(4) && is_on(6)),
+            shutdown_enabled: is_on(5),
+            auth_file: (is_on(6) && is_on(7)).then(|| "users".into()),
+            requests_per_turn: source.pick(&[None, Some(1), Some(20)]),
+            ..Config::default()
+        };
+        config.lower_item_limit();
+        let mut engine = Engine::new(&config).unwrap();
+        engine.set_credentials(Credentials::parse(b"user:password").unwrap());
+        engine.vitals.attached = is_on(7);
+        Self {
+            now: Now { uptime_s: Now::FIRST_S, unix_s: source.pick(&[1_800_000_000, 0, i64::MAX]) },
+            high_water: source.pick(&[1, 100, 64 << 10, usize::MAX]),
+            limit: source.pick(&[usize::MAX, ALLOWANCE_BYTES, 64 << 10]),
+            clients: std::array::from_fn(|_| Client::new(&config)),
+            config,
+            engine,
+        }
+    }
+
+    /// Time passes; the wall clock may be set, too.
+    fn pass(&mut self, source: &mut Source<'_>) {
+        let by_s = source.pick(&[1, 1, 2, 60, 61, 3600, 2_592_000, 1 << 30]);
+        self.now.uptime_s = self.now.uptime_s.saturating_add(by_s);
+        let step_s = source.pick(&[0, 0, 0, 1, -1, -3600, 86_400, 1 << 40, -(1 << 40)]);
+        // As the network reads it: a wall clock before 1970 counts as 1970.
+        self.now.unix_s = self.now.unix_s.saturating_add(i64::from(by_s) + step_s).max(0);
+    }
+
+    /// One turn of a client whose answers have all been taken.
+    fn advance(&mut self, at: usize) {
+        let client = &mut self.clients[at];
+        let limit = self.limit.max(client.granted);
+        let mut room = Room { high_water: self.high_water.min(limit), limit, needed: 0 };
+        let mut output = Vec::new();
+        let (spent, stop) = client.session.advance(
+            &client.unread,
+            &mut output,
+            &mut room,
+            &mut self.engine,
+            self.now,
+        );
+        client.unread.drain(..spent);
+        self.engine.verify();
+        assert!(output.is_empty() || output.ends_with(b"\n"), "an answer is made of whole lines");
+        // What is begun below the high-water mark is at most one value more.
+        let most = limit.saturating_add(LINE_BYTES_MAX.max(DUMP_BYTES_MAX));
+        assert!(output.len() <= most, "{} bytes of output", output.len());
+        client.granted = if output.is_empty() { room.needed } else { 0 };
+        client.waits = stop == Stop::NeedsInput;
+        let moved = spent > 0 || !output.is_empty();
+        client.steps = if moved || client.waits { 0 } else { client.steps + 1 };
+        assert!(client.steps < STEPS_MAX, "it waits for ever");
+        match stop {
+            Stop::NeedsInput => {
+                let wanted = client.session.bytes_wanted();
+                assert!(wanted > client.unread.len(), "it can say that more is missing");
+            }
+            Stop::NeedsFlush => {}
+            Stop::Ended(_) => {
+                self.clients[at] = Client::new(&self.config);
+                self.clients[at].waits = true;
+            }
+        }
+        self.tell_vitals();
+    }
+
+    /// Answers what the engine asks, in place of the network.
+    fn tell_vitals(&mut self) {
+        let vitals = &mut self.engine.vitals;
+        if vitals.asked {
+            if vitals.connections_asked {
+                let told = ConnectionVitals {
+                    number: 7,
+                    address: "tcp:127.0.0.1:4711".into(),
+                    listen_address: Some("tcp:127.0.0.1:11211".into()),
+                    state: "conn_parse_cmd",
+                    idle_s: 0,
+                };
+                vitals.connections = Some(vec![told; 3]);
+            }
+            (vitals.asked, vitals.connections_asked, vitals.fresh) = (false, false, true);
+        }
+    }
+}
+
+impl Client {
+    fn new(config: &Config) -> Self {
+        Self {
+            session: Session::new(config),
+            sent: Vec::new(),
+            unread: Vec::new(),
+            granted: 0,
+            steps: 0,
+            waits: false,
+        }
+    }
+}
+
+/// Every step is put into words where a client asks for that (`verbosity 2`), and read by nobody.
+fn log_everything_nowhere() {
+    struct Nowhere;
+    impl log::Log for Nowhere {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            write!(String::new(), "{}", record.args()).unwrap();
+        }
+        fn flush(&self) {}
+    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| log::set_logger(&Nowhere).unwrap());
+    miocached::trace::set_verbosity(0);
+}
