@@ -96,7 +96,20 @@ const READING_PATH: [(&str, &[&str]); 8] = [
             "number",
         ],
     ),
-    ("src/protocol/reply.rs", &["new", "value", "has_room", "end", "number", "digits", "newline"]),
+    (
+        "src/protocol/reply.rs",
+        &[
+            "new",
+            "value",
+            "has_room",
+            "end",
+            "newline",
+            "line_end",
+            "ending_in",
+            "put_before",
+            "bytes",
+        ],
+    ),
 ];
 
 fn root() -> &'static Path {

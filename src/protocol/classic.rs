@@ -105,11 +105,11 @@ impl Verb {
 
 /// Reads one line, its terminator already taken off; `end` says which one it was.
 pub(super) fn parse_line(line: &[u8], end: DataEnd) -> Line<'_> {
-    let Some(verb) = Verb::of(command_word(line)) else {
+    let word = command_word(line);
+    let Some(verb) = Verb::of(word) else {
         return unknown(line, end);
     };
-    let mut words = Words::new(line);
-    words.next();
+    let words = Words::new(&line[word.len()..]);
     match verb {
         Verb::Retrieve { with_cas } => retrieve(words, Retrieval { with_cas, touch: None }),
         Verb::RetrieveAndTouch { with_cas } => retrieve_and_touch(words, with_cas),
@@ -137,8 +137,9 @@ fn retrieve(keys: Words<'_>, retrieval: Retrieval) -> Line<'_> {
     if keys.is_empty() {
         return Line::refused(Reply::BadLine, SPOKEN);
     }
+    // Most lines are shorter than a key may be.
     let mut each = keys;
-    if each.any(|key| key.len() > KEY_BYTES_MAX) {
+    if keys.rest().len() > KEY_BYTES_MAX && each.any(|key| key.len() > KEY_BYTES_MAX) {
         return Line::refused(Reply::BadLine, form_after(keys, 1));
     }
     Line::Command { command: Command::Retrieve { retrieval, keys }, form: SPOKEN }

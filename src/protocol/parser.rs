@@ -328,28 +328,27 @@ const fn hang_up(why: &'static str) -> Parsed<'static> {
 /// The words of a line: runs of anything but spaces. The only tokenizer of both dialects.
 #[derive(Clone, Copy, Debug)]
 pub struct Words<'a> {
-    line: &'a [u8],
-    /// Where the next word is looked for.
-    at: usize,
+    /// What has not been given yet.
+    rest: &'a [u8],
 }
 
 impl<'a> Words<'a> {
     /// The words of `line`.
     #[must_use]
     pub const fn new(line: &'a [u8]) -> Self {
-        Self { line, at: 0 }
+        Self { rest: line }
     }
 
     /// What has not been given yet, spaces included.
     #[must_use]
-    pub fn rest(&self) -> &'a [u8] {
-        &self.line[self.at..]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// No word is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rest().iter().all(|&byte| byte == b' ')
+        self.rest.iter().all(|&byte| byte == b' ')
     }
 }
 
@@ -357,11 +356,11 @@ impl<'a> Iterator for Words<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let rest = self.rest();
-        let skipped = rest.iter().position(|&byte| byte != b' ')?;
-        let word = &rest[skipped..];
-        let word_bytes = word.iter().position(|&byte| byte == b' ').unwrap_or(word.len());
-        self.at += skipped + word_bytes;
-        Some(&word[..word_bytes])
+        let skipped = self.rest.iter().position(|&byte| byte != b' ')?;
+        let word = &self.rest[skipped..];
+        let word_bytes = memchr(b' ', word).unwrap_or(word.len());
+        let (word, rest) = word.split_at(word_bytes);
+        self.rest = rest;
+        Some(word)
     }
 }

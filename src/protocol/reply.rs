@@ -77,17 +77,18 @@ impl<'o> ReplyWriter<'o> {
         if !self.has_room(bytes) {
             return false;
         }
+        let mut numbers = Numbers::ending_in(self.line_end());
+        if let Some(cas) = cas {
+            numbers.put_before(cas);
+        }
+        numbers.put_before(value.len() as u64);
+        if self.form.dialect == Dialect::Classic {
+            numbers.put_before(u64::from(flags));
+        }
         self.output.reserve(bytes);
         self.output.extend_from_slice(b"VALUE ");
         self.output.extend_from_slice(key);
-        if self.form.dialect == Dialect::Classic {
-            self.number(u64::from(flags));
-        }
-        self.number(value.len() as u64);
-        if let Some(cas) = cas {
-            self.number(cas);
-        }
-        self.newline();
+        self.output.extend_from_slice(numbers.bytes());
         self.output.extend_from_slice(value);
         self.newline();
         true
@@ -144,10 +145,42 @@ impl<'o> ReplyWriter<'o> {
 
     /// The end of a line.
     pub fn newline(&mut self) {
+        self.output.extend_from_slice(self.line_end());
+    }
+
+    const fn line_end(&self) -> &'static [u8] {
         match self.form.dialect {
-            Dialect::Simple => self.output.push(b'\n'),
-            Dialect::Classic => self.output.extend_from_slice(b"\r\n"),
+            Dialect::Simple => b"\n",
+            Dialect::Classic => b"\r\n",
         }
+    }
+}
+
+/// The end of a line, written from behind: numbers, each with a space before it. So a line's numbers
+/// become output in one piece.
+struct Numbers {
+    written: [u8; NUMBERS_BYTES_MAX],
+    at: usize,
+}
+
+impl Numbers {
+    fn ending_in(end: &[u8]) -> Self {
+        let mut written = [0; NUMBERS_BYTES_MAX];
+        let at = NUMBERS_BYTES_MAX - end.len();
+        written[at..].copy_from_slice(end);
+        Self { written, at }
+    }
+
+    fn put_before(&mut self, number: u64) {
+        let mut space = [0; token::DIGITS_MAX];
+        let digits = token::digits_of(number, &mut space);
+        self.at -= digits.len() + 1;
+        self.written[self.at] = b' ';
+        self.written[self.at + 1..][..digits.len()].copy_from_slice(digits);
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.written[self.at..]
     }
 }
 

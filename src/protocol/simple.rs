@@ -16,9 +16,9 @@ const FORM: Form = Form { dialect: Dialect::Simple, noreply: false };
 
 /// Reads one line, its LF already taken off.
 pub(super) fn parse_line(line: &[u8]) -> Line<'_> {
-    let mut words = Words::new(line);
-    words.next();
-    match command_word(line) {
+    let word = command_word(line);
+    let words = Words::new(&line[word.len()..]);
+    match word {
         b"get" => retrieve(words),
         b"set" => store(words),
         _ => Line::refused(Reply::Error, FORM),
@@ -27,8 +27,9 @@ pub(super) fn parse_line(line: &[u8]) -> Line<'_> {
 
 fn retrieve(keys: Words<'_>) -> Line<'_> {
     // One pass over all bytes instead of one per key: where every byte is legal or a space, every
-    // key is legal.
-    let all_legal = keys.rest().iter().all(|&byte| byte == b' ' || legal(byte));
+    // key is legal. It goes on behind an illegal one, so that it takes many bytes at a time.
+    let fine = |byte: u8| byte == b' ' || legal(byte);
+    let all_legal = keys.rest().iter().fold(true, |all, &byte| all & fine(byte));
     if !all_legal || keys.is_empty() {
         return Line::refused(Reply::BadLine, FORM);
     }

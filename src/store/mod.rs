@@ -313,9 +313,14 @@ impl Store {
     /// The record under `key`, live or not.
     fn find(&self, hash: u64, key: &[u8]) -> Option<Record> {
         let arena = &*self.arena;
-        let same = |&address: &u32| Record::read(arena, place_of(address)).key(arena) == key;
-        let address = self.tables[self.table_of(hash)].find(hash, same)?;
-        Some(Record::read(arena, place_of(*address)))
+        let mut found = None;
+        self.tables[self.table_of(hash)].find(hash, |&address| {
+            let record = Record::read(arena, place_of(address));
+            let same = record.key(arena) == key;
+            found = same.then_some(record);
+            same
+        })?;
+        found
     }
 
     /// Neither past its time nor last accessed before a flush?
@@ -333,7 +338,7 @@ impl Store {
 
 impl Record {
     fn read(arena: &[u8], at: usize) -> Self {
-        let header = &arena[at..at + HEADER_BYTES];
+        let header: &[u8; HEADER_BYTES] = arena[at..].first_chunk().expect("a record has a header");
         let marks = header[MARKS_AT];
         let key_bytes = match header[4] {
             LONG_KEY => number(&arena[at + HEADER_BYTES..]) as usize,
