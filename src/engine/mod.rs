@@ -25,8 +25,9 @@ pub mod vitals;
 
 use crate::config::Config;
 use crate::protocol::command::{Command, Debugging, Retrieval};
+use crate::protocol::parser::Words;
 use crate::protocol::{Reply, ReplyWriter};
-use crate::store::{Amendment, NEVER, OutOfMemory, Store};
+use crate::store::{Amendment, KEYS_AHEAD, NEVER, OutOfMemory, Store};
 use crate::trace;
 use auth::Credentials;
 use counters::Counters;
@@ -156,17 +157,9 @@ impl Engine {
     ) -> Executed<'a> {
         let now = if cfg!(debug_assertions) { self.moved(now) } else { now };
         match command {
-            Command::Retrieve { retrieval, mut keys } => loop {
-                let rest = keys;
-                let Some(key) = keys.next() else {
-                    reply.end();
-                    return Executed::Done;
-                };
-                if !self.fetch(key, retrieval, now, reply) {
-                    trace::stalled("the output is full");
-                    return Executed::Stalled(Command::Retrieve { retrieval, keys: rest });
-                }
-            },
+            Command::Retrieve { retrieval, keys } => {
+                return self.retrieve(retrieval, keys, now, reply);
+            }
             Command::Store { .. } => return self.store_plain(command, now, reply),
             Command::TooLarge { store } => self.refuse_too_large(&store, now, reply),
             Command::Count { direction, key, delta } => {
@@ -207,6 +200,30 @@ impl Engine {
             Command::Version => reply.line(Reply::Version),
             Command::Quit => return Executed::Quit,
         }
+        Executed::Done
+    }
+
+    /// Fetches every key, in order.
+    fn retrieve<'a>(
+        &mut self,
+        retrieval: Retrieval,
+        mut keys: Words<'a>,
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) -> Executed<'a> {
+        for fetched in 0.. {
+            // Not before the first key: most retrievals have no other.
+            if fetched % KEYS_AHEAD == 1 {
+                self.store.look_ahead(keys);
+            }
+            let rest = keys;
+            let Some(key) = keys.next() else { break };
+            if !self.fetch(key, retrieval, now, reply) {
+                trace::stalled("the output is full");
+                return Executed::Stalled(Command::Retrieve { retrieval, keys: rest });
+            }
+        }
+        reply.end();
         Executed::Done
     }
 

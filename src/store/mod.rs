@@ -7,6 +7,7 @@
 //! * `record`: how a record is written; `log`: where the next one goes, and where the oldest is
 //! * `change`: how items come, change and go at a client's wish; `in_place`: over an older one
 //! * `map`: from hashes to records, without ever growing by much at once
+//! * `ahead`: memory that several lookups need, waited for once
 //! * `policy`: which records stay when memory is full; `ghost`: those that left too early
 //! * `expiry`: when a record is over, and `flush_all`; `counters`, `sizes`: what is kept, in numbers
 //! * `verify`: all items one after the other, and all of it checked the slow way
@@ -33,6 +34,7 @@
 //! Nothing is allocated per item, so nothing fragments. A `get` touches one table and one record
 //! and moves neither: a counter of two bits in the record remembers that it was wanted.
 
+mod ahead;
 mod change;
 mod counters;
 mod expiry;
@@ -51,6 +53,7 @@ use hashbrown::HashTable;
 use memmap2::MmapMut;
 
 use crate::config::MEMORY_BYTES_CEILING;
+pub use ahead::KEYS_AHEAD;
 pub use counters::Counters;
 use ghost::Ghost;
 use log::{Log, Place};
