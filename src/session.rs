@@ -3,8 +3,10 @@
 //! Every way of talking to a server goes through [`Session::advance`]: the sockets' connections,
 //! `--stdio`, [`crate::simulate`] and the tests. Knows no socket, no buffer policy and no clock.
 
+use std::array;
+
 use crate::config::Config;
-use crate::engine::{Engine, Executed, Now};
+use crate::engine::{Engine, Executed, KEYS_AHEAD, Now};
 use crate::protocol::{Dialect, Fault, Parsed, Parser, ReplyWriter, Room};
 use crate::trace;
 
@@ -55,44 +57,83 @@ impl Session {
         engine: &mut Engine,
         now: Now,
     ) -> (usize, Stop) {
-        let mut spent = 0;
-        let mut requests = 0;
+        let (mut spent, mut requests) = (0, 0);
         let labour_max = engine.labour_bytes + LABOUR_BYTES_MAX;
         loop {
-            let is_tired = requests == self.requests_max || engine.labour_bytes > labour_max;
-            if output.len() >= room.high_water || is_tired {
+            if self.is_enough(requests, output, room) || engine.labour_bytes > labour_max {
                 return (spent, Stop::NeedsFlush);
             }
-            requests += 1;
-            let unspent = &unread[spent..];
-            match self.parser.parse(unspent) {
-                Parsed::Command { command, form, used } => {
-                    trace::parsed(dialect_name(form.dialect), &command);
-                    let mut reply = ReplyWriter::new(output, room, form);
-                    match engine.execute(command, now, &mut reply) {
-                        Executed::Done => spent += used,
-                        Executed::Admitted => {
-                            self.parser.open();
-                            spent += used;
-                        }
-                        Executed::Stalled(rest) => {
-                            spent += used - self.parser.hold(rest, form, &unspent[..used]);
-                            return (spent, Stop::NeedsFlush);
-                        }
-                        Executed::Quit => return (spent + used, Stop::Ended("it said quit")),
-                    }
-                }
-                Parsed::Invalid { fault: Fault::Answer(answer), form, used } => {
-                    trace::refused(answer.text());
-                    ReplyWriter::new(output, room, form).line(answer);
-                    spent += used;
-                }
-                Parsed::Invalid { fault: Fault::Skipped, used, .. } => spent += used,
-                Parsed::Invalid { fault: Fault::HangUp(why), used, .. } => {
-                    return (spent + used, Stop::Ended(why));
-                }
-                Parsed::Incomplete { used } => return (spent + used, Stop::NeedsInput),
+            if spent == unread.len() {
+                return (spent, Stop::NeedsInput);
             }
+            // Not from one constant, all of whose bytes would be copied.
+            let mut ahead = array::from_fn(|_| None);
+            self.parse_ahead(&unread[spent..], &mut ahead, engine);
+            for (at, parsed) in ahead.iter().flatten().enumerate() {
+                let enough =
+                    self.is_enough(requests, output, room) || engine.labour_bytes > labour_max;
+                if at > 0 && enough {
+                    self.parser.rewind();
+                    return (spent, Stop::NeedsFlush);
+                }
+                requests += 1;
+                let unspent = &unread[spent..];
+                match *parsed {
+                    Parsed::Command { ref command, form, used } => {
+                        trace::parsed(dialect_name(form.dialect), command);
+                        let mut reply = ReplyWriter::new(output, room, form);
+                        match engine.execute(*command, now, &mut reply) {
+                            Executed::Done => spent += used,
+                            Executed::Admitted => {
+                                self.parser.open();
+                                spent += used;
+                            }
+                            Executed::Stalled(rest) => {
+                                spent += used - self.parser.hold(rest, form, &unspent[..used]);
+                                return (spent, Stop::NeedsFlush);
+                            }
+                            Executed::Quit => return (spent + used, Stop::Ended("it said quit")),
+                        }
+                    }
+                    Parsed::Invalid { fault: Fault::Answer(answer), form, used } => {
+                        trace::refused(answer.text());
+                        ReplyWriter::new(output, room, form).line(answer);
+                        spent += used;
+                    }
+                    Parsed::Invalid { fault: Fault::Skipped, used, .. } => spent += used,
+                    Parsed::Invalid { fault: Fault::HangUp(why), used, .. } => {
+                        return (spent + used, Stop::Ended(why));
+                    }
+                    Parsed::Incomplete { used } => return (spent + used, Stop::NeedsInput),
+                }
+            }
+        }
+    }
+
+    /// No further request is to be executed in this go.
+    const fn is_enough(&self, requests: usize, output: &Vec<u8>, room: &Room) -> bool {
+        output.len() >= room.high_water || requests == self.requests_max
+    }
+
+    /// The next requests, as many as can be told before the first one is executed. The memory that
+    /// their keys need is waited for here, at once for all of them.
+    fn parse_ahead<'a>(
+        &mut self,
+        unread: &'a [u8],
+        ahead: &mut [Option<Parsed<'a>>; KEYS_AHEAD],
+        engine: &Engine,
+    ) {
+        let mut parsed_bytes = 0;
+        for slot in ahead.iter_mut() {
+            let parsed = slot.insert(self.parser.parse(&unread[parsed_bytes..]));
+            let Parsed::Command { used, .. } = parsed else { break };
+            parsed_bytes += *used;
+            if parsed_bytes == unread.len() || !self.parser.may_go_on() {
+                break;
+            }
+        }
+        if ahead[1].is_some() {
+            engine.look_ahead(ahead.iter().flatten().filter_map(Parsed::key));
         }
     }
 

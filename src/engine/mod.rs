@@ -27,7 +27,8 @@ use crate::config::Config;
 use crate::protocol::command::{Command, Debugging, Retrieval};
 use crate::protocol::parser::Words;
 use crate::protocol::{Reply, ReplyWriter};
-use crate::store::{Amendment, KEYS_AHEAD, NEVER, OutOfMemory, Store};
+pub use crate::store::KEYS_AHEAD;
+use crate::store::{Amendment, NEVER, OutOfMemory, Store};
 use crate::trace;
 use auth::Credentials;
 use counters::Counters;
@@ -146,6 +147,11 @@ impl Engine {
     /// Whom to serve, where not everybody is served: see [`auth`].
     pub fn set_credentials(&mut self, credentials: Credentials) {
         self.credentials = credentials;
+    }
+
+    /// Has the memory loaded that commands with these keys will need.
+    pub fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        self.store.look_ahead(keys);
     }
 
     /// Executes one command and writes its answer.

@@ -250,6 +250,33 @@ impl<'a> Command<'a> {
         self
     }
 
+    /// Its first key, if it has any that is written as it is.
+    pub(super) fn key(&self) -> Option<&'a [u8]> {
+        match *self {
+            Self::Retrieve { mut keys, .. } => keys.next(),
+            Self::Store { key, .. }
+            | Self::Count { key, .. }
+            | Self::Touch { key, .. }
+            | Self::Delete { key } => Some(key),
+            Self::MetaGet(meta)
+            | Self::MetaSet { meta, .. }
+            | Self::MetaDelete(meta)
+            | Self::MetaCount { meta, .. } => (!meta.key.encoded).then_some(meta.key.written),
+            Self::TooLarge { .. }
+            | Self::MetaDebug(_)
+            | Self::MetaNoop
+            | Self::FlushAll { .. }
+            | Self::Stats(_)
+            | Self::Dump(_)
+            | Self::Verbosity(_)
+            | Self::Shutdown { .. }
+            | Self::Authenticate { .. }
+            | Self::Debug(_)
+            | Self::Version
+            | Self::Quit => None,
+        }
+    }
+
     /// Its name, as it is written.
     const fn name(&self) -> &'static str {
         match self {

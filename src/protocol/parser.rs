@@ -31,6 +31,17 @@ pub enum Parsed<'a> {
     Incomplete { used: usize },
 }
 
+impl<'a> Parsed<'a> {
+    /// The key of a command that has one, or its first, as long as it is written as it is.
+    #[must_use]
+    pub fn key(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Command { command, .. } => command.key(),
+            Self::Invalid { .. } | Self::Incomplete { .. } => None,
+        }
+    }
+}
+
 /// What to do about bytes that are no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -109,6 +120,17 @@ impl Parser {
             }
             State::Skip { bytes, end } => self.skip(unread, bytes, end),
         }
+    }
+
+    /// What stands behind a command that was parsed just now can be parsed before it is executed.
+    #[must_use]
+    pub const fn may_go_on(&self) -> bool {
+        !self.is_closed && matches!(self.state, State::Line { scanned: 0 })
+    }
+
+    /// Of what was parsed ahead, nothing more has been executed: the caller gives it again.
+    pub const fn rewind(&mut self) {
+        self.state = State::Line { scanned: 0 };
     }
 
     /// Bytes that the request at the start of the input takes in all, as far as is known yet: no

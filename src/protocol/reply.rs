@@ -172,11 +172,8 @@ impl Numbers {
     }
 
     fn put_before(&mut self, number: u64) {
-        let mut space = [0; token::DIGITS_MAX];
-        let digits = token::digits_of(number, &mut space);
-        self.at -= digits.len() + 1;
+        self.at = token::write_digits(number, &mut self.written[..self.at]) - 1;
         self.written[self.at] = b' ';
-        self.written[self.at + 1..][..digits.len()].copy_from_slice(digits);
     }
 
     fn bytes(&self) -> &[u8] {

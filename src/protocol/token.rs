@@ -100,14 +100,22 @@ pub const DIGITS_MAX: usize = 20;
 /// The decimal digits of `number`, at the end of `space`.
 #[must_use]
 pub fn digits_of(number: u64, space: &mut [u8; DIGITS_MAX]) -> &[u8] {
-    let mut rest = number;
+    let start = write_digits(number, space);
+    &space[start..]
+}
+
+/// Writes the decimal digits of `number` at the end of `space`. Returns where they start.
+///
+/// # Panics
+/// When there is less space than the digits need; [`DIGITS_MAX`] bytes are enough for all.
+pub fn write_digits(mut number: u64, space: &mut [u8]) -> usize {
     let mut at = space.len();
     loop {
         at -= 1;
-        space[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return &space[at..];
+        space[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return at;
         }
     }
 }
