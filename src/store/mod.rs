@@ -4,7 +4,7 @@
 //! of the caller's that never goes back and never is 0. All memory is laid out at the start; this
 //! file finds a record in it, from a key to a value, and the others change it:
 //!
-//! * `record`: how a record is written; `log`: where the next one goes, and where the oldest is
+//! * `arena`: the memory of all records; `record`: how a record is written; `log`: where the next one goes, and where the oldest is
 //! * `change`: how items come, change and go at a client's wish; `in_place`: over an older one
 //! * `map`: from hashes to records, without ever growing by much at once
 //! * `ahead`: memory that several lookups need, waited for once
@@ -35,6 +35,7 @@
 //! and moves neither: a counter of two bits in the record remembers that it was wanted.
 
 mod ahead;
+mod arena;
 mod change;
 mod counters;
 mod expiry;
@@ -54,6 +55,7 @@ use memmap2::MmapMut;
 
 use crate::config::MEMORY_BYTES_CEILING;
 pub use ahead::KEYS_AHEAD;
+pub use arena::OutOfMemory;
 pub use counters::Counters;
 use ghost::Ghost;
 use log::{Log, Place};
@@ -164,10 +166,6 @@ pub enum Stored {
     NoRoom,
 }
 
-/// There is not so much memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfMemory;
-
 /// All items of a server.
 pub struct Store {
     /// All records. Invariant: every byte between a log's tail and head belongs to a record or a
@@ -232,14 +230,12 @@ impl Store {
         let logs = Log::lay_out(memory_bytes - ghost_bytes, evicts);
         // So that the header of the last filler, which is shorter than a record's, can be read.
         let arena_bytes = logs[Place::Main as usize].end() + HEADER_BYTES;
-        // Only asked for and given back: `vec!` gets zeros that the kernel makes when they are
-        // first touched, but would abort where there is not so much memory.
-        Vec::<u8>::new().try_reserve_exact(ghost_bytes).map_err(|_| OutOfMemory)?;
+        let arena = arena::map(arena_bytes, ghost_bytes)?;
         let mut tables = Vec::new();
         tables.try_reserve_exact(map::tables_max(memory_bytes)).map_err(|_| OutOfMemory)?;
         tables.push(HashTable::new());
         Ok(Self {
-            arena: map_arena(arena_bytes)?,
+            arena,
             logs,
             map_bytes: size_of_val(&*tables),
             tables,
@@ -385,16 +381,6 @@ impl Record {
             accessed_s: self.accessed_s,
         }
     }
-}
-
-/// Zeros that the kernel makes when they are first touched, where it can in pages of 2 MiB: with the
-/// usual ones of 4 KiB, finding out where a page is costs as much as the record in it.
-fn map_arena(bytes: usize) -> Result<MmapMut, OutOfMemory> {
-    let arena = MmapMut::map_anon(bytes).map_err(|_| OutOfMemory)?;
-    #[cfg(target_os = "linux")]
-    // Only a wish: a kernel that has none of them serves it with what it has.
-    let _ = arena.advise(memmap2::Advice::HugePage);
-    Ok(arena)
 }
 
 /// Where in the arena an address points.
