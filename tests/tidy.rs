@@ -43,7 +43,7 @@ const TOP_LEVEL: [&str; 6] = ["Cargo.lock", "Cargo.toml", "README.md", "benches"
 /// and back, file by file. Trait glue of the socket, the log and the clock are left out: they hold no
 /// decision about the request.
 const READING_PATH: [(&str, &[&str]); 8] = [
-    ("src/net/reactor.rs", &["turn", "timeout", "latch_events", "drive_queue", "enqueue"]),
+    ("src/net/reactor.rs", &["turn", "wait", "timeout", "latch_events", "drive_queue", "enqueue"]),
     (
         "src/net/connection.rs",
         &[
@@ -61,13 +61,14 @@ const READING_PATH: [(&str, &[&str]); 8] = [
             "update_interest",
         ],
     ),
-    ("src/session.rs", &["advance"]),
+    ("src/session.rs", &["advance", "is_enough", "parse_ahead"]),
     (
         "src/protocol/parser.rs",
         &[
             "parse",
             "find_line",
             "parse_line",
+            "may_go_on",
             "dialect_of",
             "command_word",
             "rest",
@@ -76,7 +77,7 @@ const READING_PATH: [(&str, &[&str]); 8] = [
         ],
     ),
     ("src/protocol/simple.rs", &["parse_line", "retrieve", "legal"]),
-    ("src/engine/mod.rs", &["execute", "fetch"]),
+    ("src/engine/mod.rs", &["execute", "retrieve", "fetch"]),
     (
         "src/store/mod.rs",
         &[
