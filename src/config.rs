@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One mebibyte, in bytes.
 pub const MIB: usize = 1 << 20;
@@ -85,6 +86,8 @@ pub struct Config {
     /// Clients beyond the connection limit are told so and turned away, instead of being left to
     /// wait unaccepted (`-o maxconns_fast`).
     pub turns_away: bool,
+    /// For so long after the last event the server looks for the next one without sleeping.
+    pub busy_poll: Duration,
     /// Seconds without a request after which a connection is closed; 0 for never.
     pub idle_timeout_s: u32,
     /// Connections that the kernel may hold for us before we accept them.
@@ -116,6 +119,7 @@ impl Default for Config {
             prefix_delimiter: b':',
             requests_per_turn: None,
             turns_away: true,
+            busy_poll: Duration::ZERO,
             idle_timeout_s: 0,
             backlog: 1024,
             auth_file: None,

@@ -11,6 +11,7 @@ mod value;
 
 use std::net::SocketAddr;
 use std::path::{self, Path, PathBuf};
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, ValueEnum};
 use miocached::config::{Config, DialectMode, MIB, UnixSocket};
@@ -101,6 +102,11 @@ pub(crate) struct Args {
     /// [default: one buffer full]
     #[arg(short = 'R', long, value_name = "NUMBER", allow_negative_numbers = true)]
     max_reqs_per_event: Option<i64>,
+
+    /// Microseconds after the last event in which the next one is looked for without sleeping: a
+    /// shorter round trip for a CPU that is busy all that time
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    busy_poll: u32,
 
     /// Dialect of the requests
     #[arg(long, value_enum, default_value_t = Dialect::Auto)]
@@ -270,6 +276,7 @@ impl Args {
             evicts: !self.disable_evictions,
             connections_max: at_least_1(self.conn_limit, "the connection limit")?,
             buffer_bytes_max: mebibytes(self.buffer_limit, "--buffer-limit")?,
+            busy_poll: Duration::from_micros(self.busy_poll.into()),
             dialect: match self.dialect {
                 Dialect::Auto => DialectMode::Auto,
                 Dialect::Simple => DialectMode::Simple,

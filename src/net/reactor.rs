@@ -141,8 +141,7 @@ impl Reactor {
 
     /// Waits for something to do, and does it.
     fn turn(&mut self) -> io::Result<()> {
-        let timeout = self.timeout();
-        match self.poll.poll(&mut self.events, timeout) {
+        match self.wait() {
             Ok(()) => {}
             // A debugger's stop must not end the server. No event is lost by asking again.
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
@@ -169,6 +168,23 @@ impl Reactor {
         self.heed_engine();
         vitals::count_turn(&mut self.engine.counters, began);
         Ok(())
+    }
+
+    /// Waits for events; with `--busy-poll` awake, at first: to be woken takes longer than a round
+    /// trip over the loopback.
+    fn wait(&mut self) -> io::Result<()> {
+        let timeout = self.timeout();
+        let awake = self.config.busy_poll.min(timeout.unwrap_or(Duration::MAX));
+        if !awake.is_zero() {
+            let began = Instant::now();
+            while began.elapsed() < awake {
+                self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+                if !self.events.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+        self.poll.poll(&mut self.events, timeout)
     }
 
     /// How long the poll may wait: not at all while there is something left to do, else until the
