@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// No further request is to be executed in this go.
-    const fn is_enough(&self, requests: usize, output: &Vec<u8>, room: &Room) -> bool {
+    const fn is_enough(&self, requests: usize, output: &[u8], room: &Room) -> bool {
         output.len() >= room.high_water || requests == self.requests_max
     }
 
