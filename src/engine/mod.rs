@@ -9,7 +9,7 @@
 //! * `stats`: figures, out of [`counters`] and what the network tells in [`vitals`]; `settings` and
 //!   `prefixes` are parts of it
 //! * `dump`: keys, by walking over the store
-//! * [`auth`]: who may be served
+//! * [`auth`]: who may be served; `now`: what times mean
 
 pub mod auth;
 mod change;
@@ -18,6 +18,7 @@ pub mod counters;
 mod dump;
 mod flags;
 mod meta;
+mod now;
 mod prefixes;
 mod settings;
 mod stats;
@@ -28,58 +29,16 @@ use crate::protocol::command::{Command, Debugging, Retrieval};
 use crate::protocol::parser::Words;
 use crate::protocol::{Reply, ReplyWriter};
 pub use crate::store::KEYS_AHEAD;
-use crate::store::{Amendment, NEVER, OutOfMemory, Store};
+use crate::store::{Amendment, OutOfMemory, Store};
 use crate::trace;
 use auth::Credentials;
 use counters::Counters;
+pub use now::Now;
 use prefixes::Prefixes;
 use vitals::Vitals;
 
-/// Relative exptimes reach this far; larger ones are Unix times (memcached's `REALTIME_MAXDELTA`).
-const RELATIVE_EXPTIME_MAX_S: i32 = 60 * 60 * 24 * 30;
-/// A second that is over before any server has started: [`Now::uptime_s`] begins above it.
-const LONG_GONE_S: u32 = 1;
-
 /// The first cas id that is given out, as by memcached 1.6.45.
 const FIRST_CAS: u64 = 2;
-
-/// One moment, read from the clocks once per turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// Seconds on a monotonic clock which showed [`Now::FIRST_S`] when the server started.
-    pub uptime_s: u32,
-    /// Seconds since 1970 on the wall clock.
-    pub unix_s: i64,
-}
-
-impl Now {
-    /// The uptime at which a server starts: past [`NEVER`] and past everything long gone.
-    pub const FIRST_S: u32 = 2;
-
-    /// The second in which an item expires that gets this `exptime` from a client: 0 is never,
-    /// below 0 is at once, up to 30 days counts from now, and more is a Unix time.
-    ///
-    /// A Unix time is turned into uptime here and once: a wall clock that is set later moves no item's
-    /// time. Nobody can tell by which of the two clocks the time was meant, and following a clock that
-    /// is put right after the start of a machine would empty the cache.
-    fn deadline_s(self, exptime: i32) -> u32 {
-        match exptime {
-            0 => NEVER,
-            ..0 => LONG_GONE_S,
-            1..=RELATIVE_EXPTIME_MAX_S => self.uptime_s.saturating_add(exptime.unsigned_abs()),
-            _ => {
-                let in_s = i64::from(exptime).saturating_sub(self.unix_s);
-                let at_s = i64::from(self.uptime_s).saturating_add(in_s);
-                u32::try_from(at_s.max(i64::from(LONG_GONE_S))).unwrap_or(u32::MAX)
-            }
-        }
-    }
-
-    /// A second of uptime as a Unix time, as far as there is one: wall clocks show what they like.
-    fn unix_time_of(self, uptime_s: u32) -> i64 {
-        self.unix_s.saturating_add(i64::from(uptime_s) - i64::from(self.uptime_s))
-    }
-}
 
 /// What became of a command.
 #[derive(Debug)]
@@ -352,7 +311,7 @@ impl Engine {
             Debugging::Time(by_s) => {
                 self.clock_moved_s = self.clock_moved_s.saturating_add(by_s);
                 if let Some(stands) = self.clock_stands {
-                    self.clock_stands = Some(later(stands, by_s));
+                    self.clock_stands = Some(stands.later(by_s));
                 }
             }
             Debugging::TimeStops(true) => self.clock_stands = Some(now),
@@ -363,7 +322,7 @@ impl Engine {
 
     /// What `debugtime` has made of the time.
     fn moved(&self, now: Now) -> Now {
-        self.clock_stands.unwrap_or_else(|| later(now, self.clock_moved_s))
+        self.clock_stands.unwrap_or_else(|| now.later(self.clock_moved_s))
     }
 
     /// Checks every invariant of the store the slow way. For tests.
@@ -372,45 +331,5 @@ impl Engine {
     /// When one does not hold.
     pub fn verify(&self) {
         self.store.verify();
-    }
-}
-
-/// So many seconds later, or earlier, as far as there is such a time.
-fn later(now: Now, by_s: i64) -> Now {
-    let uptime_s = i64::from(now.uptime_s).saturating_add(by_s).max(i64::from(Now::FIRST_S));
-    Now {
-        uptime_s: u32::try_from(uptime_s).unwrap_or(u32::MAX),
-        unix_s: now.unix_s.saturating_add(by_s),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exptimes_become_deadlines() {
-        let now = Now { uptime_s: 1000, unix_s: 1_700_000_000 };
-        assert_eq!(now.deadline_s(0), NEVER);
-        assert_eq!(now.deadline_s(-1), LONG_GONE_S);
-        assert_eq!(now.deadline_s(1), 1001);
-        assert_eq!(now.deadline_s(2_592_000), 2_593_000);
-        // One second more than thirty days is a second of the year 1970.
-        assert_eq!(now.deadline_s(2_592_001), LONG_GONE_S);
-        assert_eq!(now.deadline_s(1_700_000_000), 1000);
-        assert_eq!(now.deadline_s(1_700_000_060), 1060);
-        assert_eq!(now.deadline_s(i32::MAX), 1000 + (2_147_483_647 - 1_700_000_000));
-    }
-
-    #[test]
-    fn wall_clocks_may_show_anything() {
-        for unix_s in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX] {
-            let now = Now { uptime_s: 1000, unix_s };
-            for exptime in [i32::MIN, -1, 0, 1, 2_592_001, i32::MAX] {
-                let deadline_s = now.deadline_s(exptime);
-                now.unix_time_of(deadline_s);
-            }
-        }
-        assert_eq!(Now { uptime_s: 10, unix_s: i64::MAX }.unix_time_of(11), i64::MAX);
     }
 }
