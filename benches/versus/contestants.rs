@@ -17,6 +17,8 @@ use crate::rig::program::Program;
 use crate::rig::server::{Endpoint, Server, Transport};
 
 pub(crate) const MIOCACHED: &str = "miocached";
+/// The same with `--busy-poll`, only where one client waits for each answer.
+const BUSY: &str = "miocached-busy";
 /// The two that are the same, whose difference is what chance makes.
 pub(crate) const CONTROL: &str = "memcached-A";
 pub(crate) const CONTROL_AGAIN: &str = "memcached-B";
@@ -68,6 +70,7 @@ impl Contestant {
         };
         let mut all = vec![
             program(MIOCACHED, miocached, &[]),
+            program(BUSY, miocached, &["--busy-poll", "200"]),
             program(CONTROL, memcached, &["-t", "1"]),
             program(CONTROL_AGAIN, memcached, &["-t", "1"]),
             program(TUNED, memcached, &["-t", "1", "-R", "1000"]),
@@ -100,6 +103,11 @@ impl Contestant {
             Kind::Floor => "a bare mio server with canned answers".to_string(),
             Kind::Target(target) => format!("running at {}", target.address),
         }
+    }
+
+    /// Is it measured in this cell at all?
+    pub(crate) fn takes_part(&self, cell: &Cell) -> bool {
+        self.name != BUSY || cell.connections() == 1
     }
 
     /// Why this one has no place in a cell, if so.

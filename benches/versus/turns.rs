@@ -56,6 +56,10 @@ impl Turns {
             let mut servers = Vec::new();
             for contestant in &self.contestants {
                 self.stop.check()?;
+                if !group.iter().any(|cell| contestant.takes_part(cell)) {
+                    servers.push(Err(Failure(format!("{} was not needed", contestant.name))));
+                    continue;
+                }
                 progress.loading(&contestant.name, &data);
                 servers.push(contestant.start(&data, self.placement));
             }
@@ -131,6 +135,7 @@ impl Turns {
             .contestants
             .iter()
             .zip(servers)
+            .filter(|(contestant, _)| contestant.takes_part(cell))
             .map(|(contestant, server)| self.enter(contestant, server, cell, traffic))
             .collect();
         // The first round warms caches and branch predictors, and grows buffers; it does not count.
