@@ -89,6 +89,7 @@ impl Session {
                                 spent += used;
                             }
                             Executed::Stalled(rest) => {
+                                // What is held is an end of the request, no more than was used.
                                 spent += used - self.parser.hold(rest, form, &unspent[..used]);
                                 return (spent, Stop::NeedsFlush);
                             }

@@ -195,6 +195,7 @@ impl Engine {
             return Outcome::Exists;
         }
         self.labour_bytes += old.value_bytes;
+        // Both are below the item limit, which is at most 1 GiB.
         let value_bytes = old.value_bytes + change.value.len();
         let bytes = item_bytes(change.key.len(), old.meta.flags, value_bytes);
         if bytes > self.config.item_bytes_max {

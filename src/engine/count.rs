@@ -64,6 +64,7 @@ impl Engine {
         let Some(old) = token::loose_u64(item.value).filter(|_| !is_chunked) else {
             return Counted::NotNumber;
         };
+        // As memcached: up wraps, down stops at 0.
         let number = match direction {
             Direction::Up => old.wrapping_add(delta),
             Direction::Down => old.saturating_sub(delta),

@@ -302,6 +302,7 @@ impl Engine {
         if !self.config.cas_enabled {
             return 0;
         }
+        // Counted one by one: what clients choose with `E` is not counted on from.
         self.last_cas += 1;
         self.last_cas
     }

@@ -75,6 +75,7 @@ impl Budget {
 
     /// Connection `key` now holds `held` bytes, after `held_before`.
     pub(super) fn settle(&mut self, key: usize, held_before: usize, held: usize) {
+        // `held_before` is in `used` since it was settled.
         self.used = self.used + held - held_before;
         self.free = self.shared.saturating_sub(self.used);
         if held == 0 && self.finisher == Some(key) {

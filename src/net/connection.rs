@@ -223,6 +223,7 @@ impl Connection {
         if self.input.filled >= end {
             let wanted = self.session.bytes_wanted().max(INPUT_BYTES);
             if wanted > available {
+                // What is held is part of what is available.
                 self.ask = wanted - self.held;
                 trace::waits_for_buffers(self.key, self.ask);
                 return Ok(());

@@ -12,6 +12,8 @@ use super::{Dialect, Form, KEY_BYTES_MAX, Reply, VALUE_BYTES_MAX, WORDS_MAX, tok
 
 /// Words of a line, the command and its key included (memcached's `MFLAG_MAX_OPT_LENGTH`).
 const META_WORDS_MAX: usize = 20;
+/// So all of them are looked at before anything is made of them.
+const _: () = assert!(META_WORDS_MAX <= WORDS_MAX);
 /// Bytes of an opaque token, its `O` included (memcached's `MFLAG_MAX_OPAQUE_LENGTH`).
 const OPAQUE_BYTES_MAX: usize = 32;
 /// Errors are told whatever the flags say: `q` hides only what is as it should be.
@@ -129,6 +131,7 @@ impl<'a> Meta<'a> {
         let mut wrong = None;
         let mut digits = [false; 10];
         for word in words {
+            // No word is empty, and `parse_line` has seen that each begins with a digit or a letter.
             let (flag, argument) = (word[0], &word[1..]);
             let is_digit = flag.is_ascii_digit();
             let seen = if is_digit { digits[usize::from(flag - b'0')] } else { meta.has(flag) };
@@ -192,7 +195,7 @@ fn keep<T>(place: &mut T, number: Option<T>, otherwise: Reply) -> Option<Reply> 
     }
 }
 
-/// The bit of a letter; what stands between the two alphabets has one as well.
+/// The bit of a letter from `A` to `z`; what stands between the two alphabets has one as well.
 const fn bit(flag: u8) -> u64 {
     1 << (flag - b'A')
 }

@@ -39,6 +39,10 @@ pub const VALUE_BYTES_MAX: usize = 2_147_483_645;
 /// Words of a classic line that are looked at, the command included (as memcached).
 pub const WORDS_MAX: usize = 23;
 
+/// The lengths that one request tells of, added up, fit into 32 bits: so no sum of them overflows
+/// a `usize`, and only numbers that are no lengths need checked arithmetic.
+const _: () = assert!(LONG_LINE_BYTES_MAX + VALUE_BYTES_MAX + 128 <= u32::MAX as usize);
+
 /// What `version` answers. Clients and tools read the leading number to decide what a server can
 /// do, so it is that of the memcached whose text protocol this is.
 pub const VERSION_LINE: &str = concat!("VERSION 1.6.45-miocached-", env!("CARGO_PKG_VERSION"));

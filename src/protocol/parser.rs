@@ -53,7 +53,8 @@ pub enum Fault {
     HangUp(&'static str),
 }
 
-/// Where the next byte of input belongs.
+/// Where the next byte of input belongs. Invariant: all bytes that a state counts as read, `bytes` to
+/// skip and a value's aside, were in the input when it was set, and the caller gives them again.
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// To the first line of the conversation.
