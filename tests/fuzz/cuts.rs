@@ -1,9 +1,11 @@
 //! However a conversation is cut, and however often it stalls, the answers are the same: in one
-//! piece with room for all answers, byte by byte with room for none, and in pieces of any size.
+//! piece with room for all answers, byte by byte with room for none, and in pieces of any size with
+//! as little room as the network gives when its buffers are full.
 
 use miocached::config::{Config, DialectMode, MIB};
 use miocached::engine::auth::Credentials;
 use miocached::engine::{Engine, Now};
+use miocached::net::ALLOWANCE_BYTES;
 use miocached::protocol::Room;
 use miocached::session::{Session, Stop};
 
@@ -40,26 +42,28 @@ fn run(input: &[u8]) {
         requests_per_turn: source.pick(&[None, Some(1), Some(20)]),
         ..Config::default()
     };
-    let piece_bytes = 2 + source.below(128);
-    let high_water = source.pick(&[usize::MAX, 1, 500]);
+    let piece_bytes = 2 + source.below(256);
+    let limit = source.pick(&[ALLOWANCE_BYTES, 700, 5000]);
     let mut stream = Vec::new();
     while !source.is_empty() && stream.len() < STREAM_BYTES_MAX {
         request(&mut source, &mut stream);
     }
-    let whole = converse(&config, &stream, stream.len().max(1), usize::MAX);
-    assert_same(&whole, &converse(&config, &stream, 1, 1), "byte by byte");
-    assert_same(&whole, &converse(&config, &stream, piece_bytes, high_water), "in pieces");
+    let whole = converse(&config, &stream, usize::MAX, Room::UNBOUNDED);
+    let short = Room { high_water: 1, ..Room::UNBOUNDED };
+    assert_same(&whole, &converse(&config, &stream, 1, short), "byte by byte");
+    let narrow = Room { high_water: limit, limit, needed: 0 };
+    assert_same(&whole, &converse(&config, &stream, piece_bytes, narrow), "in pieces");
 }
 
 /// All answers; then whether the conversation has ended, and what is told of the server behind it.
-fn converse(config: &Config, stream: &[u8], piece_bytes: usize, high_water: usize) -> Told {
+fn converse(config: &Config, stream: &[u8], piece_bytes: usize, room: Room) -> Told {
     let mut engine = Engine::new(config).unwrap();
     engine.set_credentials(Credentials::parse(b"user:password").unwrap());
-    let (answers, ended) = talk(config, &mut engine, stream, piece_bytes, high_water);
+    let (answers, ended) = talk(config, &mut engine, stream, piece_bytes, room);
     engine.verify();
     let open = Config { auth_file: None, dialect: DialectMode::Classic, ..config.clone() };
     let questions = b"stats\r\nstats store\r\nstats detail dump\r\nlru_crawler metadump all\r\n";
-    let (behind, _) = talk(&open, &mut engine, questions, usize::MAX, usize::MAX);
+    let (behind, _) = talk(&open, &mut engine, questions, usize::MAX, Room::UNBOUNDED);
     Told { answers, ended, behind }
 }
 
@@ -74,18 +78,21 @@ fn talk(
     engine: &mut Engine,
     stream: &[u8],
     piece_bytes: usize,
-    high_water: usize,
+    given: Room,
 ) -> (Vec<u8>, bool) {
     let now = Now { uptime_s: 1000, unix_s: 1_800_000_000 };
     let mut session = Session::new(config);
     let (mut start, mut end) = (0, 0);
     let mut answers = Vec::new();
     let mut output = Vec::new();
+    let mut granted = 0;
     loop {
-        let mut room = Room { high_water, ..Room::UNBOUNDED };
+        let mut room = Room { limit: given.limit.max(granted), ..given };
         let unread = &stream[start..end];
         let (spent, stop) = session.advance(unread, &mut output, &mut room, engine, now);
         start += spent;
+        // As the network does it: first room is made, then more is given.
+        granted = if output.is_empty() { room.needed } else { 0 };
         answers.append(&mut output);
         match stop {
             Stop::NeedsFlush => {}

@@ -106,17 +106,21 @@ impl InMemory {
         self.ended
     }
 
-    /// Sends bytes and returns all that is answered so far.
+    /// Sends bytes and returns all that is answered so far. No answer is written for which there is
+    /// no room until its room has been granted, as by a network whose buffers are full.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.unread.extend_from_slice(bytes);
         let mut answers = Vec::new();
+        let mut granted = 0;
         while !self.ended {
             let mut output = Vec::new();
-            let mut room = Room { high_water: self.high_water, ..Room::UNBOUNDED };
+            let limit = self.high_water.max(granted);
+            let mut room = Room { high_water: self.high_water, limit, needed: 0 };
             let Self { session, engine, unread, now, .. } = self;
             let (spent, stop) = session.advance(unread, &mut output, &mut room, engine, *now);
             unread.drain(..spent);
             engine.verify();
+            granted = if output.is_empty() { room.needed } else { 0 };
             answers.extend(output);
             match stop {
                 Stop::NeedsInput => break,
