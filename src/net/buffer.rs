@@ -6,7 +6,7 @@
 //! ([`ALLOWANCE_BYTES`]) are free; everything above counts against one [`Budget`]. Knows no
 //! socket and no protocol.
 
-use super::{ALLOWANCE_BYTES, INPUT_BYTES, WORKING_OUTPUT_BYTES_MAX};
+use super::{ALLOWANCE_BYTES, INPUT_BYTES, SPARE_BYTES_MAX, WORKING_OUTPUT_BYTES_MAX};
 use crate::config::Config;
 use crate::protocol::LONG_LINE_BYTES_MAX;
 
@@ -17,6 +17,8 @@ pub struct Buffers {
     pub(super) input: Vec<u8>,
     /// Invariant: holds no bytes, only capacity.
     pub(super) output: Vec<u8>,
+    /// Larger ones that nobody uses just now.
+    pub(super) spares: Spares,
     /// What connections keep.
     pub(super) budget: Budget,
 }
@@ -30,6 +32,7 @@ impl Buffers {
         Self {
             input: vec![0; INPUT_BYTES],
             output: Vec::new(),
+            spares: Spares::default(),
             budget: Budget { shared, free: shared, used: 0, finisher: None },
         }
     }
@@ -45,6 +48,49 @@ const fn request_bytes_max(config: &Config) -> usize {
 #[must_use]
 pub fn budget_bytes(config: &Config) -> usize {
     config.buffer_bytes_max.max(4 * request_bytes_max(config))
+}
+
+/// Buffers that large requests and answers have left behind, for the next ones. Asking the allocator
+/// for a megabyte and giving it back maps and unmaps it each time, and its pages are then made one by
+/// one as they are touched: that costs as much as copying the value.
+#[derive(Debug, Default)]
+pub struct Spares {
+    /// As long as what they have held, so that reading into them need not begin with zeros.
+    buffers: Vec<Vec<u8>>,
+    /// The sum of their capacities, at most [`SPARE_BYTES_MAX`].
+    bytes: usize,
+}
+
+impl Spares {
+    /// Keeps a buffer, if there is room for it and it is worth while.
+    fn give(&mut self, buffer: Vec<u8>) {
+        let bytes = buffer.capacity();
+        if bytes > INPUT_BYTES && self.bytes + bytes <= SPARE_BYTES_MAX {
+            self.bytes += bytes;
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// One for `bytes`, and not for many more.
+    fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
+        let fits = |buffer: &Vec<u8>| (bytes..=2 * bytes).contains(&buffer.capacity());
+        let at = self.buffers.iter().position(fits)?;
+        Some(self.remove(at))
+    }
+
+    /// Any one, emptied.
+    pub(super) fn take_any(&mut self) -> Option<Vec<u8>> {
+        let at = self.buffers.len().checked_sub(1)?;
+        let mut buffer = self.remove(at);
+        buffer.clear();
+        Some(buffer)
+    }
+
+    fn remove(&mut self, at: usize) -> Vec<u8> {
+        let buffer = self.buffers.swap_remove(at);
+        self.bytes -= buffer.capacity();
+        buffer
+    }
 }
 
 /// How many bytes all connections may keep together.
@@ -132,23 +178,29 @@ impl Input {
         }
     }
 
-    /// Makes `bytes` longer, and the connection's own. Returns the working buffer if that was it.
-    pub(super) fn grow(&mut self, bytes: usize) -> Option<Vec<u8>> {
+    /// Makes `bytes` longer, and the connection's own: as long as that, or a spare one that is long
+    /// enough for the `wanted` bytes of the whole request. Returns the working buffer if that was it.
+    pub(super) fn grow(
+        &mut self,
+        bytes: usize,
+        wanted: usize,
+        spares: &mut Spares,
+    ) -> Option<Vec<u8>> {
         if self.bytes.len() > INPUT_BYTES {
             self.bytes.reserve_exact(bytes - self.bytes.len());
             self.bytes.resize(bytes, 0);
             return None;
         }
         self.kept = Vec::new();
-        let mut own = Vec::with_capacity(bytes);
-        own.extend_from_slice(&self.bytes[..self.filled]);
-        own.resize(bytes, 0);
+        let mut own = spares.take(wanted).unwrap_or_else(|| Vec::with_capacity(bytes));
+        own.resize(own.len().max(bytes), 0);
+        own[..self.filled].copy_from_slice(&self.bytes[..self.filled]);
         Some(std::mem::replace(&mut self.bytes, own))
     }
 
     /// Ends a turn in which more happened than reading and spending one working buffer: keeps what
     /// is unread in as little memory as is worth while. Returns the working buffer if that was it.
-    pub(super) fn pack(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn pack(&mut self, spares: &mut Spares) -> Option<Vec<u8>> {
         if self.bytes.is_empty() {
             // A turn that only wrote: what is unread has stayed where it was kept.
             return None;
@@ -167,7 +219,11 @@ impl Input {
             self.kept.extend_from_slice(&bytes[self.start..self.filled]);
         }
         (self.start, self.filled) = (0, 0);
-        (bytes.len() == INPUT_BYTES).then_some(bytes)
+        if own {
+            spares.give(bytes);
+            return None;
+        }
+        Some(bytes)
     }
 }
 
@@ -188,7 +244,7 @@ impl Output {
 
     /// Ends a turn: keeps what is unsent in as little memory as is worth while, and gives the
     /// working buffer back.
-    pub(super) fn pack(&mut self, working: &mut Vec<u8>) {
+    pub(super) fn pack(&mut self, working: &mut Vec<u8>, spares: &mut Spares) {
         let unsent = &self.bytes[self.sent..];
         if unsent.len() > self.bytes.capacity() / 2 {
             return;
@@ -198,8 +254,9 @@ impl Output {
         let mut bytes = std::mem::replace(&mut self.bytes, kept);
         if bytes.capacity() > working.capacity() && bytes.capacity() <= WORKING_OUTPUT_BYTES_MAX {
             bytes.clear();
-            *working = bytes;
+            std::mem::swap(&mut bytes, working);
         }
+        spares.give(bytes);
     }
 }
 
@@ -234,19 +291,43 @@ mod tests {
 
     #[test]
     fn what_is_unread_survives_every_move() {
+        let mut spares = Spares::default();
         let mut input =
             Input { bytes: vec![7; INPUT_BYTES], start: 5, filled: 9, ..Input::default() };
-        assert_eq!(input.pack().map(|working| working.len()), Some(INPUT_BYTES));
+        assert_eq!(input.pack(&mut spares).map(|working| working.len()), Some(INPUT_BYTES));
         assert!(input.is_packed() && input.bytes.is_empty());
         input.bytes = vec![0; INPUT_BYTES];
         input.unpack();
         assert_eq!(&input.bytes[input.start..input.filled], [7; 4]);
         input.filled = INPUT_BYTES;
-        assert_eq!(input.grow(20_000).map(|working| working.len()), Some(INPUT_BYTES));
+        let working = input.grow(20_000, 30_000, &mut spares);
+        assert_eq!(working.map(|working| working.len()), Some(INPUT_BYTES));
         assert_eq!((input.bytes.len(), &input.bytes[..4]), (20_000, &[7; 4][..]));
         // More than a quarter is unread: copying it would not be worth while.
-        assert_eq!(input.pack(), None);
+        assert_eq!(input.pack(&mut spares), None);
         assert_eq!(held(&input, 0, &Output::default()), 20_000);
         assert_eq!(held(&input, 30_000, &Output::default()), 30_000);
+        // When it is spent, the next request of that size finds its buffer.
+        input.start = input.filled;
+        assert_eq!(input.pack(&mut spares), None);
+        input.bytes = vec![9; INPUT_BYTES];
+        input.filled = INPUT_BYTES;
+        assert!(input.grow(17_000, 18_000, &mut spares).is_some());
+        assert_eq!((input.bytes.len(), &input.bytes[..4]), (20_000, &[9; 4][..]));
+        assert_eq!(spares.bytes, 0);
+    }
+
+    #[test]
+    fn spares_are_few() {
+        let mut spares = Spares::default();
+        for bytes in [100, INPUT_BYTES, SPARE_BYTES_MAX / 2, SPARE_BYTES_MAX / 2, 100_000] {
+            spares.give(Vec::with_capacity(bytes));
+        }
+        assert_eq!(spares.buffers.len(), 2);
+        // Neither too small a one, nor one that would be counted for far more than was asked for.
+        assert_eq!(spares.take(SPARE_BYTES_MAX), None);
+        assert_eq!(spares.take(100_000), None);
+        assert!(spares.take(SPARE_BYTES_MAX / 3).is_some());
+        assert!(spares.take_any().is_some() && spares.take_any().is_none());
     }
 }

@@ -191,7 +191,7 @@ impl Connection {
             if !self.output.is_empty() {
                 return Ok(());
             }
-            self.output.pack(&mut buffers.output);
+            self.output.pack(&mut buffers.output, &mut buffers.spares);
         }
         if matches!(self.stop, Stop::Ended(_)) {
             return Ok(());
@@ -233,9 +233,10 @@ impl Connection {
             if self.input.filled == end {
                 // Twice what has come, never what was announced.
                 end = (end * 2).min(wanted).max(end + 1);
-                if let Some(working) = self.input.grow(end) {
+                if let Some(working) = self.input.grow(end, wanted, &mut buffers.spares) {
                     buffers.input = working;
                 }
+                end = self.input.bytes.len();
             }
         }
         let space = &mut self.input.bytes[self.input.filled..end];
@@ -336,6 +337,9 @@ impl Connection {
             }
         }
         std::mem::swap(&mut self.output.bytes, &mut buffers.output);
+        if self.output.bytes.capacity() == 0 {
+            self.output.bytes = buffers.spares.take_any().unwrap_or_default();
+        }
     }
 
     /// Gives the working buffers back, and keeps and counts what is unread and unsent.
@@ -354,10 +358,10 @@ impl Connection {
             }
             return;
         }
-        if let Some(working) = input.pack() {
+        if let Some(working) = input.pack(&mut buffers.spares) {
             buffers.input = working;
         }
-        output.pack(&mut buffers.output);
+        output.pack(&mut buffers.output, &mut buffers.spares);
         let held = buffer::held(input, self.promised, output);
         if self.held == 0 && held > 0 {
             (self.moved_ms, self.moved) = (moment.uptime_ms, 0);
