@@ -62,6 +62,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Bytes that the read and write buffers of all connections may hold together.
     pub buffer_bytes_max: usize,
+    /// The kernel is asked for the memory for items in huge pages (`-L`).
+    pub huge_pages: bool,
     /// How the dialect of a line is found.
     pub dialect: DialectMode,
     /// `stats settings` says that the text protocol is the only one, and not that it is negotiated
@@ -108,6 +110,7 @@ impl Default for Config {
             evicts: true,
             connections_max: 1024,
             buffer_bytes_max: 64 * MIB,
+            huge_pages: false,
             dialect: DialectMode::Auto,
             ascii_only: false,
             cas_enabled: true,

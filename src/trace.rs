@@ -30,6 +30,11 @@ pub fn set_verbosity(level: u8) {
     });
 }
 
+/// The kernel gives none to those who ask.
+pub fn no_huge_pages(why: &dyn Display) {
+    log::warn!(target: TARGET, "-L: no huge pages: {why}");
+}
+
 /// The loop has woken up.
 pub fn turn(number: u64, events: usize) {
     let s = if events == 1 { "" } else { "s" };

@@ -12,9 +12,6 @@ pub(super) struct Absent {
     /// Smallest slab class
     #[arg(short = 'n', long, hide = true, allow_negative_numbers = true)]
     slab_min_size: Option<i64>,
-    /// Large pages
-    #[arg(short = 'L', long, hide = true)]
-    enable_largepages: bool,
     /// Threads by network queue
     #[arg(short = 'N', long, hide = true, allow_negative_numbers = true)]
     napi_ids: Option<i64>,
@@ -47,7 +44,6 @@ impl Absent {
         let options = [
             self.slab_growth_factor.map(|factor| format!("-f {factor}")),
             self.slab_min_size.map(|size| format!("-n {size}")),
-            self.enable_largepages.then(|| "-L".to_owned()),
             self.napi_ids.map(|ids| format!("-N {ids}")),
         ];
         Ok(options.into_iter().flatten().collect())

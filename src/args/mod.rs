@@ -94,6 +94,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     buffer_limit: usize,
 
+    /// Have the memory for items in huge pages, where the kernel gives them
+    #[arg(short = 'L', long)]
+    enable_largepages: bool,
+
     /// Lock all memory, so that none of it is swapped out
     #[arg(short = 'k', long)]
     lock_memory: bool,
@@ -277,6 +281,7 @@ impl Args {
             connections_max: at_least_1(self.conn_limit, "the connection limit")?,
             buffer_bytes_max: mebibytes(self.buffer_limit, "--buffer-limit")?,
             busy_poll: Duration::from_micros(self.busy_poll.into()),
+            huge_pages: self.enable_largepages,
             dialect: match self.dialect {
                 Dialect::Auto => DialectMode::Auto,
                 Dialect::Simple => DialectMode::Simple,

@@ -85,6 +85,9 @@ impl Engine {
     /// When there is not so much memory.
     pub fn new(config: &Config) -> Result<Self, OutOfMemory> {
         let mut store = Store::new(config.memory_bytes_max, config.evicts)?;
+        if config.huge_pages {
+            store.ask_for_huge_pages();
+        }
         if config.sizes_tracked {
             store.track_sizes();
         }

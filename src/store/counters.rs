@@ -1,6 +1,6 @@
 //! The store in numbers: sums over what is kept, and what has happened so far.
 
-use super::{Record, Store};
+use super::{Record, Store, arena};
 
 /// What has happened in a store since it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,11 @@ impl Store {
     pub const fn log_bytes(&self) -> (u64, u64) {
         let [probation, main] = &self.logs;
         (probation.used() + main.used(), probation.dead + main.dead)
+    }
+
+    /// Has the memory for records in huge pages, where there are any. For a store that is still empty.
+    pub fn ask_for_huge_pages(&mut self) {
+        arena::ask_for_huge_pages(&self.arena);
     }
 
     /// Counts items by size from now on. For a store that is still empty.

@@ -42,6 +42,14 @@ fn what_memcached_refuses_is_refused() {
     }
 }
 
+/// Whether the kernel gives any is its own affair, and no reason for a word.
+#[test]
+fn huge_pages_may_be_asked_for() {
+    let server = Server::start(&["-p0", "-L"]);
+    server.tcp().ask(b"set a 1\nx\nget a\n", b"STORED\nVALUE a 1\nx\nEND\n");
+    assert!(!server.said.iter().any(|line| line.contains("huge")), "{:?}", server.said);
+}
+
 #[test]
 fn what_has_no_effect_is_told_in_one_line() {
     let server = Server::start(&[
@@ -49,7 +57,6 @@ fn what_has_no_effect_is_told_in_one_line() {
         "-t4",
         "-f1.25",
         "-n48",
-        "-L",
         "-N1",
         "-U11211",
         "-oslab_chunk_max=16,no_lru_crawler",
@@ -61,7 +68,7 @@ fn what_has_no_effect_is_told_in_one_line() {
     let told = warnings[0].split_once("without effect here: ").unwrap().1;
     assert_eq!(
         told,
-        "-f 1.25, -n 48, -L, -N 1, -t 4, -U 11211, -o slab_chunk_max=16, -o no_lru_crawler, \
+        "-f 1.25, -n 48, -N 1, -t 4, -U 11211, -o slab_chunk_max=16, -o no_lru_crawler, \
          -o hashpower=20"
     );
 }
