@@ -25,14 +25,17 @@ pub struct Buffers {
 
 impl Buffers {
     /// Working buffers and a budget, as `config` wants them. Of the budget, what one request and its
-    /// answer may take is set aside, so that one client can always be served to the end.
+    /// answer may take is set aside, so that one client can always be served to the end; and so is
+    /// what spares may hold, because they are buffers as well.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let shared = budget_bytes(config) - 2 * request_bytes_max(config);
+        let for_all = budget_bytes(config) - 2 * request_bytes_max(config);
+        let for_spares = SPARE_BYTES_MAX.min(for_all / 8);
+        let shared = for_all - for_spares;
         Self {
             input: vec![0; INPUT_BYTES],
             output: Vec::new(),
-            spares: Spares::default(),
+            spares: Spares { bytes_max: for_spares, ..Spares::default() },
             budget: Budget { shared, free: shared, used: 0, finisher: None },
         }
     }
@@ -57,15 +60,17 @@ pub fn budget_bytes(config: &Config) -> usize {
 pub struct Spares {
     /// As long as what they have held, so that reading into them need not begin with zeros.
     buffers: Vec<Vec<u8>>,
-    /// The sum of their capacities, at most [`SPARE_BYTES_MAX`].
+    /// The sum of their capacities.
     bytes: usize,
+    /// The most that it may be.
+    bytes_max: usize,
 }
 
 impl Spares {
     /// Keeps a buffer, if there is room for it and it is worth while.
     fn give(&mut self, buffer: Vec<u8>) {
         let bytes = buffer.capacity();
-        if bytes > INPUT_BYTES && self.bytes + bytes <= SPARE_BYTES_MAX {
+        if bytes > INPUT_BYTES && self.bytes + bytes <= self.bytes_max {
             self.bytes += bytes;
             self.buffers.push(buffer);
         }
@@ -274,8 +279,8 @@ mod tests {
     #[test]
     fn one_may_always_finish() {
         let mut budget = Buffers::new(&Config::default()).budget;
-        assert_eq!(budget.available_to(1), 60 << 20);
-        budget.settle(1, 0, 60 << 20);
+        assert_eq!(budget.available_to(1), 56 << 20);
+        budget.settle(1, 0, 56 << 20);
         assert_eq!(budget.available_to(2), 0);
         assert!(budget.make_finisher(2));
         assert!(!budget.make_finisher(3));
@@ -285,13 +290,13 @@ mod tests {
         assert_eq!(budget.free, 0);
         budget.settle(2, 1 << 20, 0);
         assert!(budget.make_finisher(3));
-        budget.settle(1, 60 << 20, 0);
-        assert_eq!(budget.free, 60 << 20);
+        budget.settle(1, 56 << 20, 0);
+        assert_eq!(budget.free, 56 << 20);
     }
 
     #[test]
     fn what_is_unread_survives_every_move() {
-        let mut spares = Spares::default();
+        let mut spares = Spares { bytes_max: SPARE_BYTES_MAX, ..Spares::default() };
         let mut input =
             Input { bytes: vec![7; INPUT_BYTES], start: 5, filled: 9, ..Input::default() };
         assert_eq!(input.pack(&mut spares).map(|working| working.len()), Some(INPUT_BYTES));
@@ -319,7 +324,7 @@ mod tests {
 
     #[test]
     fn spares_are_few() {
-        let mut spares = Spares::default();
+        let mut spares = Spares { bytes_max: SPARE_BYTES_MAX, ..Spares::default() };
         for bytes in [100, INPUT_BYTES, SPARE_BYTES_MAX / 2, SPARE_BYTES_MAX / 2, 100_000] {
             spares.give(Vec::with_capacity(bytes));
         }

@@ -33,7 +33,8 @@ pub const OUTPUT_HIGH_WATER: usize = 64 * 1024;
 /// The working output buffer is given back to the allocator when a large value made it grow above
 /// this many bytes.
 pub const WORKING_OUTPUT_BYTES_MAX: usize = 2 << 20;
-/// Bytes of all larger buffers together that are kept for the next large request or answer.
+/// Bytes of all larger buffers together that are kept for the next large request or answer. They are
+/// part of the budget.
 pub const SPARE_BYTES_MAX: usize = 4 << 20;
 /// Bytes of input and, apart, of output that a connection may keep between two turns without
 /// asking the budget: one classic line of the greatest length and a little more.
