@@ -33,9 +33,11 @@
 //! 1. The kernel says that a socket is readable. [`net::reactor::Reactor`] latches that in the
 //!    connection and queues its key; when all events of the batch are latched, it drives the queue.
 //! 2. [`net::connection::Connection`] borrows the working buffers and reads once.
-//! 3. [`session::Session::advance`] goes through what is unread, one request behind the other.
+//! 3. [`session::Session::advance`] goes through what is unread, one request behind the other. Of
+//!    those that came together it parses up to sixteen ahead, so that the memory which their keys
+//!    need is waited for once; then it executes them in turn.
 //! 4. [`protocol::Parser::parse`] finds the request: key and value are slices of the input. It
-//!    remembers where it stopped and looks at no byte twice, however the input is cut.
+//!    remembers where it stopped, so that no line end is looked for twice however the input is cut.
 //! 5. [`engine::Engine::execute`] does what the command means. `set` copies the value into the
 //!    store; `get` copies it from the store's own slice into the output. Once, in both cases;
 //!    nothing in a buffer points into the store.
@@ -54,7 +56,7 @@
 //!   a turn's in [`net`].
 //! * What a client sends is never a reason to panic, nor to keep more memory than the budget of
 //!   [`net::buffer`] allows, nor to keep the others waiting for more than one buffer of requests or
-//!   one request that is longer.
+//!   one request that is longer, or for more than a megabyte of values that they go through.
 //! * Without traffic nothing wakes up.
 //!
 //! Deliberately absent: persistence, replication, TLS, SASL, UDP, the binary protocol, and a second

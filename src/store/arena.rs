@@ -12,8 +12,7 @@ pub struct OutOfMemory;
 /// beside them.
 pub(super) fn map(bytes: usize, ghost_bytes: usize) -> Result<MmapMut, OutOfMemory> {
     // Only asked for and given back: the ghost's `vec!` gets such zeros, too, but would abort where
-    // there is no memory. Together with the arena's, because glibc no longer returns a buffer to
-    // the kernel that is smaller than any block of up to 32 MiB which it was ever given back.
+    // there is no memory. Together with the arena's: both have to be there.
     Vec::<u8>::new().try_reserve_exact(bytes + ghost_bytes).map_err(|_| OutOfMemory)?;
     MmapMut::map_anon(bytes).map_err(|_| OutOfMemory)
 }
