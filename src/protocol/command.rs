@@ -239,15 +239,14 @@ pub struct Form {
 }
 
 impl<'a> Command<'a> {
-    /// This store, with its value; whatever brings none stays as it is.
-    pub(super) const fn with_value(mut self, bytes: &'a [u8]) -> Self {
+    /// Gives this store its value; whatever brings none stays as it is.
+    pub(super) const fn bring(&mut self, bytes: &'a [u8]) {
         if let Self::Store { value, .. }
         | Self::MetaSet { value, .. }
-        | Self::Authenticate { token: value } = &mut self
+        | Self::Authenticate { token: value } = self
         {
             *value = bytes;
         }
-        self
     }
 
     /// Its first key, if it has any that is written as it is.

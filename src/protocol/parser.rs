@@ -248,7 +248,7 @@ impl Parser {
     fn announce<'a>(
         &mut self,
         unread: &'a [u8],
-        (command, form): (Command<'a>, Form),
+        (mut command, form): (Command<'a>, Form),
         line_bytes: usize,
         value_bytes: usize,
         end: DataEnd,
@@ -271,7 +271,7 @@ impl Parser {
             let reply = if self.is_closed { Reply::AuthBadEnd } else { Reply::BadChunk };
             return Parsed::Invalid { fault: Fault::Answer(reply), form, used };
         }
-        let command = command.with_value(&unread[line_bytes..value_end]);
+        command.bring(&unread[line_bytes..value_end]);
         Parsed::Command { command, form, used }
     }
 
