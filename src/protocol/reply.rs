@@ -145,7 +145,10 @@ impl<'o> ReplyWriter<'o> {
 
     /// The end of a line.
     pub fn newline(&mut self) {
-        self.output.extend_from_slice(self.line_end());
+        match self.form.dialect {
+            Dialect::Simple => self.output.push(b'\n'),
+            Dialect::Classic => self.output.extend_from_slice(b"\r\n"),
+        }
     }
 
     const fn line_end(&self) -> &'static [u8] {
