@@ -76,9 +76,12 @@ impl Prefixes {
     }
 
     fn of(&mut self, key: &[u8]) -> Option<&mut Counts> {
-        if !self.enabled {
-            return None;
-        }
+        if self.enabled { self.counts_of(key) } else { None }
+    }
+
+    /// Apart and cold, so that nothing is called where nobody counts.
+    #[cold]
+    fn counts_of(&mut self, key: &[u8]) -> Option<&mut Counts> {
         let bytes = key.iter().take(KEY_BYTES_MAX).position(|&byte| byte == self.delimiter)?;
         let prefix = &key[..bytes];
         if !self.counts.contains_key(prefix) {

@@ -20,24 +20,35 @@ impl Sizes {
     /// A record of so many bytes came.
     pub(super) fn came(&mut self, bytes: usize) {
         if let Some(counts) = &mut self.0 {
-            *counts.entry(bytes.next_multiple_of(STEP_BYTES)).or_default() += 1;
+            count(counts, bytes);
         }
     }
 
     /// A record of so many bytes left.
     pub(super) fn left(&mut self, bytes: usize) {
         if let Some(counts) = &mut self.0 {
-            let size = bytes.next_multiple_of(STEP_BYTES);
-            let count = counts.get_mut(&size).expect("what leaves has come");
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&size);
-            }
+            uncount(counts, bytes);
         }
     }
 
     /// Upper bounds of sizes, in bytes, each with the number of its records, the smallest first.
     pub(super) fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
         self.0.iter().flatten().map(|(&size, &count)| (size, count))
+    }
+}
+
+// Apart and cold, so that a store is not slower where nobody asked.
+#[cold]
+fn count(counts: &mut BTreeMap<usize, u64>, bytes: usize) {
+    *counts.entry(bytes.next_multiple_of(STEP_BYTES)).or_default() += 1;
+}
+
+#[cold]
+fn uncount(counts: &mut BTreeMap<usize, u64>, bytes: usize) {
+    let size = bytes.next_multiple_of(STEP_BYTES);
+    let count = counts.get_mut(&size).expect("what leaves has come");
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(&size);
     }
 }
