@@ -24,11 +24,10 @@ impl Store {
     /// otherwise fewer than `bytes`.
     pub(super) fn reach_of(&self, old: &Record, bytes: usize) -> usize {
         let log = &self.logs[self.log_of(old.at) as usize];
-        let (head, end) = (log.place(log.head), log.end());
         let mut reach = old.bytes();
         for _ in 0..DEAD_RECORDS_MAX {
             let at = old.at + reach;
-            if reach >= bytes || at == head || at == end {
+            if reach >= bytes || at == log.place(log.head) || at == log.end() {
                 break;
             }
             let next = Record::read(&self.arena, at);

@@ -287,15 +287,21 @@ impl Store {
     /// live ones stand closer together.
     pub(super) fn compact(&mut self, now_s: u32) {
         for place in [Place::Probation, Place::Main] {
-            let mut records = COMPACTED_RECORDS_MAX;
-            let mut bytes = COMPACTED_BYTES_MAX;
-            while self.logs[place as usize].is_owed() && records > 0 && bytes > 0 {
-                let passed = self.spare_tail(place, now_s);
-                records -= 1;
-                bytes = bytes.saturating_sub(passed);
-                let log = &mut self.logs[place as usize];
-                log.owed = log.owed.saturating_sub(passed);
+            if self.logs[place as usize].is_owed() {
+                self.pay(place, now_s);
             }
+        }
+    }
+
+    fn pay(&mut self, place: Place, now_s: u32) {
+        let mut records = COMPACTED_RECORDS_MAX;
+        let mut bytes = COMPACTED_BYTES_MAX;
+        while self.logs[place as usize].is_owed() && records > 0 && bytes > 0 {
+            let passed = self.spare_tail(place, now_s);
+            records -= 1;
+            bytes = bytes.saturating_sub(passed);
+            let log = &mut self.logs[place as usize];
+            log.owed = log.owed.saturating_sub(passed);
         }
     }
 
