@@ -11,6 +11,8 @@ pub struct Moment {
     pub now: Now,
     /// For time-outs: milliseconds since the start.
     pub uptime_ms: u64,
+    /// For measuring what it takes from here on.
+    pub instant: Instant,
 }
 
 /// The clocks of a server.
@@ -30,7 +32,8 @@ impl Clock {
     /// changes no relative expiry; a wall clock before 1970 counts as 1970.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        let uptime = self.started.elapsed();
+        let instant = Instant::now();
+        let uptime = instant - self.started;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let uptime_s = u32::try_from(uptime.as_secs()).unwrap_or(u32::MAX);
         Moment {
@@ -39,6 +42,7 @@ impl Clock {
                 unix_s: i64::try_from(unix.as_secs()).unwrap_or(i64::MAX),
             },
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            instant,
         }
     }
 }

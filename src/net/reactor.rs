@@ -147,7 +147,6 @@ impl Reactor {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         }
-        let began = Instant::now();
         self.moment = self.clock.moment();
         self.turns += 1;
         let (events, signals) = self.latch_events();
@@ -166,7 +165,7 @@ impl Reactor {
         self.feed_starved();
         self.doom_the_overdue();
         self.heed_engine();
-        vitals::count_turn(&mut self.engine.counters, began);
+        vitals::count_turn(&mut self.engine.counters, self.moment.instant);
         Ok(())
     }
 
