@@ -13,6 +13,7 @@
 //! | clients that die, reset, half-close | server/streams.rs; without a leak: `churn` |
 //! | data and FIN in one edge | server/streams.rs |
 //! | SIGSTOP, closed or full stderr | server/endings.rs, server/streams.rs |
+//! | more behind `quit` or a fault than was to be read | `endings` |
 //! | strace attached (EINTR), SIGPIPE | `signals` |
 //! | clock steps | `clocks` |
 //! | SIGTERM under full load | `signals`; with answers pending: server/endings.rs |
@@ -31,6 +32,8 @@ mod churn;
 mod clocks;
 #[path = "faults/doors.rs"]
 mod doors;
+#[path = "faults/endings.rs"]
+mod endings;
 #[path = "faults/fairness.rs"]
 mod fairness;
 #[path = "faults/hostile.rs"]

@@ -11,6 +11,7 @@ use mio::{Interest, Registry, Token};
 
 use super::buffer::{self, Budget, Buffers, Input, Output};
 use super::clock::Moment;
+use super::farewell::Farewell;
 use super::listener::{READS, Socket};
 use super::{ALLOWANCE_BYTES, INPUT_BYTES, OUTPUT_HIGH_WATER, WORKING_OUTPUT_BYTES_MAX};
 use crate::config::Config;
@@ -48,7 +49,7 @@ pub struct Connection {
     pub(super) input: Input,
     pub(super) output: Output,
     /// Why the session stopped last.
-    stop: Stop,
+    pub(super) stop: Stop,
     /// The kernel may have bytes for us.
     pub(super) readable: bool,
     /// A short read does not mean that there is no more: with the peer's FIN or urgent data in the
@@ -80,8 +81,8 @@ pub struct Connection {
     pub(super) queued: bool,
     /// It waits for the budget.
     pub(super) starved: bool,
-    /// It has been told that nothing more comes from a server that stops.
-    pub(super) has_taken_leave: bool,
+    /// It talks on behind the end of the conversation. Boxed, because hardly any does.
+    pub(super) farewell: Option<Box<Farewell>>,
     /// It is to be closed in its next turn.
     pub(super) doomed: Option<&'static str>,
 }
@@ -117,7 +118,7 @@ impl Connection {
             request_ms: moment.uptime_ms,
             queued: false,
             starved: false,
-            has_taken_leave: false,
+            farewell: None,
             doomed: None,
         })
     }
@@ -151,12 +152,6 @@ impl Connection {
     /// Bytes counted against the budget.
     pub(super) const fn held(&self) -> usize {
         self.held
-    }
-
-    /// Since when it has asked for nothing; none while something is owed to it.
-    pub(super) fn idle_since_ms(&self) -> Option<u64> {
-        let owed = !self.output.is_empty() || self.starved || self.doomed.is_some();
-        (!owed).then(|| self.request_ms.max(self.moved_ms))
     }
 
     /// One turn: at most one read, one buffer of requests and two writes.
@@ -283,6 +278,9 @@ impl Connection {
             if !(skipped && self.session.is_skipping()) {
                 self.request_ms = moment.uptime_ms;
             }
+        }
+        if matches!(stop, Stop::Ended(_)) {
+            self.drop_unread();
         }
         // With answers in the output there is room to be made first.
         if room.needed > 0 && self.output.bytes.is_empty() {

@@ -5,8 +5,8 @@
 //! * [`buffer`]: the working buffers and the budget for what connections keep
 //! * [`door`]: who is let in, and when
 //! * [`listener`]: TCP and Unix listeners, and the sockets they accept
-//! * `farewell`: how a stopping server hangs up without taking answers back
-//! * `overdue`: who holds what others wait for, and who has gone silent
+//! * `farewell`: how the server hangs up without taking answers back
+//! * `overdue`: who holds what others wait for, who has gone silent, and who does not go
 //! * `vitals`: what `stats` tells of all this
 //! * [`clock`]: the one place that asks what time it is
 //! * [`stdio`]: standard input and output as one connection
@@ -48,6 +48,13 @@ pub const ACCEPT_RETRY_MS: u64 = 100;
 /// How long a stopping server waits for its clients to take their last answers: with its last turn
 /// it is gone within a second.
 pub const STOP_MS: u64 = 950;
+/// Bytes that are read and dropped after the end of a conversation, so that hanging up does not take
+/// the last answers back. A client who sends more behind its end may lose them.
+pub const FAREWELL_BYTES_MAX: usize = 1 << 20;
+/// How long a client has for that before it is left to itself.
+pub const FAREWELL_MS: u64 = 1000;
+/// How often at most all connections are looked at for that.
+pub const FAREWELL_CHECK_MS: u64 = 1000;
 /// How long a connection may sit on a share of the buffer budget without moving [`INPUT_BYTES`]
 /// while others wait for it.
 pub const STUCK_MS: u64 = 10_000;

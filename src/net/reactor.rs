@@ -226,16 +226,14 @@ impl Reactor {
         for key in self.driven.drain(..) {
             let connection = &mut self.connections[key];
             connection.queued = false;
-            let mut next = connection.drive(
+            let next = connection.drive(
                 &mut self.engine,
                 &mut self.buffers,
                 self.poll.registry(),
                 self.moment,
             );
-            if self.stop_ms.is_some() {
-                next = connection.take_leave(next, &mut self.buffers.input);
-            }
-            match next {
+            let (stopping, now_ms) = (self.stop_ms.is_some(), self.moment.uptime_ms);
+            match connection.take_leave(next, stopping, &mut self.buffers.input, now_ms) {
                 Next::Again => {
                     self.engine.counters.conn_yields += 1;
                     enqueue(&mut self.queue, key, connection);
@@ -243,6 +241,9 @@ impl Reactor {
                 Next::Wait if connection.ask() > 0 && !connection.starved => {
                     connection.starved = true;
                     self.starved.push_back(key);
+                }
+                Next::Wait if connection.leaving_since_ms().is_some() => {
+                    self.overdue.watch_farewells(now_ms);
                 }
                 Next::Wait => {}
                 Next::Close(why) => {
@@ -283,11 +284,13 @@ impl Reactor {
         }
     }
 
-    /// Closes those who hold what others wait for, and those who have gone silent.
+    /// Closes those who hold what others wait for, those who have gone silent, and those who stay
+    /// after the end.
     fn doom_the_overdue(&mut self) {
         let (connections, now_ms) = (&mut self.connections, self.moment.uptime_ms);
-        let doom = |key, connection: &mut Connection| enqueue(&mut self.queue, key, connection);
-        self.overdue.doom_the_stuck(connections, !self.starved.is_empty(), now_ms, doom);
+        let mut doom = |key, connection: &mut Connection| enqueue(&mut self.queue, key, connection);
+        self.overdue.doom_the_stuck(connections, !self.starved.is_empty(), now_ms, &mut doom);
+        self.overdue.doom_the_lingering(connections, now_ms, doom);
         let doom = |key, connection: &mut Connection| {
             self.engine.counters.idle_kicks += 1;
             enqueue(&mut self.queue, key, connection);

@@ -58,7 +58,9 @@ impl Connection {
     /// What `stats conns` tells of it.
     pub(super) fn vitals(&self, moment: Moment) -> ConnectionVitals {
         let (address, listen_address) = self.socket.names();
-        let state = if !self.output.is_empty() {
+        let state = if self.leaving_since_ms().is_some() {
+            "conn_closing"
+        } else if !self.output.is_empty() {
             "conn_mwrite"
         } else if self.queued {
             // It asks, or will in this turn.
