@@ -4,7 +4,7 @@
 //! the log is told of both. Knows no conversation.
 
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 
 use log::info;
@@ -19,6 +19,7 @@ use super::{ACCEPT_RETRY_MS, ACCEPTS_PER_TURN};
 use crate::config::Config;
 use crate::engine::counters::Counters;
 use crate::engine::vitals::ConnectionVitals;
+use crate::protocol::LINE_BYTES_MAX;
 use crate::trace;
 
 /// Listener `i` has this token and `i` more. Connections have their slab keys, far below.
@@ -240,9 +241,11 @@ impl Doors {
     }
 
     /// memcached's words and memcached's manners: say why, then hang up. A client that cannot be
-    /// told is dropped all the same.
+    /// told is dropped all the same. What it has asked already is read, or closing would be a reset,
+    /// which some clients take for the whole answer.
     fn turn_away(&mut self, mut socket: Socket, moment: Moment) {
-        let _ = io::Write::write(&mut socket, b"ERROR Too many open connections\r\n");
+        let _ = socket.write(b"ERROR Too many open connections\r\n");
+        let _ = socket.read(&mut [0; LINE_BYTES_MAX]);
         let limit = self.connections_max;
         let text = format_args!("turned a client away: {limit} connections are open");
         self.full.warn(moment.uptime_ms, &text);

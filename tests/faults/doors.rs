@@ -1,6 +1,6 @@
 //! The limits on connections and descriptors: what is counted, and a limit met with nobody inside.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +25,25 @@ fn clients_turned_away_are_counted_and_the_others_are_not_held_up() {
     // Accepting goes on, as memcached sees it: whoever comes is answered.
     assert_eq!(first.figure("accepting_conns"), 1);
     assert_eq!(first.figure("listen_disabled_num"), 0);
+}
+
+/// A client that has asked before it is turned away hears why, and then the end: no reset, which
+/// would be all that some clients tell their user.
+#[test]
+fn clients_turned_away_hear_why_though_they_have_asked_already() {
+    let server = Server::start(&["-p", "0", "-c", "1"]);
+    let mut first = server.tcp();
+    first.ask(b"get a\n", b"END\n");
+    let mut others = server.while_stopped(|| {
+        let mut others: Vec<_> = (0..10).map(|_| server.tcp()).collect();
+        others.iter_mut().for_each(|other| other.send(b"get a\nset b 0 0 1000\r\nx"));
+        others
+    });
+    for other in &mut others {
+        let mut heard = String::new();
+        other.stream.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "ERROR Too many open connections\r\n");
+    }
 }
 
 #[test]
