@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -87,4 +88,34 @@ fn nothing_wakes_up_without_traffic() {
     assert_eq!(server.cpu_ticks(), ticks, "it computed something");
     assert_eq!(server.threads(), 1);
     clients[1].ask(b"get a\n", b"VALUE a 1\nx\nEND\n");
+}
+
+/// With `--busy-poll`, requests that come soon enough are answered without a nap in between, and
+/// after the last one it goes to sleep all the same.
+#[test]
+fn whoever_polls_busily_naps_only_when_its_time_is_over() {
+    const REQUESTS: usize = 20;
+    for (awake_us, naps_for_each) in [("0", true), ("1000000", false)] {
+        let server = Server::start(&["-p", "0", "--busy-poll", awake_us]);
+        let mut client = server.tcp();
+        client.ask(b"get a\n", b"END\n");
+        let mut naps = 0;
+        // A machine that is busy itself may keep us away for too long, but not every time.
+        let as_expected = (0..5).any(|_| {
+            naps = server.naps();
+            for _ in 0..REQUESTS {
+                // Long enough to fall asleep in.
+                thread::sleep(Duration::from_millis(2));
+                client.ask(b"get a\n", b"END\n");
+            }
+            naps = server.naps() - naps;
+            if naps_for_each { naps >= REQUESTS / 2 } else { naps == 0 }
+        });
+        assert!(as_expected, "{naps} naps for {REQUESTS} requests with --busy-poll {awake_us}");
+        until("it sleeps and computes nothing", PATIENCE, || {
+            let (naps, ticks, begun) = (server.naps(), server.cpu_ticks(), Instant::now());
+            until("a moment has passed", PATIENCE, || begun.elapsed() > Duration::from_millis(300));
+            naps == server.naps() && ticks == server.cpu_ticks()
+        });
+    }
 }
