@@ -9,19 +9,22 @@ use miocached::session::{Session, Stop};
 
 const NOW: Now = Now { uptime_s: 1000, unix_s: 1_700_000_000 };
 
-/// All answers of a session whose output is never allowed to grow above `limit` bytes, and the number
-/// of turns that they took.
+/// All answers of a session whose output is never allowed to grow above `limit` bytes, nor above what
+/// has been asked for and granted, and the number of turns that they took.
 fn answers(requests: &[u8], limit: usize) -> (String, usize) {
     let config = Config::default();
     let (mut session, mut engine) = (Session::new(&config), Engine::new(&config).unwrap());
-    let (mut spent, mut all, mut turns) = (0, Vec::new(), 0);
+    let (mut spent, mut all, mut turns, mut granted) = (0, Vec::new(), 0, 0);
     loop {
-        let (mut output, mut room) = (Vec::new(), Room { high_water: limit, limit, needed: 0 });
+        let room_bytes = limit.max(granted);
+        let mut room = Room { high_water: limit, limit: room_bytes, needed: 0 };
+        let mut output = Vec::new();
         let unread = &requests[spent..];
         let (used, stop) = session.advance(unread, &mut output, &mut room, &mut engine, NOW);
         spent += used;
         turns += 1;
-        assert!(output.len() <= limit + 1024, "{} bytes at once", output.len());
+        assert!(output.len() <= room_bytes + 1024, "{} bytes at once", output.len());
+        granted = if output.is_empty() { room.needed } else { 0 };
         all.extend(output);
         assert!(turns < 10_000, "no end of turns");
         if stop != Stop::NeedsFlush {
@@ -51,5 +54,22 @@ fn no_turn_goes_through_a_large_value_again_and_again() {
         let (got, turns) = answers((set.clone() + &request.repeat(50)).as_bytes(), 64 << 10);
         assert_eq!(got, "STORED\r\n");
         assert!(turns >= 25, "{request}: {turns} turns for 50 times {large} bytes");
+    }
+}
+
+/// A dump tells one of the map's tables in each step. With keys of the greatest length, each byte of
+/// them shown as three, that is three times what a connection answers in a turn.
+#[test]
+fn a_dump_waits_for_the_room_that_it_takes() {
+    const KEYS: usize = 2000;
+    // Bytes that a key may have, and that are not shown as they are.
+    let strange = "\u{e4}".repeat(123);
+    let set = |at| format!("set {at:04}{strange} 0 0 1 noreply\r\nx\r\n");
+    let sets: String = (0..KEYS).map(set).collect();
+    for (dump, start, bytes) in [("metadump", "key=", 750), ("mgdump", "mg ", 250)] {
+        let (got, turns) =
+            answers((sets.clone() + "lru_crawler " + dump + " all\r\n").as_bytes(), 64 << 10);
+        assert_eq!(got.matches(start).count(), KEYS);
+        assert!(got.len() > KEYS * bytes && turns > 10, "{} bytes in {turns} turns", got.len());
     }
 }

@@ -8,9 +8,11 @@ use crate::protocol::command::{Command, Dump, DumpFormat};
 use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, item_bytes};
 use crate::store::{Cursor, Item, NEVER};
 
-/// Bytes of output that one step takes with keys of ordinary length. Some hundred keys of 250 bytes,
-/// each of them shown as three characters, are up to four times as much.
-const STEP_BYTES: usize = 64 << 10;
+/// Bytes of output that an item may take beside its key, and a step beside its items: six numbers of
+/// at most 20 digits, with their names.
+const LINE_BYTES_MAX: usize = 192;
+/// Characters as which a byte of a key may be shown.
+const SHOWN_MAX: usize = 3;
 
 /// Characters that a dumped key may have unchanged; the others are shown as `%` and two digits.
 const fn is_plain(byte: u8) -> bool {
@@ -31,14 +33,22 @@ impl Engine {
             reply.line(refusal);
             return Executed::Done;
         }
-        if !reply.has_room(STEP_BYTES) {
+        let cursor = dump.at.map_or_else(Cursor::default, Cursor::from_number);
+        let mut bytes = LINE_BYTES_MAX;
+        if dump.left > 0 {
+            // A step is told as a whole or not at all, so its room is found out first. It is a few
+            // kilobytes with keys of ordinary length, and 200 with the longest and strangest.
+            self.store.walk(cursor, now.uptime_s, |key, _| {
+                bytes += key.len().min(KEY_BYTES_MAX) * SHOWN_MAX + LINE_BYTES_MAX;
+            });
+        }
+        if !reply.has_room(bytes) {
             return Executed::Stalled(Command::Dump(dump));
         }
         if dump.at.is_none() && dump.format != DumpFormat::Cachedump {
             reply.line(Reply::Ok);
         }
         if dump.left > 0 {
-            let cursor = dump.at.map_or_else(Cursor::default, Cursor::from_number);
             let next = self.store.walk(cursor, now.uptime_s, |key, item| {
                 // A longer key is the simple dialect's alone: nobody could ask for it by this list.
                 if dump.left > 0 && key.len() <= KEY_BYTES_MAX {
