@@ -13,6 +13,8 @@ use crate::store::{Cursor, Item, NEVER};
 const LINE_BYTES_MAX: usize = 192;
 /// Characters as which a byte of a key may be shown.
 const SHOWN_MAX: usize = 3;
+/// Digits of such a byte.
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Characters that a dumped key may have unchanged; the others are shown as `%` and two digits.
 const fn is_plain(byte: u8) -> bool {
@@ -94,7 +96,8 @@ fn tell(dump: &mut Dump, key: &[u8], item: &Item<'_>, now: Now, reply: &mut Repl
                 if is_plain(byte) {
                     reply.text(&[byte]);
                 } else {
-                    reply.show(&format_args!("%{byte:02X}"));
+                    let digit = |four_bits: u8| HEX[usize::from(four_bits)];
+                    reply.text(&[b'%', digit(byte >> 4), digit(byte & 0xf)]);
                 }
             }
             reply.show(&format_args!(
