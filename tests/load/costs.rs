@@ -119,3 +119,20 @@ fn whoever_polls_busily_naps_only_when_its_time_is_over() {
         });
     }
 }
+
+/// From the start of the process to its first answer, however much memory is asked for. The best of
+/// several, because the machine may have others to serve.
+#[test]
+fn a_start_takes_ten_milliseconds_at_most() {
+    for mebibytes in ["64", "1024"] {
+        let start = || {
+            let begun = Instant::now();
+            let server = Server::start(&["-p", "0", "-m", mebibytes]);
+            server.tcp().ask(b"get a\n", b"END\n");
+            begun.elapsed()
+        };
+        let best = (0..10).map(|_| start()).min().unwrap();
+        println!("{best:?} from the start to the first answer with -m {mebibytes}");
+        assert!(best <= Duration::from_millis(10), "{best:?} with -m {mebibytes}");
+    }
+}
