@@ -4,9 +4,33 @@
 
 use super::record::Side;
 use super::{
-    ACCESSED_AT, Amendment, EXPIRES_AT, KEY_ENCODED_AT, MARKS_AT, Meta, Record, STALE, Store,
-    Stored, WIN_SENT, record,
+    ACCESSED_AT, EXPIRES_AT, KEY_ENCODED_AT, MARKS_AT, Marks, Meta, Record, STALE, Store, WIN_SENT,
+    record,
 };
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is kept.
+    Kept,
+    /// Some of its room has been made, and nothing else has happened: ask again, after others.
+    NeedsStep,
+    /// There is no room, and none may be made. Nothing has happened.
+    NoRoom,
+}
+
+/// What [`Store::amend`] changes of an item: whatever is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amendment {
+    /// As in [`Meta`].
+    pub expires_at_s: Option<u32>,
+    /// As in [`Meta`].
+    pub cas: Option<u64>,
+    /// All of them.
+    pub marks: Option<Marks>,
+    /// It counts as an access, though nothing is read.
+    pub wanted: bool,
+}
 
 impl Store {
     /// Keeps a copy of `value` under `key`, in place of what was there.

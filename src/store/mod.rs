@@ -56,6 +56,7 @@ use memmap2::MmapMut;
 use crate::config::MEMORY_BYTES_CEILING;
 pub use ahead::KEYS_AHEAD;
 pub use arena::OutOfMemory;
+pub use change::{Amendment, Stored};
 pub use counters::Counters;
 use ghost::Ghost;
 use log::{Log, Place};
@@ -127,19 +128,6 @@ pub struct Marks {
     pub key_encoded: bool,
 }
 
-/// What [`Store::amend`] changes of an item: whatever is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Amendment {
-    /// As in [`Meta`].
-    pub expires_at_s: Option<u32>,
-    /// As in [`Meta`].
-    pub cas: Option<u64>,
-    /// All of them.
-    pub marks: Option<Marks>,
-    /// It counts as an access, though nothing is read.
-    pub wanted: bool,
-}
-
 /// A live item, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item<'s> {
@@ -153,17 +141,6 @@ pub struct Item<'s> {
     pub fetched: bool,
     /// When it was read or stored last, before this. May be ahead of now (see `expiry`).
     pub accessed_s: u32,
-}
-
-/// What became of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
-    /// It is kept.
-    Kept,
-    /// Some of its room has been made, and nothing else has happened: ask again, after others.
-    NeedsStep,
-    /// There is no room, and none may be made. Nothing has happened.
-    NoRoom,
 }
 
 /// All items of a server.
