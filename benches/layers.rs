@@ -173,7 +173,7 @@ fn filled_store() -> (Store, Vec<Vec<u8>>) {
     let config = Config::default();
     let mut store = Store::new(config.memory_bytes_max, config.evicts).expect("there is memory");
     for number in 0..ITEMS {
-        store.set(&key(u64::from(number)), &value(), meta(1), NOW.uptime_s);
+        store.set(store.key(&key(u64::from(number))), &value(), meta(1), NOW.uptime_s);
     }
     (store, keys)
 }
@@ -186,11 +186,15 @@ fn store(criterion: &mut Criterion) {
     let value = value();
     for (name, keys, found) in [("get hit", &keys, true), ("get miss", &missing, false)] {
         let mut next = keys.iter().cycle();
-        assert_eq!(store.get(&keys[0], NOW.uptime_s).is_some(), found, "{name} is what it says");
+        assert_eq!(
+            store.get(store.key(&keys[0]), NOW.uptime_s).is_some(),
+            found,
+            "{name} is what it says"
+        );
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let key = next.next().map_or(&[][..], |key| key);
-                store.get(black_box(key), NOW.uptime_s).map(|item| item.value.len())
+                store.get(store.key(black_box(key)), NOW.uptime_s).map(|item| item.value.len())
             });
         });
     }
@@ -198,7 +202,7 @@ fn store(criterion: &mut Criterion) {
     group.bench_function("set overwrite", |bencher| {
         bencher.iter(|| {
             let key = next.next().map_or(&[][..], |key| key);
-            store.set(black_box(key), black_box(&value), meta(2), NOW.uptime_s);
+            store.set(store.key(black_box(key)), black_box(&value), meta(2), NOW.uptime_s);
         });
     });
     bench_new_items(&mut group, &mut store, &missing, &value);
@@ -222,11 +226,11 @@ fn bench_new_items(
                 let batch = &batch[..left.min(batch.len())];
                 let started = Instant::now();
                 for key in batch {
-                    store.set(black_box(key), black_box(value), meta(3), NOW.uptime_s);
+                    store.set(store.key(black_box(key)), black_box(value), meta(3), NOW.uptime_s);
                 }
                 taken += started.elapsed();
                 for key in batch {
-                    store.delete(key, NOW.uptime_s);
+                    store.delete(store.key(key), NOW.uptime_s);
                 }
                 left -= batch.len();
             }

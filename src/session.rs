@@ -6,7 +6,7 @@
 use std::array;
 
 use crate::config::Config;
-use crate::engine::{Engine, Executed, KEYS_AHEAD, Now};
+use crate::engine::{Engine, Executed, KEYS_AHEAD, Key, Now};
 use crate::protocol::{Dialect, Fault, Parsed, Parser, ReplyWriter, Room};
 use crate::trace;
 
@@ -24,6 +24,13 @@ pub enum Stop {
     NeedsFlush,
     /// The conversation is over for this reason: write what there is, then hang up.
     Ended(&'static str),
+}
+
+/// A request that is to be executed next, or after others.
+struct Ahead<'a> {
+    parsed: Parsed<'a>,
+    /// Its first key, if it has been looked ahead for.
+    key: Option<Key<'a>>,
 }
 
 /// What one conversation remembers between two calls.
@@ -69,7 +76,7 @@ impl Session {
             // Not from one constant, all of whose bytes would be copied.
             let mut ahead = array::from_fn(|_| None);
             self.parse_ahead(&unread[spent..], &mut ahead, engine);
-            for (at, parsed) in ahead.iter().flatten().enumerate() {
+            for (at, next) in ahead.iter().flatten().enumerate() {
                 let enough =
                     self.is_enough(requests, output, room) || engine.labour_bytes > labour_max;
                 if at > 0 && enough {
@@ -78,11 +85,11 @@ impl Session {
                 }
                 requests += 1;
                 let unspent = &unread[spent..];
-                match *parsed {
+                match next.parsed {
                     Parsed::Command { ref command, form, used } => {
                         trace::parsed(dialect_name(form.dialect), command);
                         let mut reply = ReplyWriter::new(output, room, form);
-                        match engine.execute(*command, now, &mut reply) {
+                        match engine.execute(*command, next.key, now, &mut reply) {
                             Executed::Done => spent += used,
                             Executed::Admitted => {
                                 self.parser.open();
@@ -121,20 +128,22 @@ impl Session {
     fn parse_ahead<'a>(
         &mut self,
         unread: &'a [u8],
-        ahead: &mut [Option<Parsed<'a>>; KEYS_AHEAD],
+        ahead: &mut [Option<Ahead<'a>>; KEYS_AHEAD],
         engine: &Engine,
     ) {
         let mut parsed_bytes = 0;
         for slot in ahead.iter_mut() {
-            let parsed = slot.insert(self.parser.parse(&unread[parsed_bytes..]));
-            let Parsed::Command { used, .. } = parsed else { break };
-            parsed_bytes += *used;
+            let parsed = self.parser.parse(&unread[parsed_bytes..]);
+            let next = slot.insert(Ahead { parsed, key: None });
+            let Parsed::Command { used, .. } = next.parsed else { break };
+            parsed_bytes += used;
             if parsed_bytes == unread.len() || !self.parser.may_go_on() {
                 break;
             }
         }
         if ahead[1].is_some() {
-            engine.look_ahead(ahead.iter().flatten().filter_map(Parsed::key));
+            let parsed = ahead.iter_mut().flatten();
+            engine.look_ahead(parsed.filter_map(|next| Some((&mut next.key, next.parsed.key()?))));
         }
     }
 

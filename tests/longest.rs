@@ -74,13 +74,13 @@ fn fill(store: &mut Store, longest: &mut Longest) -> u64 {
         let meta = Meta { flags: 0, expires_at_s: NEVER, cas: 1 };
         let moved_bytes = store.counters().moved_bytes;
         let begun = cpu_time();
-        let stored = store.set(&key_of_it, &[7; 32], meta, NOW_S);
+        let stored = store.set(store.key(&key_of_it), &[7; 32], meta, NOW_S);
         longest.note(at, cpu_time() - begun);
         assert_eq!(stored, Stored::Kept);
         moved_bytes_max = moved_bytes_max.max(store.counters().moved_bytes - moved_bytes);
         if at % STORES_BETWEEN_READS == STORES_BETWEEN_READS - 1 {
             for recent in at - READ_ITEMS..at {
-                store.get(&key(recent), NOW_S);
+                store.get(store.key(&key(recent)), NOW_S);
             }
         }
     }

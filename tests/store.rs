@@ -105,7 +105,7 @@ impl Pair {
         let meta = Meta { flags, expires_at_s: self.deadline_s(ttl_s), cas: self.stored };
         let mut steps = 0;
         let stored = loop {
-            match self.store.set(&key, &value, meta, self.now_s) {
+            match self.store.set(self.store.key(&key), &value, meta, self.now_s) {
                 Stored::NeedsStep => steps += 1,
                 done @ (Stored::Kept | Stored::NoRoom) => break done,
             }
@@ -116,7 +116,10 @@ impl Pair {
             return;
         }
         self.model.set(&key, value, meta);
-        let item = self.store.peek(&key, self.now_s).expect("what was just stored is there");
+        let item = self
+            .store
+            .peek(self.store.key(&key), self.now_s)
+            .expect("what was just stored is there");
         self.model.check(&key, &item);
     }
 
@@ -131,7 +134,7 @@ impl Pair {
             }
             Op::Get { key } => {
                 let key = name(key);
-                match self.store.get(&key, now_s) {
+                match self.store.get(self.store.key(&key), now_s) {
                     Some(item) => {
                         self.model.check(&key, &item);
                         self.model.item(&key).unwrap().fetched = true;
@@ -139,13 +142,13 @@ impl Pair {
                     None => self.model.miss(&key),
                 }
             }
-            Op::Peek { key } => match self.store.peek(&name(key), now_s) {
+            Op::Peek { key } => match self.store.peek(self.store.key(&name(key)), now_s) {
                 Some(item) => self.model.check(&name(key), &item),
                 None => self.model.miss(&name(key)),
             },
             Op::Delete { key } => {
                 let key = name(key);
-                if self.store.delete(&key, now_s) {
+                if self.store.delete(self.store.key(&key), now_s) {
                     assert!(self.model.item(&key).is_some(), "what was over is not deleted");
                     self.model.remove(&key);
                 } else {
@@ -155,7 +158,7 @@ impl Pair {
             Op::Touch { key, ttl_s } => {
                 let (key, deadline_s) = (name(key), self.deadline_s(ttl_s));
                 let later = Amendment { expires_at_s: Some(deadline_s), ..Amendment::default() };
-                if self.store.amend(&key, later, now_s) {
+                if self.store.amend(self.store.key(&key), later, now_s) {
                     let kept = self.model.item(&key).expect("what was over is not touched");
                     kept.meta.expires_at_s = deadline_s;
                 } else {
@@ -188,7 +191,7 @@ impl Pair {
             wanted: win_sent,
             ..Amendment::default()
         };
-        if self.store.amend(&key, marked, now_s) {
+        if self.store.amend(self.store.key(&key), marked, now_s) {
             let kept = self.model.item(&key).expect("what was over is not marked");
             (kept.marks, kept.meta.cas) = (marks, cas);
         } else {
@@ -199,7 +202,8 @@ impl Pair {
     fn extend(&mut self, key: u16, more_bytes: u16, before: bool) {
         self.stored += 1;
         let (key, cas) = (name(key), self.stored);
-        let old_bytes = self.store.peek(&key, self.now_s).map_or(0, |item| item.value.len());
+        let old_bytes =
+            self.store.peek(self.store.key(&key), self.now_s).map_or(0, |item| item.value.len());
         let more = vec![cas as u8; usize::from(more_bytes)];
         if old_bytes + more.len() > self.value_bytes_max {
             return;
@@ -207,7 +211,7 @@ impl Pair {
         let side = if before { Side::Before } else { Side::Behind };
         let mut steps = 0;
         let extended = loop {
-            match self.store.extend(&key, &more, side, cas, self.now_s) {
+            match self.store.extend(self.store.key(&key), &more, side, cas, self.now_s) {
                 Some(Stored::NeedsStep) => steps += 1,
                 done => break done,
             }
@@ -221,7 +225,10 @@ impl Pair {
                 kept.value.splice(at..at, more);
                 kept.meta.cas = cas;
                 (kept.fetched, kept.marks.stale, kept.marks.win_sent) = (false, false, false);
-                let item = self.store.peek(&key, self.now_s).expect("it has just been extended");
+                let item = self
+                    .store
+                    .peek(self.store.key(&key), self.now_s)
+                    .expect("it has just been extended");
                 self.model.check(&key, &item);
             }
             Some(_) => assert!(!self.evicts, "there is always room for a value that fits"),
@@ -231,12 +238,12 @@ impl Pair {
     fn replace(&mut self, key: u16) {
         self.stored += 1;
         let (key, cas) = (name(key), self.stored);
-        let Some(item) = self.store.peek(&key, self.now_s) else {
+        let Some(item) = self.store.peek(self.store.key(&key), self.now_s) else {
             return self.model.miss(&key);
         };
         let mut value = vec![cas as u8; item.value.len()];
         let new = &value.clone()[..value.len() / 2];
-        assert!(self.store.replace_value(&key, new, b' ', cas, self.now_s));
+        assert!(self.store.replace_value(self.store.key(&key), new, b' ', cas, self.now_s));
         value[new.len()..].fill(b' ');
         let kept = self.model.item(&key).expect("what was over is not replaced");
         (kept.value, kept.meta.cas) = (value, cas);

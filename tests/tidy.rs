@@ -77,10 +77,11 @@ const READING_PATH: [(&str, &[&str]); 8] = [
         ],
     ),
     ("src/protocol/simple.rs", &["parse_line", "retrieve", "legal"]),
-    ("src/engine/mod.rs", &["execute", "retrieve", "fetch"]),
+    ("src/engine/mod.rs", &["execute", "retrieve", "fetch", "key"]),
     (
         "src/store/mod.rs",
         &[
+            "bytes",
             "get",
             "flush_if_due",
             "hash",
@@ -236,10 +237,13 @@ fn one_get_can_be_read_in_one_sitting() {
         let functions = functions(&text);
         let mut here = 0;
         for wanted in passed {
-            let (_, _, length) =
-                functions.iter().find(|(function, _, _)| function == wanted).unwrap_or_else(|| {
-                    panic!("{name} has no function {wanted}: bring the reading path up to date");
-                });
+            // All of that name: a store and a record have a `key` each, and both are met.
+            let named = functions.iter().filter(|(function, _, _)| function == wanted);
+            let length: usize = named.map(|(_, _, length)| length).sum();
+            assert!(
+                length > 0,
+                "{name} has no function {wanted}: bring the reading path up to date"
+            );
             here += length;
         }
         println!("{name}: {here} lines in {} functions", passed.len());

@@ -38,7 +38,7 @@ impl Real {
 impl Model for Real {
     fn get(&mut self, key: u64, now_s: u32) -> bool {
         self.spell(key);
-        self.store.get(self.key.as_bytes(), now_s).is_some()
+        self.store.get(self.store.key(self.key.as_bytes()), now_s).is_some()
     }
 
     fn set(&mut self, key: u64, size: Size, expires_at_s: Option<u32>, now_s: u32) -> bool {
@@ -51,11 +51,11 @@ impl Model for Real {
         let value = &self.value[..value_bytes];
         let meta = Meta { flags: 0, expires_at_s: expires_at_s.unwrap_or(NEVER), cas: 1 };
         loop {
-            match self.store.set(self.key.as_bytes(), value, meta, now_s) {
+            match self.store.set(self.store.key(self.key.as_bytes()), value, meta, now_s) {
                 Stored::Kept => return true,
                 Stored::NeedsStep => {}
                 Stored::NoRoom => {
-                    self.store.delete(self.key.as_bytes(), now_s);
+                    self.store.delete(self.store.key(self.key.as_bytes()), now_s);
                     return false;
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! Knows conditions and cas ids, and leaves to the store where the bytes go and who leaves for them.
 
-use super::{Engine, Executed, Now};
+use super::{Engine, Executed, Key, Now};
 use crate::protocol::command::{Command, StoreLine};
 use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, StoreMode, item_bytes};
 use crate::store::{Amendment, Marks, Meta, Side, Stored};
@@ -12,7 +12,7 @@ use crate::trace;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change<'a> {
     pub(super) mode: StoreMode,
-    pub(super) key: &'a [u8],
+    pub(super) key: Key<'a>,
     /// The key came as base64.
     pub(super) key_encoded: bool,
     pub(super) value: &'a [u8],
@@ -55,12 +55,14 @@ impl Engine {
     pub(super) fn store_plain<'a>(
         &mut self,
         command: Command<'a>,
+        known: Option<Key<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
         let Command::Store { mode, key, flags, exptime, value } = command else {
             unreachable!("it is called for stores only");
         };
+        let key = self.key(key, known);
         let change = Change {
             mode,
             key,
@@ -87,7 +89,7 @@ impl Engine {
                 Reply::OutOfMemory
             }
         };
-        self.prefixes.count_set(key);
+        self.prefixes.count_set(key.bytes());
         reply.line(answer);
         Executed::Done
     }
@@ -109,7 +111,7 @@ impl Engine {
             StoreLine::Meta(meta) => (meta.key.decode(&mut space), true),
         };
         if unlinks {
-            self.store.delete(key, now.uptime_s);
+            self.store.delete(self.store.key(key), now.uptime_s);
         }
         self.counters.store_too_large += 1;
         reply.line(Reply::TooLarge);
@@ -138,7 +140,7 @@ impl Engine {
         match outcome {
             Outcome::NeedsStep => trace::stalled("room for the value takes more steps"),
             Outcome::Stored { .. } => {
-                trace::stored(change.key, change.value.len());
+                trace::stored(change.key.bytes(), change.value.len());
                 self.counters.total_items += 1;
                 self.counters.cmd_set += 1;
             }
@@ -197,7 +199,7 @@ impl Engine {
         self.labour_bytes += old.value_bytes;
         // Both are below the item limit, which is at most 1 GiB.
         let value_bytes = old.value_bytes + change.value.len();
-        let bytes = item_bytes(change.key.len(), old.meta.flags, value_bytes);
+        let bytes = item_bytes(change.key.bytes().len(), old.meta.flags, value_bytes);
         if bytes > self.config.item_bytes_max {
             return Outcome::NotStored;
         }
@@ -232,7 +234,7 @@ impl Engine {
         Outcome::NeedsStep
     }
 
-    fn old(&mut self, key: &[u8], now: Now) -> Option<Old> {
+    fn old(&mut self, key: Key<'_>, now: Now) -> Option<Old> {
         let item = self.store.peek(key, now.uptime_s)?;
         Some(Old { meta: item.meta, marks: item.marks, value_bytes: item.value.len() })
     }

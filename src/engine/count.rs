@@ -1,6 +1,6 @@
 //! Numbers that are counted up and down: `incr`, `decr`, and what `ma` does beneath its flags.
 
-use super::{Engine, Now};
+use super::{Engine, Key, Now};
 use crate::protocol::command::Direction;
 use crate::protocol::token::{self, DIGITS_MAX, digits_of};
 use crate::protocol::{Reply, ReplyWriter, item_bytes};
@@ -24,7 +24,7 @@ impl Engine {
     /// `incr` and `decr`.
     pub(super) fn count_plain(
         &mut self,
-        key: &[u8],
+        key: Key<'_>,
         direction: Direction,
         delta: u64,
         now: Now,
@@ -44,7 +44,7 @@ impl Engine {
     /// Counts the number under `key` up or down, if the item has the cas id `compare`.
     pub(super) fn count(
         &mut self,
-        key: &[u8],
+        key: Key<'_>,
         direction: Direction,
         delta: u64,
         compare: Option<u64>,
@@ -60,7 +60,7 @@ impl Engine {
         self.labour_bytes += value_bytes;
         // memcached keeps what is larger in chunks, and takes no number out of those.
         let is_chunked =
-            item_bytes(key.len(), meta.flags, value_bytes) > self.config.item_bytes_max / 2;
+            item_bytes(key.bytes().len(), meta.flags, value_bytes) > self.config.item_bytes_max / 2;
         let Some(old) = token::loose_u64(item.value).filter(|_| !is_chunked) else {
             return Counted::NotNumber;
         };

@@ -10,7 +10,7 @@
 use super::change::{Change, Outcome};
 use super::count::Counted;
 use super::flags::{answer, echo, head, show, show_key, show_ttl};
-use super::{Engine, Executed, Now};
+use super::{Engine, Executed, Key, Now};
 use crate::protocol::command::{Command, Direction};
 use crate::protocol::token::digits_of;
 use crate::protocol::{KEY_BYTES_MAX, Meta, Reply, ReplyWriter, StoreMode, item_bytes};
@@ -25,11 +25,12 @@ impl Engine {
     pub(super) fn meta_get(
         &mut self,
         meta: &Meta<'_>,
+        known: Option<Key<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> bool {
         let mut space = [0; KEY_BYTES_MAX];
-        let key = meta.key.decode(&mut space);
+        let key = self.key(meta.key.decode(&mut space), known);
         let mut is_new = false;
         if meta.vivify().is_some() && self.store.peek(key, now.uptime_s).is_none() {
             // What is made wins at once, so it must not be made by a request that has to wait.
@@ -46,11 +47,11 @@ impl Engine {
             self.store.get(key, now.uptime_s)
         };
         let Some(item) = item else {
-            trace::miss(key);
+            trace::miss(key.bytes());
             self.counters.get_misses += 1;
             if !meta.has(b'q') {
                 reply.text(b"EN");
-                echo(meta, key, reply);
+                echo(meta, key.bytes(), reply);
                 reply.newline();
             }
             return true;
@@ -59,8 +60,8 @@ impl Engine {
         if shows_value && !reply.has_room(item.value.len() + LINE_BYTES_MAX) {
             return false;
         }
-        trace::hit(key, item.value.len());
-        let fetched = show(meta, key, &item, is_new, shows_value, now, reply);
+        trace::hit(key.bytes(), item.value.len());
+        let fetched = show(meta, key.bytes(), &item, is_new, shows_value, now, reply);
         let marks = Marks { win_sent: item.marks.win_sent | fetched.wins, ..item.marks };
         let amendment = Amendment {
             expires_at_s: (fetched.expires_at_s != item.meta.expires_at_s)
@@ -83,7 +84,7 @@ impl Engine {
 
     /// Makes the empty item that `N` asks for. Its time is set with the other flags, because one
     /// that is over at once is shown all the same.
-    fn make_empty(&mut self, key: &[u8], meta: &Meta<'_>, now: Now) -> bool {
+    fn make_empty(&mut self, key: Key<'_>, meta: &Meta<'_>, now: Now) -> bool {
         let cas = self.cas_of(meta);
         let empty = store::Meta { flags: 0, expires_at_s: NEVER, cas };
         let made = self.store.set(key, b"", empty, now.uptime_s) == Stored::Kept;
@@ -105,7 +106,7 @@ impl Engine {
     }
 
     /// Remembers of an item without other marks whether its key came as base64.
-    fn mark_encoded(&mut self, meta: &Meta<'_>, key: &[u8], now: Now) {
+    fn mark_encoded(&mut self, meta: &Meta<'_>, key: Key<'_>, now: Now) {
         if meta.key.encoded {
             let marks = Some(Marks { key_encoded: true, ..Marks::default() });
             self.store.amend(key, Amendment { marks, ..Amendment::default() }, now.uptime_s);
@@ -116,6 +117,7 @@ impl Engine {
     pub(super) fn meta_set<'a>(
         &mut self,
         command: Command<'a>,
+        known: Option<Key<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
@@ -123,7 +125,7 @@ impl Engine {
             unreachable!("it is called for ms only");
         };
         let mut space = [0; KEY_BYTES_MAX];
-        let key = meta.key.decode(&mut space);
+        let key = self.key(meta.key.decode(&mut space), known);
         let extends = matches!(mode, StoreMode::Append | StoreMode::Prepend);
         let exptime = if extends { meta.vivify() } else { None }.or(meta.ttl()).unwrap_or(0);
         let change = Change {
@@ -163,7 +165,7 @@ impl Engine {
         for (flag, word) in meta.flags() {
             match flag {
                 b'O' => reply.flag_text(b'O', &word[1..]),
-                b'k' => show_key(key, meta.key.encoded, reply),
+                b'k' => show_key(key.bytes(), meta.key.encoded, reply),
                 b'c' => reply.flag(b'c', stored.0),
                 b's' => reply.flag(b's', stored.1 as u64),
                 _ => {}
@@ -174,17 +176,23 @@ impl Engine {
     }
 
     /// `md`.
-    pub(super) fn meta_delete(&mut self, meta: &Meta<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
+    pub(super) fn meta_delete(
+        &mut self,
+        meta: &Meta<'_>,
+        known: Option<Key<'_>>,
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) {
         let mut space = [0; KEY_BYTES_MAX];
-        let key = meta.key.decode(&mut space);
+        let key = self.key(meta.key.decode(&mut space), known);
         let old = self.store.peek(key, now.uptime_s).map(|item| (item.meta.cas, item.marks));
         let Some((cas, marks)) = old else {
             self.counters.delete_misses += 1;
-            return answer(b"NF", meta, key, reply);
+            return answer(b"NF", meta, key.bytes(), reply);
         };
         if meta.compare().is_some_and(|expected| expected != cas) {
             self.counters.delete_misses += 1;
-            return answer(b"EX", meta, key, reply);
+            return answer(b"EX", meta, key.bytes(), reply);
         }
         if !self.let_go(key, meta, cas, marks, now) {
             return reply.line(Reply::NoRoomForNumber);
@@ -193,12 +201,12 @@ impl Engine {
             self.counters.delete_hits += 1;
         }
         if !meta.has(b'q') {
-            answer(b"HD", meta, key, reply);
+            answer(b"HD", meta, key.bytes(), reply);
         }
     }
 
     /// Deletes an item, or makes it empty, or stale, or both. False when there is no room for that.
-    fn let_go(&mut self, key: &[u8], meta: &Meta<'_>, cas: u64, marks: Marks, now: Now) -> bool {
+    fn let_go(&mut self, key: Key<'_>, meta: &Meta<'_>, cas: u64, marks: Marks, now: Now) -> bool {
         let deadline_s = meta.ttl().map(|ttl| now.deadline_s(ttl));
         let mut marks = marks;
         if meta.has(b'x') {
@@ -223,7 +231,7 @@ impl Engine {
             self.store.amend(key, amendment, now.uptime_s);
         } else if !meta.has(b'x') {
             self.store.delete(key, now.uptime_s);
-            trace::deleted(key);
+            trace::deleted(key.bytes());
         }
         true
     }
@@ -233,11 +241,12 @@ impl Engine {
         &mut self,
         meta: &Meta<'_>,
         direction: Direction,
+        known: Option<Key<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) {
         let mut space = [0; KEY_BYTES_MAX];
-        let key = meta.key.decode(&mut space);
+        let key = self.key(meta.key.decode(&mut space), known);
         match self.count(key, direction, meta.delta, meta.compare(), now) {
             Counted::Number { number, cas, expires_at_s } => {
                 let next_cas = self.explicit_cas(meta);
@@ -252,16 +261,22 @@ impl Engine {
             Counted::Missing if meta.vivify().is_some() => self.make_number(meta, key, now, reply),
             Counted::Missing => {
                 self.count_miss(direction);
-                answer(b"NF", meta, key, reply);
+                answer(b"NF", meta, key.bytes(), reply);
             }
-            Counted::Exists => answer(b"EX", meta, key, reply),
+            Counted::Exists => answer(b"EX", meta, key.bytes(), reply),
             Counted::NotNumber => reply.line(Reply::NotNumber),
             Counted::NoRoom => reply.line(Reply::NoRoomForNumber),
         }
     }
 
     /// Makes the number that `N` asks for where there is none.
-    fn make_number(&mut self, meta: &Meta<'_>, key: &[u8], now: Now, reply: &mut ReplyWriter<'_>) {
+    fn make_number(
+        &mut self,
+        meta: &Meta<'_>,
+        key: Key<'_>,
+        now: Now,
+        reply: &mut ReplyWriter<'_>,
+    ) {
         let mut space = [0; 20];
         let digits = digits_of(meta.initial, &mut space);
         let cas = self.cas_of(meta);
@@ -278,7 +293,7 @@ impl Engine {
     fn show_number(
         &mut self,
         meta: &Meta<'_>,
-        key: &[u8],
+        key: Key<'_>,
         (number, cas, old_expires_at_s): (u64, u64, u32),
         is_new: bool,
         now: Now,
@@ -297,7 +312,7 @@ impl Engine {
                 b'N' if is_new => expires_at_s = now.deadline_s(meta.vivify().unwrap_or(0)),
                 _ if is_silent => {}
                 b'O' => reply.flag_text(b'O', &word[1..]),
-                b'k' => show_key(key, meta.key.encoded, reply),
+                b'k' => show_key(key.bytes(), meta.key.encoded, reply),
                 b'c' => reply.flag(b'c', cas),
                 b't' => show_ttl(expires_at_s, now, reply),
                 _ => {}
@@ -321,7 +336,7 @@ impl Engine {
         let mut space = [0; KEY_BYTES_MAX];
         let key = meta.key.decode(&mut space);
         self.counters.cmd_meta += 1;
-        let Some(item) = self.store.peek(key, now.uptime_s) else {
+        let Some(item) = self.store.peek(self.store.key(key), now.uptime_s) else {
             return reply.line(Reply::Missing);
         };
         reply.text(b"ME ");

@@ -28,8 +28,8 @@ use crate::config::Config;
 use crate::protocol::command::{Command, Debugging, Retrieval};
 use crate::protocol::parser::Words;
 use crate::protocol::{Reply, ReplyWriter};
-pub use crate::store::KEYS_AHEAD;
 use crate::store::{Amendment, OutOfMemory, Store};
+pub use crate::store::{KEYS_AHEAD, Key};
 use crate::trace;
 use auth::Credentials;
 use counters::Counters;
@@ -111,39 +111,49 @@ impl Engine {
         self.credentials = credentials;
     }
 
-    /// Has the memory loaded that commands with these keys will need.
-    pub fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        self.store.look_ahead(keys);
+    /// Has the memory loaded that commands with these keys will need, and puts each key where it says,
+    /// for [`Engine::execute`]. See `store/ahead.rs`.
+    pub fn look_ahead<'k: 'w, 'w>(
+        &self,
+        wanted: impl Iterator<Item = (&'w mut Option<Key<'k>>, &'k [u8])>,
+    ) {
+        self.store.look_ahead(wanted);
     }
 
-    /// Executes one command and writes its answer.
+    /// Executes one command and writes its answer. `known` is its first key, if it has been looked
+    /// ahead for.
     pub fn execute<'a>(
         &mut self,
         command: Command<'a>,
+        known: Option<Key<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
         let now = if cfg!(debug_assertions) { self.moved(now) } else { now };
         match command {
             Command::Retrieve { retrieval, keys } => {
-                return self.retrieve(retrieval, keys, now, reply);
+                return self.retrieve(retrieval, keys, known, now, reply);
             }
-            Command::Store { .. } => return self.store_plain(command, now, reply),
+            Command::Store { .. } => return self.store_plain(command, known, now, reply),
             Command::TooLarge { store } => self.refuse_too_large(&store, now, reply),
             Command::Count { direction, key, delta } => {
-                self.count_plain(key, direction, delta, now, reply);
+                self.count_plain(self.key(key, known), direction, delta, now, reply);
             }
-            Command::Touch { key, exptime } => self.touch(key, exptime, now, reply),
-            Command::Delete { key } => self.delete(key, now, reply),
+            Command::Touch { key, exptime } => {
+                self.touch(self.key(key, known), exptime, now, reply)
+            }
+            Command::Delete { key } => self.delete(self.key(key, known), now, reply),
             Command::MetaGet(meta) => {
-                if !self.meta_get(&meta, now, reply) {
+                if !self.meta_get(&meta, known, now, reply) {
                     trace::stalled("the output is full");
                     return Executed::Stalled(command);
                 }
             }
-            Command::MetaSet { .. } => return self.meta_set(command, now, reply),
-            Command::MetaDelete(meta) => self.meta_delete(&meta, now, reply),
-            Command::MetaCount { meta, direction } => self.meta_count(&meta, direction, now, reply),
+            Command::MetaSet { .. } => return self.meta_set(command, known, now, reply),
+            Command::MetaDelete(meta) => self.meta_delete(&meta, known, now, reply),
+            Command::MetaCount { meta, direction } => {
+                self.meta_count(&meta, direction, known, now, reply)
+            }
             Command::MetaDebug(meta) => self.meta_debug(&meta, now, reply),
             Command::MetaNoop => reply.line(Reply::Noop),
             Command::FlushAll { delay } => self.flush_all(delay, now, reply),
@@ -176,19 +186,30 @@ impl Engine {
         &mut self,
         retrieval: Retrieval,
         mut keys: Words<'a>,
+        known: Option<Key<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
-        for fetched in 0.. {
-            // Not before the first key: most retrievals have no other.
-            if fetched % KEYS_AHEAD == 1 {
-                self.store.look_ahead(keys);
-            }
-            let rest = keys;
-            let Some(key) = keys.next() else { break };
-            if !self.fetch(key, retrieval, now, reply) {
-                trace::stalled("the output is full");
-                return Executed::Stalled(Command::Retrieve { retrieval, keys: rest });
+        let stalled = |keys| {
+            trace::stalled("the output is full");
+            Executed::Stalled(Command::Retrieve { retrieval, keys })
+        };
+        // By itself: most retrievals have no other key.
+        let all = keys;
+        if let Some(first) = keys.next()
+            && !self.fetch(self.key(first, known), retrieval, now, reply)
+        {
+            return stalled(all);
+        }
+        while !keys.is_empty() {
+            let mut rest = keys;
+            let mut ahead = [None; KEYS_AHEAD];
+            self.store.look_ahead(ahead.iter_mut().zip(keys.by_ref()));
+            for (at, key) in ahead.iter().flatten().enumerate() {
+                if !self.fetch(*key, retrieval, now, reply) {
+                    rest.by_ref().take(at).for_each(drop);
+                    return stalled(rest);
+                }
             }
         }
         reply.end();
@@ -198,7 +219,7 @@ impl Engine {
     /// Writes one key's hit, or nothing for a miss. False when it has to wait for room.
     fn fetch(
         &mut self,
-        key: &[u8],
+        key: Key<'_>,
         retrieval: Retrieval,
         now: Now,
         reply: &mut ReplyWriter<'_>,
@@ -206,15 +227,15 @@ impl Engine {
         let item = self.store.get(key, now.uptime_s);
         if let Some(item) = &item {
             let cas = retrieval.with_cas.then_some(item.meta.cas);
-            if !reply.value(key, item.meta.flags, item.value, cas) {
+            if !reply.value(key.bytes(), item.meta.flags, item.value, cas) {
                 return false;
             }
-            trace::hit(key, item.value.len());
+            trace::hit(key.bytes(), item.value.len());
         } else {
-            trace::miss(key);
+            trace::miss(key.bytes());
         }
         let hit = item.is_some();
-        self.prefixes.count_get(key, hit);
+        self.prefixes.count_get(key.bytes(), hit);
         match (retrieval.touch, hit) {
             (None, true) => self.counters.get_hits += 1,
             (None, false) => self.counters.get_misses += 1,
@@ -229,10 +250,16 @@ impl Engine {
         true
     }
 
-    fn touch(&mut self, key: &[u8], exptime: i32, now: Now, reply: &mut ReplyWriter<'_>) {
+    /// A command's key, out of its bytes, or the `known` one, whose hash need not be worked out again.
+    fn key<'k>(&self, bytes: &'k [u8], known: Option<Key<'k>>) -> Key<'k> {
+        debug_assert!(known.is_none_or(|key| key.bytes() == bytes), "another command's key");
+        known.unwrap_or_else(|| self.store.key(bytes))
+    }
+
+    fn touch(&mut self, key: Key<'_>, exptime: i32, now: Now, reply: &mut ReplyWriter<'_>) {
         if self.store.get(key, now.uptime_s).is_none() {
             self.counters.touch_misses += 1;
-            trace::miss(key);
+            trace::miss(key.bytes());
             return reply.line(Reply::NotFound);
         }
         self.counters.touch_hits += 1;
@@ -242,15 +269,15 @@ impl Engine {
         reply.line(Reply::Touched);
     }
 
-    fn delete(&mut self, key: &[u8], now: Now, reply: &mut ReplyWriter<'_>) {
-        self.prefixes.count_delete(key);
+    fn delete(&mut self, key: Key<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
+        self.prefixes.count_delete(key.bytes());
         if self.store.delete(key, now.uptime_s) {
             self.counters.delete_hits += 1;
-            trace::deleted(key);
+            trace::deleted(key.bytes());
             reply.line(Reply::Deleted);
         } else {
             self.counters.delete_misses += 1;
-            trace::miss(key);
+            trace::miss(key.bytes());
             reply.line(Reply::NotFound);
         }
     }

@@ -7,7 +7,7 @@
 
 use std::hint::black_box;
 
-use super::{Record, Store, place_of};
+use super::{Key, Record, Store, place_of};
 
 /// Keys that are looked ahead for at once: about as many loads as a core has under way.
 pub const KEYS_AHEAD: usize = 16;
@@ -17,12 +17,18 @@ const CACHE_LINE_BYTES: usize = 64;
 const RECORD_BYTES_AHEAD: usize = 512;
 
 impl Store {
-    /// Loads into the processor's caches what a lookup of the first [`KEYS_AHEAD`] of `keys` needs.
-    pub fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+    /// Loads into the processor's caches what a lookup of the first [`KEYS_AHEAD`] of `wanted` needs,
+    /// and puts the key of each where it says.
+    pub fn look_ahead<'k: 'w, 'w>(
+        &self,
+        wanted: impl Iterator<Item = (&'w mut Option<Key<'k>>, &'k [u8])>,
+    ) {
         let (mut hashes, mut places) = ([0; KEYS_AHEAD], [0; KEYS_AHEAD]);
         let mut known = 0;
-        for (hash, key) in hashes.iter_mut().zip(keys) {
-            *hash = self.hash(key);
+        for (hash, (slot, bytes)) in hashes.iter_mut().zip(wanted) {
+            let key = self.key(bytes);
+            *hash = key.hash;
+            *slot = Some(key);
             known += 1;
         }
         for (place, &hash) in places.iter_mut().zip(&hashes[..known]) {

@@ -4,8 +4,8 @@
 
 use super::record::Side;
 use super::{
-    ACCESSED_AT, EXPIRES_AT, KEY_ENCODED_AT, MARKS_AT, Marks, Meta, Record, STALE, Store, WIN_SENT,
-    record,
+    ACCESSED_AT, EXPIRES_AT, KEY_ENCODED_AT, Key, MARKS_AT, Marks, Meta, Record, STALE, Store,
+    WIN_SENT, record,
 };
 
 /// What became of a value.
@@ -34,18 +34,17 @@ pub struct Amendment {
 
 impl Store {
     /// Keeps a copy of `value` under `key`, in place of what was there.
-    pub fn set(&mut self, key: &[u8], value: &[u8], meta: Meta, now_s: u32) -> Stored {
+    pub fn set(&mut self, key: Key<'_>, value: &[u8], meta: Meta, now_s: u32) -> Stored {
         self.flush_if_due(now_s);
-        let hash = self.hash(key);
-        let bytes = record::bytes(key.len(), value.len(), meta.flags);
-        let mut old = self.find(hash, key);
+        let bytes = record::bytes(key.bytes.len(), value.len(), meta.flags);
+        let mut old = self.find(key);
         let live = old.filter(|old| self.is_live(old, now_s));
         if let Some(old) = live {
             let reach = self.reach_of(&old, bytes);
             if reach >= bytes {
                 self.sizes.left(old.bytes());
                 self.sizes.came(bytes);
-                self.write_record(old.at, (key, value), meta, old.counter_if_wanted(), now_s);
+                self.write_record(old.at, (key.bytes, value), meta, old.counter_if_wanted(), now_s);
                 self.settle(&old, bytes, reach);
                 self.counters.stored_bytes += bytes as u64;
                 self.compact(now_s);
@@ -55,17 +54,17 @@ impl Store {
         let bytes = bytes as u64;
         let is_large = bytes > self.large_bytes();
         if is_large || !self.evicts {
-            match self.make_large_room(hash, bytes, now_s) {
+            match self.make_large_room(key.hash, bytes, now_s) {
                 Stored::Kept => {}
                 not_yet @ (Stored::NeedsStep | Stored::NoRoom) => return not_yet,
             }
             // It may have moved, and it may have left.
-            old = self.find(hash, key);
+            old = self.find(key);
         }
-        let place = self.place_for(hash, bytes, live.as_ref());
+        let place = self.place_for(key.hash, bytes, live.as_ref());
         match old {
-            Some(old) if live.is_none() => self.bury_expired(hash, &old),
-            Some(old) => self.forget(hash, &old),
+            Some(old) if live.is_none() => self.bury_expired(key.hash, &old),
+            Some(old) => self.forget(key.hash, &old),
             None => {}
         }
         if !is_large && self.evicts {
@@ -75,20 +74,19 @@ impl Store {
         // Who writes a key wants it, as one who reads it does: `replay`'s overwrites have 1.067 of
         // LRU's misses with that, 1.110 without.
         let counter = live.map_or(0, |old| old.counter_if_wanted());
-        self.write_record(at, (key, value), meta, counter, now_s);
-        self.insert(hash, at);
+        self.write_record(at, (key.bytes, value), meta, counter, now_s);
+        self.insert(key.hash, at);
         self.counters.stored_bytes += bytes;
         self.compact(now_s);
         Stored::Kept
     }
 
     /// Forgets `key`. False when there was no live item under it.
-    pub fn delete(&mut self, key: &[u8], now_s: u32) -> bool {
+    pub fn delete(&mut self, key: Key<'_>, now_s: u32) -> bool {
         self.flush_if_due(now_s);
-        let hash = self.hash(key);
         let live = self.find_live(key, now_s);
         if let Some(record) = &live {
-            self.forget(hash, record);
+            self.forget(key.hash, record);
         }
         self.compact(now_s);
         live.is_some()
@@ -99,32 +97,31 @@ impl Store {
     /// longer one: so no copy of its value is held anywhere while room is made.
     pub fn extend(
         &mut self,
-        key: &[u8],
+        key: Key<'_>,
         more: &[u8],
         side: Side,
         cas: u64,
         now_s: u32,
     ) -> Option<Stored> {
-        let hash = self.hash(key);
         let old = self.find_live(key, now_s)?;
         let flags = old.item(&self.arena).meta.flags;
-        let bytes = record::bytes(key.len(), old.value_bytes + more.len(), flags) as u64;
+        let bytes = record::bytes(key.bytes.len(), old.value_bytes + more.len(), flags) as u64;
         let is_large = bytes > self.large_bytes();
         if is_large || !self.evicts {
-            match self.make_large_room(hash, bytes, now_s) {
+            match self.make_large_room(key.hash, bytes, now_s) {
                 Stored::Kept => {}
                 not_yet @ (Stored::NeedsStep | Stored::NoRoom) => return Some(not_yet),
             }
         }
-        let place = self.place_for(hash, bytes, Some(&self.find(hash, key)?));
+        let place = self.place_for(key.hash, bytes, Some(&self.find(key)?));
         if !is_large && self.evicts {
             self.make_small_room(place, bytes, now_s);
         }
-        let old = self.find(hash, key)?;
+        let old = self.find(key)?;
         let at = self.claim(place, bytes);
         self.write_extended(at, &old, more, side, cas, now_s);
-        self.forget(hash, &old);
-        self.insert(hash, at);
+        self.forget(key.hash, &old);
+        self.insert(key.hash, at);
         self.counters.stored_bytes += bytes;
         self.compact(now_s);
         Some(Stored::Kept)
@@ -137,7 +134,7 @@ impl Store {
     /// When the item's value is shorter.
     pub fn replace_value(
         &mut self,
-        key: &[u8],
+        key: Key<'_>,
         value: &[u8],
         padding: u8,
         cas: u64,
@@ -157,7 +154,7 @@ impl Store {
     }
 
     /// Changes what is remembered of the live item under `key`, unnoticed. False when there is none.
-    pub fn amend(&mut self, key: &[u8], amendment: Amendment, now_s: u32) -> bool {
+    pub fn amend(&mut self, key: Key<'_>, amendment: Amendment, now_s: u32) -> bool {
         let Some(record) = self.find_live(key, now_s) else {
             return false;
         };

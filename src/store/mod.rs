@@ -106,6 +106,21 @@ const _: () = assert!(MEMORY_BYTES_CEILING <= (u32::MAX as u64 + 1) * UNIT_BYTES
 /// leave the filter without effect (measured: 8 compared keys a miss instead of 0.06).
 const TABLE_SHIFT: u32 = 20;
 
+/// A key and its hash: worked out once per request, however much is done under the key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'k> {
+    bytes: &'k [u8],
+    hash: u64,
+}
+
+impl<'k> Key<'k> {
+    /// The key itself.
+    #[must_use]
+    pub const fn bytes(self) -> &'k [u8] {
+        self.bytes
+    }
+}
+
 /// What a client says of an item beside its key and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
@@ -233,7 +248,7 @@ impl Store {
     }
 
     /// The live item under `key`, which counts as wanted from now on.
-    pub fn get(&mut self, key: &[u8], now_s: u32) -> Option<Item<'_>> {
+    pub fn get(&mut self, key: Key<'_>, now_s: u32) -> Option<Item<'_>> {
         let record = self.find_live(key, now_s)?;
         self.count_access(&record, FETCHED, now_s);
         Some(record.item(&self.arena))
@@ -247,20 +262,19 @@ impl Store {
     }
 
     /// The live item under `key`, unnoticed.
-    pub fn peek(&mut self, key: &[u8], now_s: u32) -> Option<Item<'_>> {
+    pub fn peek(&mut self, key: Key<'_>, now_s: u32) -> Option<Item<'_>> {
         let record = self.find_live(key, now_s)?;
         Some(record.item(&self.arena))
     }
 
     /// The live record under `key`. One that is over is forgotten.
-    fn find_live(&mut self, key: &[u8], now_s: u32) -> Option<Record> {
+    fn find_live(&mut self, key: Key<'_>, now_s: u32) -> Option<Record> {
         self.flush_if_due(now_s);
-        let hash = self.hash(key);
-        let record = self.find(hash, key)?;
+        let record = self.find(key)?;
         if self.is_live(&record, now_s) {
             return Some(record);
         }
-        self.bury_expired(hash, &record);
+        self.bury_expired(key.hash, &record);
         None
     }
 
@@ -270,6 +284,12 @@ impl Store {
             self.flush_at_s = None;
             self.flushed_through_s = now_s.max(self.flushed_through_s.saturating_add(1));
         }
+    }
+
+    /// What all that is done under a key asks for.
+    #[must_use]
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        Key { bytes, hash: self.hash(bytes) }
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -287,12 +307,12 @@ impl Store {
     }
 
     /// The record under `key`, live or not.
-    fn find(&self, hash: u64, key: &[u8]) -> Option<Record> {
+    fn find(&self, key: Key<'_>) -> Option<Record> {
         let arena = &*self.arena;
         let mut found = None;
-        self.tables[self.table_of(hash)].find(hash, |&address| {
+        self.tables[self.table_of(key.hash)].find(key.hash, |&address| {
             let record = Record::read(arena, place_of(address));
-            let same = record.key(arena) == key;
+            let same = record.key(arena) == key.bytes;
             found = same.then_some(record);
             same
         })?;

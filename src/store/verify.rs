@@ -70,8 +70,8 @@ impl Store {
                 } else if record.is_dead() {
                     dead += bytes;
                 } else {
-                    let key = record.key(&self.arena);
-                    let found = self.find(self.hash(key), key).map(|found| found.at);
+                    let key = self.key(record.key(&self.arena));
+                    let found = self.find(key).map(|found| found.at);
                     assert_eq!(found, Some(record.at), "a live record is what its key leads to");
                     live += 1;
                 }
