@@ -85,36 +85,54 @@ impl Session {
                 }
                 requests += 1;
                 let unspent = &unread[spent..];
-                match next.parsed {
-                    Parsed::Command { ref command, form, used } => {
-                        trace::parsed(dialect_name(form.dialect), command);
-                        let mut reply = ReplyWriter::new(output, room, form);
-                        match engine.execute(*command, next.key, now, &mut reply) {
-                            Executed::Done => spent += used,
-                            Executed::Admitted => {
-                                self.parser.open();
-                                spent += used;
-                            }
-                            Executed::Stalled(rest) => {
-                                // What is held is an end of the request, no more than was used.
-                                spent += used - self.parser.hold(rest, form, &unspent[..used]);
-                                return (spent, Stop::NeedsFlush);
-                            }
-                            Executed::Quit => return (spent + used, Stop::Ended("it said quit")),
-                        }
-                    }
-                    Parsed::Invalid { fault: Fault::Answer(answer), form, used } => {
-                        trace::refused(answer.text());
-                        ReplyWriter::new(output, room, form).line(answer);
-                        spent += used;
-                    }
-                    Parsed::Invalid { fault: Fault::Skipped, used, .. } => spent += used,
-                    Parsed::Invalid { fault: Fault::HangUp(why), used, .. } => {
-                        return (spent + used, Stop::Ended(why));
-                    }
-                    Parsed::Incomplete { used } => return (spent + used, Stop::NeedsInput),
+                let (used, stop) = self.answer(next, unspent, output, room, engine, now);
+                spent += used;
+                if let Some(stop) = stop {
+                    return (spent, stop);
                 }
             }
+        }
+    }
+
+    /// Executes the request at the start of `unspent` and answers it. Returns how many bytes are
+    /// spent by it, and the reason if the conversation cannot go on behind it.
+    fn answer(
+        &mut self,
+        next: &Ahead<'_>,
+        unspent: &[u8],
+        output: &mut Vec<u8>,
+        room: &mut Room,
+        engine: &mut Engine,
+        now: Now,
+    ) -> (usize, Option<Stop>) {
+        match next.parsed {
+            Parsed::Command { ref command, form, used } => {
+                trace::parsed(dialect_name(form.dialect), command);
+                let mut reply = ReplyWriter::new(output, room, form);
+                match engine.execute(*command, next.key, now, &mut reply) {
+                    Executed::Done => (used, None),
+                    Executed::Admitted => {
+                        self.parser.open();
+                        (used, None)
+                    }
+                    Executed::Stalled(rest) => {
+                        // What is held is an end of the request, no more than was used.
+                        let held = self.parser.hold(rest, form, &unspent[..used]);
+                        (used - held, Some(Stop::NeedsFlush))
+                    }
+                    Executed::Quit => (used, Some(Stop::Ended("it said quit"))),
+                }
+            }
+            Parsed::Invalid { fault: Fault::Answer(answer), form, used } => {
+                trace::refused(answer.text());
+                ReplyWriter::new(output, room, form).line(answer);
+                (used, None)
+            }
+            Parsed::Invalid { fault: Fault::Skipped, used, .. } => (used, None),
+            Parsed::Invalid { fault: Fault::HangUp(why), used, .. } => {
+                (used, Some(Stop::Ended(why)))
+            }
+            Parsed::Incomplete { used } => (used, Some(Stop::NeedsInput)),
         }
     }
 

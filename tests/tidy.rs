@@ -61,7 +61,7 @@ const READING_PATH: [(&str, &[&str]); 8] = [
             "update_interest",
         ],
     ),
-    ("src/session.rs", &["advance", "is_enough", "parse_ahead"]),
+    ("src/session.rs", &["advance", "answer", "is_enough", "parse_ahead"]),
     (
         "src/protocol/parser.rs",
         &[
