@@ -109,7 +109,7 @@ impl Session {
             Parsed::Command { ref command, form, used } => {
                 trace::parsed(dialect_name(form.dialect), command);
                 let mut reply = ReplyWriter::new(output, room, form);
-                match engine.execute(*command, next.key, now, &mut reply) {
+                match engine.execute(command, next.key, now, &mut reply) {
                     Executed::Done => (used, None),
                     Executed::Admitted => {
                         self.parser.open();

@@ -54,12 +54,12 @@ impl Engine {
     /// Any store of the simple and the classic dialect.
     pub(super) fn store_plain<'a>(
         &mut self,
-        command: Command<'a>,
+        command: &Command<'a>,
         known: Option<Key<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
-        let Command::Store { mode, key, flags, exptime, value } = command else {
+        let Command::Store { mode, key, flags, exptime, value } = *command else {
             unreachable!("it is called for stores only");
         };
         let key = self.key(key, known);
@@ -76,7 +76,7 @@ impl Engine {
             vivifies: false,
         };
         let answer = match self.change(&change, now) {
-            Outcome::NeedsStep => return Executed::Stalled(command),
+            Outcome::NeedsStep => return Executed::Stalled(*command),
             Outcome::Stored { .. } => Reply::Stored,
             Outcome::NotStored => Reply::NotStored,
             Outcome::Exists => Reply::Exists,

@@ -116,12 +116,12 @@ impl Engine {
     /// `ms`.
     pub(super) fn meta_set<'a>(
         &mut self,
-        command: Command<'a>,
+        command: &Command<'a>,
         known: Option<Key<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
-        let Command::MetaSet { meta, mode, value } = command else {
+        let Command::MetaSet { meta, mode, value } = *command else {
             unreachable!("it is called for ms only");
         };
         let mut space = [0; KEY_BYTES_MAX];
@@ -145,7 +145,7 @@ impl Engine {
         };
         let mut stored = (0, value.len());
         let code: &[u8] = match self.change(&change, now) {
-            Outcome::NeedsStep => return Executed::Stalled(command),
+            Outcome::NeedsStep => return Executed::Stalled(*command),
             Outcome::NoRoom => {
                 // Whatever the mode, what is out of date is not served any more.
                 self.store.delete(key, now.uptime_s);

@@ -124,18 +124,18 @@ impl Engine {
     /// ahead for.
     pub fn execute<'a>(
         &mut self,
-        command: Command<'a>,
+        command: &Command<'a>,
         known: Option<Key<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
         let now = if cfg!(debug_assertions) { self.moved(now) } else { now };
-        match command {
+        match *command {
             Command::Retrieve { retrieval, keys } => {
                 return self.retrieve(retrieval, keys, known, now, reply);
             }
             Command::Store { .. } => return self.store_plain(command, known, now, reply),
-            Command::TooLarge { store } => self.refuse_too_large(&store, now, reply),
+            Command::TooLarge { ref store } => self.refuse_too_large(store, now, reply),
             Command::Count { direction, key, delta } => {
                 self.count_plain(self.key(key, known), direction, delta, now, reply);
             }
@@ -143,24 +143,24 @@ impl Engine {
                 self.touch(self.key(key, known), exptime, now, reply)
             }
             Command::Delete { key } => self.delete(self.key(key, known), now, reply),
-            Command::MetaGet(meta) => {
-                if !self.meta_get(&meta, known, now, reply) {
+            Command::MetaGet(ref meta) => {
+                if !self.meta_get(meta, known, now, reply) {
                     trace::stalled("the output is full");
-                    return Executed::Stalled(command);
+                    return Executed::Stalled(*command);
                 }
             }
             Command::MetaSet { .. } => return self.meta_set(command, known, now, reply),
-            Command::MetaDelete(meta) => self.meta_delete(&meta, known, now, reply),
-            Command::MetaCount { meta, direction } => {
-                self.meta_count(&meta, direction, known, now, reply)
+            Command::MetaDelete(ref meta) => self.meta_delete(meta, known, now, reply),
+            Command::MetaCount { ref meta, direction } => {
+                self.meta_count(meta, direction, known, now, reply)
             }
-            Command::MetaDebug(meta) => self.meta_debug(&meta, now, reply),
+            Command::MetaDebug(ref meta) => self.meta_debug(meta, now, reply),
             Command::MetaNoop => reply.line(Reply::Noop),
             Command::FlushAll { delay } => self.flush_all(delay, now, reply),
             Command::Stats(topic) => {
                 if !self.tell(topic, now, reply) {
                     trace::stalled("the network is asked");
-                    return Executed::Stalled(command);
+                    return Executed::Stalled(*command);
                 }
             }
             Command::Dump(dump) => return self.dump(dump, now, reply),
