@@ -146,7 +146,7 @@ fn retrieve(keys: Words<'_>, retrieval: Retrieval) -> Line<'_> {
 }
 
 fn retrieve_and_touch(mut words: Words<'_>, with_cas: bool) -> Line<'_> {
-    let exptime = words.next().unwrap_or_default();
+    let exptime = words.next_number().unwrap_or_default();
     if words.is_empty() {
         return Line::refused(Reply::BadLine, SPOKEN);
     }
@@ -158,17 +158,17 @@ fn retrieve_and_touch(mut words: Words<'_>, with_cas: bool) -> Line<'_> {
 
 fn store(mut words: Words<'_>, mode: StoreMode, end: DataEnd) -> Line<'_> {
     let key = words.next().unwrap_or_default();
-    let flags = words.next().unwrap_or_default();
-    let exptime = words.next().unwrap_or_default();
+    let flags = words.next_number().unwrap_or_default();
+    let exptime = words.next_number().unwrap_or_default();
     // Without a good count nobody knows how much to skip, nor is noreply looked for.
-    let count = words.next().and_then(token::strict_i32);
+    let count = words.next_number().and_then(token::strict_i32);
     let count = count.and_then(|count| usize::try_from(count).ok());
     let Some(value_bytes) = count.filter(|&count| count <= VALUE_BYTES_MAX) else {
         return Line::refused(Reply::BadLine, SPOKEN);
     };
     let form = form_after(words, 5);
     let mode = match mode {
-        StoreMode::Cas(_) => words.next().and_then(token::strict_u64).map(StoreMode::Cas),
+        StoreMode::Cas(_) => words.next_number().and_then(token::strict_u64).map(StoreMode::Cas),
         StoreMode::Set
         | StoreMode::Add
         | StoreMode::Replace
@@ -186,7 +186,7 @@ fn store(mut words: Words<'_>, mode: StoreMode, end: DataEnd) -> Line<'_> {
 
 fn count(mut words: Words<'_>, direction: Direction) -> Line<'_> {
     let form = form_after(words, 1);
-    let (Some(key), Some(delta)) = (words.next(), words.next()) else {
+    let (Some(key), Some(delta)) = (words.next(), words.next_number()) else {
         return Line::refused(Reply::BadLine, SPOKEN);
     };
     if key.len() > KEY_BYTES_MAX {
@@ -200,7 +200,7 @@ fn count(mut words: Words<'_>, direction: Direction) -> Line<'_> {
 
 fn touch(mut words: Words<'_>) -> Line<'_> {
     let form = form_after(words, 1);
-    let (Some(key), Some(exptime)) = (words.next(), words.next()) else {
+    let (Some(key), Some(exptime)) = (words.next(), words.next_number()) else {
         return Line::refused(Reply::BadLine, SPOKEN);
     };
     if key.len() > KEY_BYTES_MAX {

@@ -218,7 +218,7 @@ pub(super) fn parse_line(kind: Kind, mut words: Words<'_>, end: DataEnd) -> Line
     };
     let mut value_bytes = 0;
     if kind == Kind::Set {
-        let count = words.next().and_then(token::strict_i32);
+        let count = words.next_number().and_then(token::strict_i32);
         match count.and_then(|count| usize::try_from(count).ok()) {
             Some(count) if count <= VALUE_BYTES_MAX => value_bytes = count,
             _ => return bad_line,

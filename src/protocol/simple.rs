@@ -39,7 +39,7 @@ fn retrieve(keys: Words<'_>) -> Line<'_> {
 
 fn store(mut words: Words<'_>) -> Line<'_> {
     let key = words.next().unwrap_or_default();
-    let count = words.next().and_then(token::decimal);
+    let count = words.next_number().and_then(token::decimal);
     let count = count.and_then(|count| usize::try_from(count).ok());
     let Some(value_bytes) = count.filter(|&count| count <= VALUE_BYTES_MAX && words.is_empty())
     else {
