@@ -333,6 +333,8 @@ impl Store {
 }
 
 impl Record {
+    /// What stands at a place. Inlined, so that whoever looks ahead loads what it asks for and no more.
+    #[inline(always)]
     fn read(arena: &[u8], at: usize) -> Self {
         let header: &[u8; HEADER_BYTES] = arena[at..].first_chunk().expect("a record has a header");
         let marks = header[MARKS_AT];
