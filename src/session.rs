@@ -76,7 +76,7 @@ impl Session {
             // Not from one constant, all of whose bytes would be copied.
             let mut ahead = array::from_fn(|_| None);
             self.parse_ahead(&unread[spent..], &mut ahead, engine);
-            for (at, next) in ahead.iter().flatten().enumerate() {
+            for (at, next) in ahead.iter().map_while(Option::as_ref).enumerate() {
                 let enough =
                     self.is_enough(requests, output, room) || engine.labour_bytes > labour_max;
                 if at > 0 && enough {
