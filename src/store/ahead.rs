@@ -9,7 +9,9 @@ use std::hint::black_box;
 
 use super::{Key, Record, Store, place_of};
 
-/// Keys that are looked ahead for at once: about as many loads as a core has under way.
+/// Keys that are looked ahead for at once: about as many loads as a core has under way. With 24 and
+/// 32, pipelined gets over a million items take as long (222, 228 and 221 ns each), sets and a
+/// multiget's keys longer (266, 274 and 289; 183, 191 and 188).
 pub const KEYS_AHEAD: usize = 16;
 /// What a load brings into the processor's caches.
 const CACHE_LINE_BYTES: usize = 64;
