@@ -19,7 +19,6 @@ use super::{ACCEPT_RETRY_MS, ACCEPTS_PER_TURN};
 use crate::config::Config;
 use crate::engine::counters::Counters;
 use crate::engine::vitals::ConnectionVitals;
-use crate::protocol::LINE_BYTES_MAX;
 use crate::trace;
 
 /// Listener `i` has this token and `i` more. Connections have their slab keys, far below.
@@ -174,6 +173,7 @@ impl Doors {
         config: &Config,
         registry: &Registry,
         counters: &mut Counters,
+        space: &mut [u8],
         moment: Moment,
     ) {
         if self.again_ms.is_some_and(|at_ms| moment.uptime_ms < at_ms) {
@@ -189,7 +189,7 @@ impl Doors {
                     Ok((socket, _)) if connections.len() >= self.connections_max => {
                         self.enable(counters, moment);
                         counters.rejected_connections += 1;
-                        self.turn_away(socket, moment);
+                        self.turn_away(socket, space, moment);
                     }
                     Ok((socket, peer)) => {
                         self.enable(counters, moment);
@@ -241,11 +241,11 @@ impl Doors {
     }
 
     /// memcached's words and memcached's manners: say why, then hang up. A client that cannot be
-    /// told is dropped all the same. What it has asked already is read, or closing would be a reset,
-    /// which some clients take for the whole answer.
-    fn turn_away(&mut self, mut socket: Socket, moment: Moment) {
+    /// told is dropped all the same. What it has asked already is read, as far as there is space, or
+    /// closing would be a reset, which some clients take for the whole answer.
+    fn turn_away(&mut self, mut socket: Socket, space: &mut [u8], moment: Moment) {
         let _ = socket.write(b"ERROR Too many open connections\r\n");
-        let _ = socket.read(&mut [0; LINE_BYTES_MAX]);
+        let _ = socket.read(space);
         let limit = self.connections_max;
         let text = format_args!("turned a client away: {limit} connections are open");
         self.full.warn(moment.uptime_ms, &text);

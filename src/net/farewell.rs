@@ -4,7 +4,8 @@
 //! answers that are on their way. So this side says that it is done, and what the client goes on to
 //! send is read and dropped, one buffer a turn: until the client is done, too, or has sent
 //! [`FAREWELL_BYTES_MAX`], or [`overdue`](super::overdue) finds that it has had its time. Nobody waits
-//! for a client who has said nothing behind the end.
+//! for a client who has said `quit` and nothing behind it; a line that ends the conversation because
+//! it cannot be understood counts as said behind the end, for more of the like mostly follows.
 
 use std::io::{ErrorKind, Read as _};
 
@@ -57,7 +58,7 @@ impl Connection {
             Next::Close(Why::Failed(_)) => false,
             Next::Again | Next::Wait => return next,
         };
-        if !stopping && (!ended || self.doomed.is_some()) {
+        if self.doomed.is_some() || !(stopping || ended) {
             return next;
         }
         let bytes = match self.socket.read(space) {

@@ -133,9 +133,11 @@ impl Overdue {
 }
 
 impl Connection {
-    /// Since when it has asked for nothing; none while something is owed to it.
+    /// Since when it has asked for nothing; none while something is owed to it, or when it has been
+    /// hung up on.
     fn idle_since_ms(&self) -> Option<u64> {
-        let owed = !self.output.is_empty() || self.starved || self.doomed.is_some();
-        (!owed).then(|| self.request_ms.max(self.moved_ms))
+        let over = self.doomed.is_some() || self.farewell.is_some();
+        let owed = !self.output.is_empty() || self.starved;
+        (!owed && !over).then(|| self.request_ms.max(self.moved_ms))
     }
 }

@@ -160,6 +160,7 @@ impl Reactor {
             &self.config,
             self.poll.registry(),
             &mut self.engine.counters,
+            &mut self.buffers.input,
             self.moment,
         );
         self.feed_starved();
@@ -233,7 +234,11 @@ impl Reactor {
                 self.moment,
             );
             let (stopping, now_ms) = (self.stop_ms.is_some(), self.moment.uptime_ms);
-            match connection.take_leave(next, stopping, &mut self.buffers.input, now_ms) {
+            let next = connection.take_leave(next, stopping, &mut self.buffers.input, now_ms);
+            if connection.leaving_since_ms().is_some() {
+                self.overdue.watch_farewells(now_ms);
+            }
+            match next {
                 Next::Again => {
                     self.engine.counters.conn_yields += 1;
                     enqueue(&mut self.queue, key, connection);
@@ -241,9 +246,6 @@ impl Reactor {
                 Next::Wait if connection.ask() > 0 && !connection.starved => {
                     connection.starved = true;
                     self.starved.push_back(key);
-                }
-                Next::Wait if connection.leaving_since_ms().is_some() => {
-                    self.overdue.watch_farewells(now_ms);
                 }
                 Next::Wait => {}
                 Next::Close(why) => {

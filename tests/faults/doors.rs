@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::descriptors_at_rest;
-use crate::process::{PATIENCE, Server, until};
+use crate::process::{PATIENCE, Server, until, value};
 
 #[test]
 fn clients_turned_away_are_counted_and_the_others_are_not_held_up() {
@@ -36,7 +36,8 @@ fn clients_turned_away_hear_why_though_they_have_asked_already() {
     first.ask(b"get a\n", b"END\n");
     let mut others = server.while_stopped(|| {
         let mut others: Vec<_> = (0..10).map(|_| server.tcp()).collect();
-        others.iter_mut().for_each(|other| other.send(b"get a\nset b 0 0 1000\r\nx"));
+        let requests = [&b"get a\nset b 0 0 9000\r\n"[..], &value(9000)].concat();
+        others.iter_mut().for_each(|other| other.send(&requests));
         others
     });
     for other in &mut others {

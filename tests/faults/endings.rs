@@ -5,6 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::descriptors_at_rest;
 use crate::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
@@ -114,4 +116,36 @@ fn who_only_says_quit_is_not_waited_for() {
     until("its descriptor is free", PATIENCE, || server.descriptors() == descriptors);
     assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
     assert_eq!(all_of(&mut quiet), b"");
+}
+
+#[test]
+fn who_is_taking_leave_is_not_kicked_for_being_idle() {
+    let server = Server::start(&["-p", "0", "-o", "idle_timeout=1"]);
+    let descriptors = descriptors_at_rest(&server);
+    let mut leaving = server.tcp();
+    // Most of the time after which it would be idle.
+    let begun = Instant::now();
+    until("it has been silent", PATIENCE, || begun.elapsed() > Duration::from_millis(700));
+    leaving.send(b"\x80\0\0");
+    leaving.expect_end();
+    until("its descriptor is free", PATIENCE, || server.descriptors() == descriptors);
+    assert!(begun.elapsed() > Duration::from_millis(1600), "{:?}", begun.elapsed());
+    assert_eq!(server.tcp().figure("idle_kicks"), 0);
+}
+
+#[test]
+fn a_stop_gives_nobody_more_time_to_take_leave() {
+    let stop = || {
+        let mut server = Server::start(&["-p", "0"]);
+        let mut leaving = server.tcp();
+        let begun = Instant::now();
+        leaving.send(b"quit\r\nx");
+        leaving.expect_end();
+        until("half its time is over", PATIENCE, || begun.elapsed() > Duration::from_millis(500));
+        let stopped = Instant::now();
+        assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+        stopped.elapsed()
+    };
+    // A machine that is busy itself may delay it, but not every time.
+    assert!((0..5).any(|_| stop() < Duration::from_millis(800)));
 }
