@@ -1,7 +1,7 @@
 //! The load-shaped requirements: many clients, clients that misbehave, and what a request costs.
 //!
 //! * `crowds`: memory stays within the budget under crowds that stop at the worst moment
-//! * `costs`: system calls per request, and none without one
+//! * `costs`: system calls and naps per request, none without one, and what a start touches
 //! * `endurance`: what stays as it is after millions of stores
 //!
 //! Here: answers in order under load, and neighbours that are slow or deaf. Counts and sizes are
