@@ -39,8 +39,8 @@ impl Engine {
         let mut bytes = LINE_BYTES_MAX;
         if dump.left > 0 {
             // A step is told as a whole or not at all, so its room is found out first: some tens of
-            // kilobytes with keys of ordinary length, and 200 with the longest and strangest. So a
-            // table is walked twice, which is what bounds the output.
+            // kilobytes with keys of ordinary length, and 200 with the longest and strangest. So
+            // each table is walked twice: once for the room, once to tell.
             self.store.walk(cursor, now.uptime_s, |key, _| {
                 bytes += key.len().min(KEY_BYTES_MAX) * SHOWN_MAX + LINE_BYTES_MAX;
             });

@@ -4,8 +4,8 @@
 //! answers that are on their way. So this side says that it is done, and what the client goes on to
 //! send is read and dropped, one buffer a turn: until the client is done, too, or has sent
 //! [`FAREWELL_BYTES_MAX`], or [`overdue`](super::overdue) finds that it has had its time. Nobody waits
-//! for a client who has said `quit` and nothing behind it; a line that ends the conversation because
-//! it cannot be understood counts as said behind the end, for more of the like mostly follows.
+//! for a client who has said `quit` and nothing behind it; a line at which the server hangs up counts as
+//! said behind the end, for more of the like mostly follows.
 
 use std::io::{ErrorKind, Read as _};
 

@@ -51,7 +51,7 @@ pub const STOP_MS: u64 = 950;
 /// Bytes that are read and dropped after the end of a conversation, so that hanging up does not take
 /// the last answers back. A client who sends more behind its end may lose them.
 pub const FAREWELL_BYTES_MAX: usize = 1 << 20;
-/// How long a client has for that at least, before it is left to itself.
+/// How long a client has for that, and at most [`FAREWELL_CHECK_MS`] more, before it is left to itself.
 pub const FAREWELL_MS: u64 = 1000;
 /// How often at most all connections are looked at for that.
 pub const FAREWELL_CHECK_MS: u64 = 1000;

@@ -234,11 +234,7 @@ impl Reactor {
                 self.moment,
             );
             let (stopping, now_ms) = (self.stop_ms.is_some(), self.moment.uptime_ms);
-            let next = connection.take_leave(next, stopping, &mut self.buffers.input, now_ms);
-            if connection.leaving_since_ms().is_some() {
-                self.overdue.watch_farewells(now_ms);
-            }
-            match next {
+            match connection.take_leave(next, stopping, &mut self.buffers.input, now_ms) {
                 Next::Again => {
                     self.engine.counters.conn_yields += 1;
                     enqueue(&mut self.queue, key, connection);
@@ -246,6 +242,10 @@ impl Reactor {
                 Next::Wait if connection.ask() > 0 && !connection.starved => {
                     connection.starved = true;
                     self.starved.push_back(key);
+                }
+                // Whoever never waits is bounded by what he may send.
+                Next::Wait if connection.leaving_since_ms().is_some() => {
+                    self.overdue.watch_farewells(now_ms);
                 }
                 Next::Wait => {}
                 Next::Close(why) => {
