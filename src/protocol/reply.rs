@@ -143,7 +143,7 @@ impl<'o> ReplyWriter<'o> {
         self.output.extend_from_slice(token::digits_of(number, &mut [0; token::DIGITS_MAX]));
     }
 
-    /// The end of a line.
+    /// The end of a line. Not by `line_end`: copying so many bytes as only the dialect tells is a call.
     pub fn newline(&mut self) {
         match self.form.dialect {
             Dialect::Simple => self.output.push(b'\n'),
