@@ -410,3 +410,34 @@ fn no_store_touches_many_records_among_eight_million() {
 fn memory_that_cannot_be_had_is_an_error() {
     assert!(Store::new(usize::MAX / 4, true).is_err());
 }
+
+/// A client that may list keys learns which of them share a table: a step of a walk shows one. It
+/// keeps those, deletes the others, and stores as many new ones, until the table is as full as can be.
+#[test]
+fn keys_chosen_to_share_a_table_are_bounded() {
+    for evicts in [true, false] {
+        let mut store = Store::new(32 * MIB, evicts).unwrap();
+        let mut refused = 0;
+        for round in 0..8 {
+            for number in 0..20_000 {
+                let key = key(round * 20_000 + number);
+                let stored = store.set(store.hashed_key(&key), b"", &meta(1), NOW_S);
+                refused += u64::from(stored == Stored::NoRoom);
+            }
+            let mut others = Vec::new();
+            let mut cursor = store.walk(Cursor::default(), NOW_S, |_, _| {});
+            while let Some(here) = cursor {
+                cursor = store.walk(here, NOW_S, |key, _| others.push(key.to_vec()));
+            }
+            for key in others {
+                assert!(store.delete(store.hashed_key(&key), NOW_S));
+            }
+        }
+        store.verify();
+        let counters = store.counters();
+        assert!(counters.rehashed_at_once_max <= REHASHED_MAX, "{counters:?}");
+        let lost = counters.evictions + refused;
+        assert!(store.len() > 300 && lost > 100, "the table was full: {} kept", store.len());
+        assert!(!evicts || refused == 0, "where something may be evicted nothing is refused");
+    }
+}

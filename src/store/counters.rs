@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::log::Log;
-use super::record::Record;
+use super::record::{NEVER, Record};
 
 /// Records that are looked at in search of the oldest item: dead ones may be older.
 const OLDEST_RECORDS_MAX: u32 = 4096;
@@ -47,6 +47,14 @@ impl StoreCounters {
     #[must_use]
     pub fn write_amplification(&self) -> f64 {
         1.0 + self.moved_bytes as f64 / self.stored_bytes.max(1) as f64
+    }
+
+    /// Counts a live record that is evicted.
+    pub(super) fn count_evicted(&mut self, record: &Record, now_s: u32) {
+        self.evictions += 1;
+        self.evicted_unfetched += u64::from(!record.is_fetched());
+        self.evicted_with_time += u64::from(record.expires_at_s != NEVER);
+        self.evicted_idle_s = now_s.saturating_sub(record.accessed_s);
     }
 
     /// Counts an expired or flushed record whose memory was won back without a lookup.

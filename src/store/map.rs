@@ -27,6 +27,11 @@ pub const REHASHED_MAX: usize = 512;
 /// more (262 while 8 million went in). With 192 records, a byte less for each at worst, six times as
 /// many stores of a growing cache took longer than 50 microseconds: 1.1 instead of 0.2 %.
 const TABLE_ITEMS: usize = 96;
+/// A table never holds more records than this, so that laying it out anew is bounded whatever the keys
+/// are. By chance none comes near. A client that may list keys learns from their order which ones
+/// share a table, and could fill one with 1,792 records; with this one of them is evicted instead.
+const TABLE_ITEMS_MAX: usize = 448;
+const _: () = assert!(TABLE_ITEMS_MAX <= REHASHED_MAX);
 /// A table with so many slots in thirty-two taken is larger when it is laid out anew (it is full
 /// at 28, so at least a fourteenth of its slots is won when it is not). Tiny ones always are.
 const TAKEN_MAX: usize = 26;
@@ -134,6 +139,13 @@ impl Map {
     /// Where a record lies that is probably the one with this hash.
     pub(super) fn likely_address(&self, hash: u64) -> Option<u32> {
         self.tables[self.table_of(hash)].find(hash, |_| true).copied()
+    }
+
+    /// Where a table is full, the address of a record in it that has to be removed before one with this
+    /// hash can be inserted.
+    pub(super) fn obstacle(&self, hash: u64) -> Option<u32> {
+        let table = &self.tables[self.table_of(hash)];
+        if table.len() < TABLE_ITEMS_MAX { None } else { table.iter().next().copied() }
     }
 
     /// Notes the address of a record whose key is in no table. Returns how many records were re-hashed.

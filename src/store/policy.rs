@@ -36,7 +36,7 @@
 //! hash table and no layout of records.
 
 use super::log::Log;
-use super::record::{NEVER, Record};
+use super::record::Record;
 use super::set::Stored;
 use super::{RECORD_WORK_BYTES, Store};
 
@@ -379,19 +379,31 @@ impl Store {
     /// Evicts the live record at a log's tail.
     fn evict(&mut self, queue: Queue, hash: u64, record: &Record, now_s: u32) {
         let log = &self.logs[queue as usize];
-        let counters = &mut self.counters;
         let dead_per_mille = log.dead_bytes() * 1000 / log.size();
+        let counters = &mut self.counters;
         counters.dead_per_mille_at_eviction_max =
             counters.dead_per_mille_at_eviction_max.max(dead_per_mille);
-        counters.evictions += 1;
-        counters.evicted_unfetched += u64::from(!record.is_fetched());
-        counters.evicted_with_time += u64::from(record.expires_at_s != NEVER);
-        counters.evicted_idle_s = now_s.saturating_sub(record.accessed_s);
+        counters.count_evicted(record, now_s);
         self.unmap(hash, record);
         self.pop(queue, record);
         if queue == Queue::Probation {
             self.ghost.remember(hash);
         }
+    }
+
+    /// Sees to it that the map has a slot for a new key. False when it has none and nothing may be
+    /// evicted.
+    pub(super) fn make_slot(&mut self, hash: u64, now_s: u32) -> bool {
+        let Some(address) = self.map.obstacle(hash) else {
+            return true;
+        };
+        if self.evicts {
+            let record = self.arena.record(self.arena.offset(address));
+            self.counters.count_evicted(&record, now_s);
+            let hash = self.map.hash(record.key(&self.arena));
+            self.forget(hash, &record);
+        }
+        self.evicts
     }
 
     /// Moves the record at the tail of probation to the head of main, which has room for it.

@@ -47,6 +47,9 @@ impl Store {
         {
             return Stored::Kept;
         }
+        if old.is_none() && !self.make_slot(key.hash(), now_s) {
+            return Stored::NoRoom;
+        }
         let bytes = bytes as u64;
         let is_large = bytes > self.large_bytes();
         if is_large || !self.evicts {
