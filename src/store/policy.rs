@@ -68,7 +68,7 @@ const REINSERTION_FACTOR: u64 = 2;
 /// ```
 /// memcached has some 1.15 of LRU's misses there, so a fifth would be no gain. Where reads prevail
 /// nothing dies to speak of, and no share makes a difference of a hundredth.
-const DEAD_SHARE: u64 = 10;
+const DEAD_SHARE: u64 = 20;
 /// Bytes that compaction may copy for each byte stored: with a tenth dead, evenly spread, nine are
 /// needed. What one store leaves is kept for the next ones, up to [`LARGE_BYTES`].
 const COMPACTION_FACTOR: u64 = 12;
