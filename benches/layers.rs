@@ -19,7 +19,7 @@ use miocached::engine::{Engine, Now};
 use miocached::protocol::parser::Parsed;
 use miocached::protocol::{Dialect, Form, Parser, Reply, ReplyWriter, Room};
 use miocached::session::Session;
-use miocached::store::{Meta, NEVER, Store};
+use miocached::store::{Attributes, Store};
 
 #[path = "rig/items.rs"]
 mod items;
@@ -163,8 +163,8 @@ fn reply_writer(criterion: &mut Criterion) {
     });
 }
 
-fn meta(cas: u64) -> Meta {
-    Meta { flags: 0, expires_at_s: NEVER, cas }
+fn meta(cas: u64) -> Attributes {
+    Attributes { cas, ..Attributes::default() }
 }
 
 /// A store with all items, and their keys in an order that no cache of the CPU's can guess.
@@ -173,7 +173,7 @@ fn filled_store() -> (Store, Vec<Vec<u8>>) {
     let config = Config::default();
     let mut store = Store::new(config.memory_bytes_max, config.evicts).expect("there is memory");
     for number in 0..ITEMS {
-        store.set(store.key(&key(u64::from(number))), &value(), meta(1), NOW.uptime_s);
+        store.set(store.hashed_key(&key(u64::from(number))), &value(), &meta(1), NOW.uptime_s);
     }
     (store, keys)
 }
@@ -187,14 +187,16 @@ fn store(criterion: &mut Criterion) {
     for (name, keys, found) in [("get hit", &keys, true), ("get miss", &missing, false)] {
         let mut next = keys.iter().cycle();
         assert_eq!(
-            store.get(store.key(&keys[0]), NOW.uptime_s).is_some(),
+            store.get(store.hashed_key(&keys[0]), NOW.uptime_s).is_some(),
             found,
             "{name} is what it says"
         );
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let key = next.next().map_or(&[][..], |key| key);
-                store.get(store.key(black_box(key)), NOW.uptime_s).map(|item| item.value.len())
+                store
+                    .get(store.hashed_key(black_box(key)), NOW.uptime_s)
+                    .map(|item| item.value.len())
             });
         });
     }
@@ -202,7 +204,7 @@ fn store(criterion: &mut Criterion) {
     group.bench_function("set overwrite", |bencher| {
         bencher.iter(|| {
             let key = next.next().map_or(&[][..], |key| key);
-            store.set(store.key(black_box(key)), black_box(&value), meta(2), NOW.uptime_s);
+            store.set(store.hashed_key(black_box(key)), black_box(&value), &meta(2), NOW.uptime_s);
         });
     });
     bench_new_items(&mut group, &mut store, &missing, &value);
@@ -226,11 +228,16 @@ fn bench_new_items(
                 let batch = &batch[..left.min(batch.len())];
                 let started = Instant::now();
                 for key in batch {
-                    store.set(store.key(black_box(key)), black_box(value), meta(3), NOW.uptime_s);
+                    store.set(
+                        store.hashed_key(black_box(key)),
+                        black_box(value),
+                        &meta(3),
+                        NOW.uptime_s,
+                    );
                 }
                 taken += started.elapsed();
                 for key in batch {
-                    store.delete(store.key(key), NOW.uptime_s);
+                    store.delete(store.hashed_key(key), NOW.uptime_s);
                 }
                 left -= batch.len();
             }

@@ -6,14 +6,14 @@
 use std::array;
 
 use crate::config::Config;
-use crate::engine::{Engine, Executed, KEYS_AHEAD, Key, Now};
+use crate::engine::{Engine, Executed, HashedKey, Now, PREFETCH_BATCH};
 use crate::protocol::{Dialect, Fault, Parsed, Parser, ReplyWriter, Room};
 use crate::trace;
 
-/// Bytes of kept values that the requests of one turn may go through without bringing or fetching
-/// them: one item of the default limit. A thousand small `append`s to a large item would otherwise
-/// keep everybody waiting for a thousand copies of it.
-const LABOUR_BYTES_MAX: usize = 1 << 20;
+/// Bytes that the requests of one turn may have copied within the store: one item of the default
+/// limit, some 0.1 ms. A thousand small `append`s to a large item would otherwise keep all other
+/// clients waiting for a thousand copies of it.
+const COPIED_BYTES_MAX: u64 = 1 << 20;
 
 /// Why a session cannot go on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub enum Stop {
 /// A request that is to be executed next, or after others.
 struct Ahead<'a> {
     parsed: Parsed<'a>,
-    /// Its first key, if it has been looked ahead for.
-    key: Option<Key<'a>>,
+    /// Its first key, if it has been prefetched.
+    key: Option<HashedKey<'a>>,
 }
 
 /// What one conversation remembers between two calls.
@@ -65,9 +65,9 @@ impl Session {
         now: Now,
     ) -> (usize, Stop) {
         let (mut spent, mut requests) = (0, 0);
-        let labour_max = engine.labour_bytes + LABOUR_BYTES_MAX;
+        let copied_max = engine.copied_bytes() + COPIED_BYTES_MAX;
         loop {
-            if self.is_enough(requests, output, room) || engine.labour_bytes > labour_max {
+            if self.is_enough(requests, output, room) || engine.copied_bytes() > copied_max {
                 return (spent, Stop::NeedsFlush);
             }
             if spent == unread.len() {
@@ -78,7 +78,7 @@ impl Session {
             self.parse_ahead(&unread[spent..], &mut ahead, engine);
             for (at, next) in ahead.iter().map_while(Option::as_ref).enumerate() {
                 let enough =
-                    self.is_enough(requests, output, room) || engine.labour_bytes > labour_max;
+                    self.is_enough(requests, output, room) || engine.copied_bytes() > copied_max;
                 if at > 0 && enough {
                     self.parser.rewind();
                     return (spent, Stop::NeedsFlush);
@@ -146,7 +146,7 @@ impl Session {
     fn parse_ahead<'a>(
         &mut self,
         unread: &'a [u8],
-        ahead: &mut [Option<Ahead<'a>>; KEYS_AHEAD],
+        ahead: &mut [Option<Ahead<'a>>; PREFETCH_BATCH],
         engine: &Engine,
     ) {
         let mut parsed_bytes = 0;
@@ -161,7 +161,7 @@ impl Session {
         }
         if ahead[1].is_some() {
             let parsed = ahead.iter_mut().flatten();
-            engine.look_ahead(parsed.filter_map(|next| Some((&mut next.key, next.parsed.key()?))));
+            engine.prefetch(parsed.filter_map(|next| Some((&mut next.key, next.parsed.key()?))));
         }
     }
 

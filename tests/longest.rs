@@ -17,7 +17,7 @@ use miocached::engine::{Engine, Now};
 use miocached::net::INPUT_BYTES;
 use miocached::protocol::Room;
 use miocached::session::{Session, Stop};
-use miocached::store::{LARGE_BYTES, Meta, NEVER, REHASHED_MAX, Store, Stored};
+use miocached::store::{Attributes, LARGE_BYTES, REHASHED_MAX, Store, Stored};
 use nix::time::{ClockId, clock_gettime};
 
 const NOW_S: u32 = 10;
@@ -71,16 +71,16 @@ fn fill(store: &mut Store, longest: &mut Longest) -> u64 {
     let mut moved_bytes_max = 0;
     for at in 0..ITEMS {
         let key_of_it = key(at);
-        let meta = Meta { flags: 0, expires_at_s: NEVER, cas: 1 };
+        let meta = Attributes { cas: 1, ..Attributes::default() };
         let moved_bytes = store.counters().moved_bytes;
         let begun = cpu_time();
-        let stored = store.set(store.key(&key_of_it), &[7; 32], meta, NOW_S);
+        let stored = store.set(store.hashed_key(&key_of_it), &[7; 32], &meta, NOW_S);
         longest.note(at, cpu_time() - begun);
         assert_eq!(stored, Stored::Kept);
         moved_bytes_max = moved_bytes_max.max(store.counters().moved_bytes - moved_bytes);
         if at % STORES_BETWEEN_READS == STORES_BETWEEN_READS - 1 {
             for recent in at - READ_ITEMS..at {
-                store.get(store.key(&key(recent)), NOW_S);
+                store.get(store.hashed_key(&key(recent)), NOW_S);
             }
         }
     }

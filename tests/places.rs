@@ -9,7 +9,7 @@ use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};
 use miocached::protocol::Room;
 use miocached::session::{Session, Stop};
-use miocached::store::{Cursor, LARGE_BYTES, Meta, NEVER, REHASHED_MAX, Side, Store, Stored};
+use miocached::store::{Attributes, Cursor, LARGE_BYTES, REHASHED_MAX, Side, Store, Stored};
 
 const NOW_S: u32 = 10;
 
@@ -17,15 +17,15 @@ fn key(number: u64) -> Vec<u8> {
     format!("key:{number:020}").into_bytes()
 }
 
-fn meta(cas: u64) -> Meta {
-    Meta { flags: 0, expires_at_s: NEVER, cas }
+fn meta(cas: u64) -> Attributes {
+    Attributes { cas, ..Attributes::default() }
 }
 
 /// Stores a value that can be told from every other, in however many steps. Returns their number.
 fn put(store: &mut Store, number: u64, value_bytes: usize) -> u32 {
     let value = vec![number as u8; value_bytes];
     for steps in 0..10_000 {
-        match store.set(store.key(&key(number)), &value, meta(number), NOW_S) {
+        match store.set(store.hashed_key(&key(number)), &value, &meta(number), NOW_S) {
             Stored::Kept => return steps,
             Stored::NeedsStep => {}
             Stored::NoRoom => panic!("no room for {value_bytes} bytes"),
@@ -35,7 +35,7 @@ fn put(store: &mut Store, number: u64, value_bytes: usize) -> u32 {
 }
 
 fn has(store: &mut Store, number: u64, value_bytes: usize) -> bool {
-    let found = store.peek(store.key(&key(number)), NOW_S);
+    let found = store.peek(store.hashed_key(&key(number)), NOW_S);
     found.is_some_and(|item| item.value == vec![number as u8; value_bytes])
 }
 
@@ -53,7 +53,7 @@ fn every_record_of_both_logs_may_be_overwritten() {
             if read {
                 // Those that it meets at the tail are spared as well.
                 for number in 0..200 {
-                    store.get(store.key(&key(number)), NOW_S);
+                    store.get(store.hashed_key(&key(number)), NOW_S);
                 }
             }
             for bytes in [grown, grown + 100, 32, grown] {
@@ -78,23 +78,27 @@ fn every_record_of_both_logs_may_be_extended() {
             }
             if read {
                 for number in 0..200 {
-                    store.get(store.key(&key(number)), NOW_S);
+                    store.get(store.hashed_key(&key(number)), NOW_S);
                 }
             }
             let number = 199 - behind;
-            for side in [Side::Behind, Side::Before] {
-                let old =
-                    store.peek(store.key(&key(number)), NOW_S).map(|item| item.value.to_vec());
+            for side in [Side::After, Side::Before] {
+                let old = store
+                    .peek(store.hashed_key(&key(number)), NOW_S)
+                    .map(|item| item.value.to_vec());
                 let more = vec![b'+'; more_bytes];
-                let mut extend = || store.extend(store.key(&key(number)), &more, side, 7, NOW_S);
+                let longer = meta(7);
+                let mut extend =
+                    || store.extend(store.hashed_key(&key(number)), (&more, side), &longer, NOW_S);
                 let mut steps = std::iter::repeat_with(&mut extend).take(100);
                 let extended = steps.find(|step| *step != Some(Stored::NeedsStep));
                 let extended = extended.expect("room is made in the end");
                 store.verify();
-                let item =
-                    store.peek(store.key(&key(number)), NOW_S).map(|item| item.value.to_vec());
+                let item = store
+                    .peek(store.hashed_key(&key(number)), NOW_S)
+                    .map(|item| item.value.to_vec());
                 let expected = old.map(|old| match side {
-                    Side::Behind => [old, more].concat(),
+                    Side::After => [old, more].concat(),
                     Side::Before => [more, old].concat(),
                 });
                 match extended {
@@ -119,7 +123,7 @@ fn three_hundred_flushes_in_one_second() {
         assert!(!has(&mut store, 1, 10), "round {round}: flushed");
         put(&mut store, 1, 10);
         assert!(
-            store.get(store.key(&key(1)), NOW_S).is_some(),
+            store.get(store.hashed_key(&key(1)), NOW_S).is_some(),
             "round {round}: stored behind the flush"
         );
         store.verify();
@@ -156,7 +160,7 @@ fn the_largest_record_that_fits_fits() {
             store.verify();
         }
         let value = vec![0; memory_bytes / 2];
-        assert_eq!(store.set(store.key(&key(19)), &value, meta(1), NOW_S), Stored::NoRoom);
+        assert_eq!(store.set(store.hashed_key(&key(19)), &value, &meta(1), NOW_S), Stored::NoRoom);
         assert!(has(&mut store, 19, largest), "what was refused has changed nothing");
     }
 }
@@ -173,7 +177,7 @@ fn room_for_a_large_value_is_made_in_steps() {
     let mut other = 1_000_000;
     loop {
         let evictions = store.counters().evictions;
-        if store.set(store.key(b"large"), &value, meta(1), NOW_S) == Stored::Kept {
+        if store.set(store.hashed_key(b"large"), &value, &meta(1), NOW_S) == Stored::Kept {
             break;
         }
         steps += 1;
@@ -187,7 +191,7 @@ fn room_for_a_large_value_is_made_in_steps() {
         assert!(steps < 40, "it comes to an end");
     }
     assert!(steps >= 10, "{steps} steps are few for a MiB");
-    assert!(store.peek(store.key(b"large"), NOW_S).is_some_and(|item| item.value == value));
+    assert!(store.peek(store.hashed_key(b"large"), NOW_S).is_some_and(|item| item.value == value));
     store.verify();
 }
 
@@ -198,7 +202,10 @@ fn a_large_value_that_was_given_up_is_in_nobodys_way() {
         put(&mut store, number, 8);
     }
     let value = vec![7; 3 * MIB];
-    assert_eq!(store.set(store.key(b"given up"), &value, meta(1), NOW_S), Stored::NeedsStep);
+    assert_eq!(
+        store.set(store.hashed_key(b"given up"), &value, &meta(1), NOW_S),
+        Stored::NeedsStep
+    );
     for number in 0..20 {
         put(&mut store, number, 500_000);
         store.verify();
@@ -248,22 +255,25 @@ fn a_stalled_store_is_answered_in_the_end() {
 fn without_eviction_it_fails_instead_and_deleting_helps() {
     let mut store = Store::new(100_000, false).unwrap();
     let mut kept = 0;
-    while store.set(store.key(&key(kept)), &[1; 40], meta(1), NOW_S) == Stored::Kept {
+    while store.set(store.hashed_key(&key(kept)), &[1; 40], &meta(1), NOW_S) == Stored::Kept {
         kept += 1;
     }
     assert!(kept > 1000, "{kept}");
     for number in (0..kept).step_by(10) {
-        assert!(store.delete(store.key(&key(number)), NOW_S));
+        assert!(store.delete(store.hashed_key(&key(number)), NOW_S));
     }
     let mut again = 0;
     for number in 0..kept / 10 {
-        let stored = store.set(store.key(&key(kept + number)), &[1; 40], meta(1), NOW_S);
+        let stored = store.set(store.hashed_key(&key(kept + number)), &[1; 40], &meta(1), NOW_S);
         again += u64::from(stored == Stored::Kept);
         store.verify();
     }
     assert!(again > kept / 10 * 9 / 10, "{again} of {}", kept / 10);
     for number in (0..kept).filter(|number| number % 10 != 0) {
-        assert!(store.peek(store.key(&key(number)), NOW_S).is_some(), "{number} was not to leave");
+        assert!(
+            store.peek(store.hashed_key(&key(number)), NOW_S).is_some(),
+            "{number} was not to leave"
+        );
     }
     assert_eq!(store.counters().evictions, 0);
 }
@@ -273,11 +283,14 @@ fn without_eviction_it_fails_instead_and_deleting_helps() {
 fn what_is_over_is_reclaimed() {
     let mut store = Store::new(100_000, true).unwrap();
     for number in 0..900 {
-        let meta = Meta { expires_at_s: NOW_S + 1, ..meta(1) };
-        assert_eq!(store.set(store.key(&key(number)), &[1; 40], meta, NOW_S), Stored::Kept);
+        let meta = Attributes { expires_at_s: NOW_S + 1, ..meta(1) };
+        assert_eq!(store.set(store.hashed_key(&key(number)), &[1; 40], &meta, NOW_S), Stored::Kept);
     }
     for number in 900..1700 {
-        assert_eq!(store.set(store.key(&key(number)), &[1; 40], meta(1), NOW_S + 1), Stored::Kept);
+        assert_eq!(
+            store.set(store.hashed_key(&key(number)), &[1; 40], &meta(1), NOW_S + 1),
+            Stored::Kept
+        );
     }
     let counters = store.counters();
     assert_eq!((counters.evictions, counters.expired_unfetched), (0, counters.reclaimed));
@@ -289,18 +302,18 @@ fn what_is_over_is_reclaimed() {
 fn what_has_happened_is_counted_and_can_be_counted_anew() {
     let mut store = Store::new(100_000, true).unwrap();
     let expires = |store: &mut Store, number| {
-        let meta = Meta { expires_at_s: NOW_S + 1, ..meta(1) };
-        assert_eq!(store.set(store.key(&key(number)), &[1; 40], meta, NOW_S), Stored::Kept);
+        let meta = Attributes { expires_at_s: NOW_S + 1, ..meta(1) };
+        assert_eq!(store.set(store.hashed_key(&key(number)), &[1; 40], &meta, NOW_S), Stored::Kept);
     };
     (0..4).for_each(|number| expires(&mut store, number));
     put(&mut store, 4, 40);
-    assert!(store.get(store.key(&key(0)), NOW_S).is_some());
+    assert!(store.get(store.hashed_key(&key(0)), NOW_S).is_some());
     // Asked for, unnoticed and not, written again, deleted: each was over by its time, once.
-    assert!(store.get(store.key(&key(0)), NOW_S + 1).is_none());
-    assert!(store.get(store.key(&key(0)), NOW_S + 1).is_none());
-    assert!(store.peek(store.key(&key(1)), NOW_S + 1).is_none());
-    assert_eq!(store.set(store.key(&key(2)), &[1; 40], meta(1), NOW_S + 1), Stored::Kept);
-    assert!(!store.delete(store.key(&key(3)), NOW_S + 1));
+    assert!(store.get(store.hashed_key(&key(0)), NOW_S + 1).is_none());
+    assert!(store.get(store.hashed_key(&key(0)), NOW_S + 1).is_none());
+    assert!(store.peek(store.hashed_key(&key(1)), NOW_S + 1).is_none());
+    assert_eq!(store.set(store.hashed_key(&key(2)), &[1; 40], &meta(1), NOW_S + 1), Stored::Kept);
+    assert!(!store.delete(store.hashed_key(&key(3)), NOW_S + 1));
     let counters = *store.counters();
     assert_eq!((counters.expired_found, counters.flushed_found), (4, 0));
     // Nobody's memory was taken for that.
@@ -308,15 +321,15 @@ fn what_has_happened_is_counted_and_can_be_counted_anew() {
     // What is both flushed and past its time was flushed, as memcached counts.
     expires(&mut store, 5);
     store.flush(NOW_S + 1, NOW_S + 1);
-    assert!(store.get(store.key(&key(4)), NOW_S + 2).is_none());
-    assert!(store.get(store.key(&key(5)), NOW_S + 2).is_none());
-    assert!(store.get(store.key(&key(6)), NOW_S + 2).is_none());
+    assert!(store.get(store.hashed_key(&key(4)), NOW_S + 2).is_none());
+    assert!(store.get(store.hashed_key(&key(5)), NOW_S + 2).is_none());
+    assert!(store.get(store.hashed_key(&key(6)), NOW_S + 2).is_none());
     let counters = *store.counters();
     assert_eq!((counters.expired_found, counters.flushed_found), (4, 2));
     assert!((counters.write_amplification() - 1.0).abs() < f64::EPSILON, "nothing has moved");
     let kept = (store.len(), store.bytes(), store.log_bytes(), store.map_bytes());
     store.reset_counters();
-    assert_eq!(*store.counters(), miocached::store::Counters::default());
+    assert_eq!(*store.counters(), miocached::store::StoreCounters::default());
     assert_eq!(kept, (store.len(), store.bytes(), store.log_bytes(), store.map_bytes()));
     store.verify();
 }
@@ -329,8 +342,8 @@ fn dead_bytes_stay_few_where_somebody_has_to_leave() {
         at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let number = (at >> 33) % 20_000;
         match (at >> 20) % 8 {
-            0 | 1 => drop(store.delete(store.key(&key(number)), NOW_S)),
-            2..5 => drop(store.get(store.key(&key(number)), NOW_S)),
+            0 | 1 => drop(store.delete(store.hashed_key(&key(number)), NOW_S)),
+            2..5 => drop(store.get(store.hashed_key(&key(number)), NOW_S)),
             _ => drop(put(&mut store, number, ((at >> 40) % 600) as usize)),
         }
         if round % 40_000 == 0 {
@@ -396,4 +409,35 @@ fn no_store_touches_many_records_among_eight_million() {
 #[test]
 fn memory_that_cannot_be_had_is_an_error() {
     assert!(Store::new(usize::MAX / 4, true).is_err());
+}
+
+/// A client that may list keys learns which of them share a table: a step of a walk shows one. It
+/// keeps those, deletes the others, and stores as many new ones, until the table is as full as can be.
+#[test]
+fn keys_chosen_to_share_a_table_are_bounded() {
+    for evicts in [true, false] {
+        let mut store = Store::new(32 * MIB, evicts).unwrap();
+        let mut refused = 0;
+        for round in 0..8 {
+            for number in 0..20_000 {
+                let key = key(round * 20_000 + number);
+                let stored = store.set(store.hashed_key(&key), b"", &meta(1), NOW_S);
+                refused += u64::from(stored == Stored::NoRoom);
+            }
+            let mut others = Vec::new();
+            let mut cursor = store.walk(Cursor::default(), NOW_S, |_, _| {});
+            while let Some(here) = cursor {
+                cursor = store.walk(here, NOW_S, |key, _| others.push(key.to_vec()));
+            }
+            for key in others {
+                assert!(store.delete(store.hashed_key(&key), NOW_S));
+            }
+        }
+        store.verify();
+        let counters = store.counters();
+        assert!(counters.rehashed_at_once_max <= REHASHED_MAX, "{counters:?}");
+        let lost = counters.evictions + refused;
+        assert!(store.len() > 300 && lost > 100, "the table was full: {} kept", store.len());
+        assert!(!evicts || refused == 0, "where something may be evicted nothing is refused");
+    }
 }

@@ -7,7 +7,7 @@ mod model;
 
 use std::collections::HashSet;
 
-use miocached::store::{Amendment, Cursor, Marks, Meta, NEVER, Side, Store, Stored};
+use miocached::store::{Attributes, Cursor, Marks, NEVER, Side, Store, Stored};
 use model::Model;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -93,6 +93,11 @@ impl Pair {
         }
     }
 
+    /// A cas id that no value had before. Some are so large that they need a longer record.
+    fn cas(&self) -> u64 {
+        if self.stored.is_multiple_of(5) { u64::MAX - self.stored } else { self.stored }
+    }
+
     fn deadline_s(&self, ttl_s: u32) -> u32 {
         if ttl_s == 0 { NEVER } else { self.now_s + ttl_s }
     }
@@ -102,10 +107,15 @@ impl Pair {
         let key = name(key);
         let mut value = self.stored.to_le_bytes().repeat(value_bytes / 8 + 1);
         value.truncate(value_bytes);
-        let meta = Meta { flags, expires_at_s: self.deadline_s(ttl_s), cas: self.stored };
+        let attributes = Attributes {
+            flags,
+            expires_at_s: self.deadline_s(ttl_s),
+            cas: self.cas(),
+            marks: Marks { key_encoded: flags % 3 == 1, ..Marks::default() },
+        };
         let mut steps = 0;
         let stored = loop {
-            match self.store.set(self.store.key(&key), &value, meta, self.now_s) {
+            match self.store.set(self.store.hashed_key(&key), &value, &attributes, self.now_s) {
                 Stored::NeedsStep => steps += 1,
                 done @ (Stored::Kept | Stored::NoRoom) => break done,
             }
@@ -115,10 +125,10 @@ impl Pair {
             assert!(!self.evicts, "there is always room for a value that fits");
             return;
         }
-        self.model.set(&key, value, meta);
+        self.model.set(&key, value, attributes);
         let item = self
             .store
-            .peek(self.store.key(&key), self.now_s)
+            .peek(self.store.hashed_key(&key), self.now_s)
             .expect("what was just stored is there");
         self.model.check(&key, &item);
     }
@@ -134,7 +144,7 @@ impl Pair {
             }
             Op::Get { key } => {
                 let key = name(key);
-                match self.store.get(self.store.key(&key), now_s) {
+                match self.store.get(self.store.hashed_key(&key), now_s) {
                     Some(item) => {
                         self.model.check(&key, &item);
                         self.model.item(&key).unwrap().fetched = true;
@@ -142,14 +152,14 @@ impl Pair {
                     None => self.model.miss(&key),
                 }
             }
-            Op::Peek { key } => match self.store.peek(self.store.key(&name(key)), now_s) {
+            Op::Peek { key } => match self.store.peek(self.store.hashed_key(&name(key)), now_s) {
                 Some(item) => self.model.check(&name(key), &item),
                 None => self.model.miss(&name(key)),
             },
             Op::Delete { key } => {
                 let key = name(key);
-                if self.store.delete(self.store.key(&key), now_s) {
-                    assert!(self.model.item(&key).is_some(), "what was over is not deleted");
+                if self.store.delete(self.store.hashed_key(&key), now_s) {
+                    assert!(self.model.item(&key).is_some(), "what is gone is not deleted");
                     self.model.remove(&key);
                 } else {
                     self.model.miss(&key);
@@ -157,10 +167,10 @@ impl Pair {
             }
             Op::Touch { key, ttl_s } => {
                 let (key, deadline_s) = (name(key), self.deadline_s(ttl_s));
-                let later = Amendment { expires_at_s: Some(deadline_s), ..Amendment::default() };
-                if self.store.amend(self.store.key(&key), later, now_s) {
-                    let kept = self.model.item(&key).expect("what was over is not touched");
-                    kept.meta.expires_at_s = deadline_s;
+                if let Some(mut item) = self.store.item_mut(self.store.hashed_key(&key), now_s) {
+                    item.set_expiry(deadline_s);
+                    let kept = self.model.item(&key).expect("what is gone is not touched");
+                    kept.attributes.expires_at_s = deadline_s;
                 } else {
                     self.model.miss(&key);
                 }
@@ -183,17 +193,19 @@ impl Pair {
 
     fn mark(&mut self, key: u16, stale: bool, win_sent: bool) {
         let now_s = self.now_s;
-        let (key, cas) = (name(key), u64::from(key));
+        let (key, cas) = (name(key), if stale { u64::MAX } else { u64::from(key) });
         let marks = Marks { stale, win_sent, key_encoded: stale };
-        let marked = Amendment {
-            marks: Some(marks),
-            cas: Some(cas),
-            wanted: win_sent,
-            ..Amendment::default()
-        };
-        if self.store.amend(self.store.key(&key), marked, now_s) {
-            let kept = self.model.item(&key).expect("what was over is not marked");
-            (kept.marks, kept.meta.cas) = (marks, cas);
+        if let Some(mut item) = self.store.item_mut(self.store.hashed_key(&key), now_s) {
+            let had_cas = item.item().attributes.cas;
+            item.set_marks(marks);
+            let has_room = item.set_cas(cas);
+            if win_sent {
+                item.count_access();
+            }
+            let kept = self.model.item(&key).expect("what is gone is not marked");
+            assert!(has_room || had_cas >> 48 == 0 && cas >> 48 != 0, "there was room before");
+            kept.attributes.marks = marks;
+            kept.attributes.cas = if has_room { cas } else { had_cas };
         } else {
             self.model.miss(&key);
         }
@@ -201,17 +213,25 @@ impl Pair {
 
     fn extend(&mut self, key: u16, more_bytes: u16, before: bool) {
         self.stored += 1;
-        let (key, cas) = (name(key), self.stored);
-        let old_bytes =
-            self.store.peek(self.store.key(&key), self.now_s).map_or(0, |item| item.value.len());
+        let (key, cas) = (name(key), self.cas());
+        let old = self.store.peek(self.store.hashed_key(&key), self.now_s);
+        let old_bytes = old.map_or(0, |item| item.value.len());
+        let old = old.map_or_else(Attributes::default, |item| item.attributes);
+        let marks = Marks { key_encoded: old.marks.key_encoded, ..Marks::default() };
+        let attributes = Attributes { cas, marks, ..old };
         let more = vec![cas as u8; usize::from(more_bytes)];
         if old_bytes + more.len() > self.value_bytes_max {
             return;
         }
-        let side = if before { Side::Before } else { Side::Behind };
+        let side = if before { Side::Before } else { Side::After };
         let mut steps = 0;
         let extended = loop {
-            match self.store.extend(self.store.key(&key), &more, side, cas, self.now_s) {
+            match self.store.extend(
+                self.store.hashed_key(&key),
+                (&more, side),
+                &attributes,
+                self.now_s,
+            ) {
                 Some(Stored::NeedsStep) => steps += 1,
                 done => break done,
             }
@@ -220,14 +240,13 @@ impl Pair {
         match extended {
             None => self.model.miss(&key),
             Some(Stored::Kept) => {
-                let kept = self.model.item(&key).expect("what was over is not extended");
+                let kept = self.model.item(&key).expect("what is gone is not extended");
                 let at = if before { 0 } else { kept.value.len() };
                 kept.value.splice(at..at, more);
-                kept.meta.cas = cas;
-                (kept.fetched, kept.marks.stale, kept.marks.win_sent) = (false, false, false);
+                (kept.attributes, kept.fetched) = (attributes, false);
                 let item = self
                     .store
-                    .peek(self.store.key(&key), self.now_s)
+                    .peek(self.store.hashed_key(&key), self.now_s)
                     .expect("it has just been extended");
                 self.model.check(&key, &item);
             }
@@ -238,15 +257,16 @@ impl Pair {
     fn replace(&mut self, key: u16) {
         self.stored += 1;
         let (key, cas) = (name(key), self.stored);
-        let Some(item) = self.store.peek(self.store.key(&key), self.now_s) else {
+        let Some(mut item) = self.store.item_mut(self.store.hashed_key(&key), self.now_s) else {
             return self.model.miss(&key);
         };
-        let mut value = vec![cas as u8; item.value.len()];
+        let mut value = vec![cas as u8; item.item().value.len()];
         let new = &value.clone()[..value.len() / 2];
-        assert!(self.store.replace_value(self.store.key(&key), new, b' ', cas, self.now_s));
+        assert!(item.set_cas(cas));
+        item.overwrite_value(new, b' ');
         value[new.len()..].fill(b' ');
-        let kept = self.model.item(&key).expect("what was over is not replaced");
-        (kept.value, kept.meta.cas) = (value, cas);
+        let kept = self.model.item(&key).expect("what is gone is not replaced");
+        (kept.value, kept.attributes.cas) = (value, cas);
     }
 
     fn walk(&mut self) {

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use miocached::store::{Meta, NEVER, Store, Stored};
+use miocached::store::{Attributes, NEVER, Store, Stored};
 
 use super::model::{Model, Size};
 
@@ -38,7 +38,7 @@ impl Real {
 impl Model for Real {
     fn get(&mut self, key: u64, now_s: u32) -> bool {
         self.spell(key);
-        self.store.get(self.store.key(self.key.as_bytes()), now_s).is_some()
+        self.store.get(self.store.hashed_key(self.key.as_bytes()), now_s).is_some()
     }
 
     fn set(&mut self, key: u64, size: Size, expires_at_s: Option<u32>, now_s: u32) -> bool {
@@ -49,13 +49,19 @@ impl Model for Real {
             self.value.resize(value_bytes, b'v');
         }
         let value = &self.value[..value_bytes];
-        let meta = Meta { flags: 0, expires_at_s: expires_at_s.unwrap_or(NEVER), cas: 1 };
+        let expires_at_s = expires_at_s.unwrap_or(NEVER);
+        let attributes = Attributes { expires_at_s, cas: 1, ..Attributes::default() };
         loop {
-            match self.store.set(self.store.key(self.key.as_bytes()), value, meta, now_s) {
+            match self.store.set(
+                self.store.hashed_key(self.key.as_bytes()),
+                value,
+                &attributes,
+                now_s,
+            ) {
                 Stored::Kept => return true,
                 Stored::NeedsStep => {}
                 Stored::NoRoom => {
-                    self.store.delete(self.store.key(self.key.as_bytes()), now_s);
+                    self.store.delete(self.store.hashed_key(self.key.as_bytes()), now_s);
                     return false;
                 }
             }

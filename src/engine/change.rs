@@ -2,17 +2,17 @@
 //!
 //! Knows conditions and cas ids, and leaves to the store where the bytes go and who leaves for them.
 
-use super::{Engine, Executed, Key, Now};
+use super::{Engine, Executed, HashedKey, Now};
 use crate::protocol::command::{Command, StoreLine};
 use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, StoreMode, item_bytes};
-use crate::store::{Amendment, Marks, Meta, Side, Stored};
+use crate::store::{Attributes, Marks, Side, Stored};
 use crate::trace;
 
 /// A store, whoever asks for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change<'a> {
     pub(super) mode: StoreMode,
-    pub(super) key: Key<'a>,
+    pub(super) key: HashedKey<'a>,
     /// The key came as base64.
     pub(super) key_encoded: bool,
     pub(super) value: &'a [u8],
@@ -45,8 +45,7 @@ pub(super) enum Outcome {
 
 /// What matters of an item that is to be replaced.
 struct Old {
-    meta: Meta,
-    marks: Marks,
+    attributes: Attributes,
     value_bytes: usize,
 }
 
@@ -55,7 +54,7 @@ impl Engine {
     pub(super) fn store_plain<'a>(
         &mut self,
         command: &Command<'a>,
-        known: Option<Key<'a>>,
+        known: Option<HashedKey<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
@@ -111,7 +110,7 @@ impl Engine {
             StoreLine::Meta(meta) => (meta.key.decode(&mut space), true),
         };
         if unlinks {
-            self.store.delete(self.store.key(key), now.uptime_s);
+            self.store.delete(self.store.hashed_key(key), now.uptime_s);
         }
         self.counters.store_too_large += 1;
         reply.line(Reply::TooLarge);
@@ -121,11 +120,10 @@ impl Engine {
     pub(super) fn change(&mut self, change: &Change<'_>, now: Now) -> Outcome {
         let outcome = match change.mode {
             StoreMode::Set => self.put(change, None, now),
-            StoreMode::Add => match self.old(change.key, now) {
+            StoreMode::Add => match self.store.item_mut(change.key, now.uptime_s) {
                 None => self.put(change, None, now),
-                Some(_) => {
-                    let wanted = Amendment { wanted: true, ..Amendment::default() };
-                    self.store.amend(change.key, wanted, now.uptime_s);
+                Some(mut item) => {
+                    item.count_access();
                     Outcome::NotStored
                 }
             },
@@ -133,7 +131,7 @@ impl Engine {
                 None => Outcome::NotStored,
                 Some(_) => self.put(change, None, now),
             },
-            StoreMode::Append => self.extend(change, Side::Behind, now),
+            StoreMode::Append => self.extend(change, Side::After, now),
             StoreMode::Prepend => self.extend(change, Side::Before, now),
             StoreMode::Cas(expected) => self.compare_and_set(change, expected, now),
         };
@@ -155,37 +153,38 @@ impl Engine {
             self.counters.cas_misses += 1;
             return Outcome::NotFound;
         };
-        let matches = expected != 0 && expected == old.meta.cas;
-        let is_stale = change.may_be_stale && expected != 0 && expected < old.meta.cas;
+        let matches = expected != 0 && expected == old.attributes.cas;
+        let is_stale = change.may_be_stale && expected != 0 && expected < old.attributes.cas;
         if !matches && !is_stale {
             self.counters.cas_badval += 1;
             return Outcome::Exists;
         }
-        let outcome = self.put(change, is_stale.then_some(&old), now);
+        let outcome = self.put(change, is_stale.then_some(&old.attributes), now);
         if matches!(outcome, Outcome::Stored { .. }) {
             self.counters.cas_hits += 1;
         }
         outcome
     }
 
-    /// Keeps the value, whatever there was. Where it comes too late for `newer`, its time and its
-    /// marks stay.
-    fn put(&mut self, change: &Change<'_>, newer: Option<&Old>, now: Now) -> Outcome {
+    /// Keeps the value, whatever there was. Where it comes too late for `newer`, it is stale, and gets
+    /// the time of that.
+    fn put(&mut self, change: &Change<'_>, newer: Option<&Attributes>, now: Now) -> Outcome {
         let cas = self.cas_for(change);
-        let expires_at_s = newer.map_or(change.expires_at_s, |newer| newer.meta.expires_at_s);
-        let meta = Meta { flags: change.flags, expires_at_s, cas };
-        match self.store.set(change.key, change.value, meta, now.uptime_s) {
-            Stored::Kept => {}
-            Stored::NeedsStep => return self.not_yet(change),
-            Stored::NoRoom => return Outcome::NoRoom,
+        let attributes = Attributes {
+            flags: change.flags,
+            expires_at_s: newer.map_or(change.expires_at_s, |newer| newer.expires_at_s),
+            cas,
+            marks: Marks {
+                stale: newer.is_some(),
+                win_sent: newer.is_some_and(|newer| newer.marks.win_sent),
+                key_encoded: change.key_encoded,
+            },
+        };
+        match self.store.set(change.key, change.value, &attributes, now.uptime_s) {
+            Stored::Kept => Outcome::Stored { cas, value_bytes: change.value.len() },
+            Stored::NeedsStep => self.not_yet(change),
+            Stored::NoRoom => Outcome::NoRoom,
         }
-        if change.key_encoded || newer.is_some() {
-            let win_sent = newer.is_some_and(|newer| newer.marks.win_sent);
-            let marks = Marks { stale: newer.is_some(), win_sent, key_encoded: change.key_encoded };
-            let amendment = Amendment { marks: Some(marks), ..Amendment::default() };
-            self.store.amend(change.key, amendment, now.uptime_s);
-        }
-        Outcome::Stored { cas, value_bytes: change.value.len() }
     }
 
     fn extend(&mut self, change: &Change<'_>, side: Side, now: Now) -> Outcome {
@@ -193,49 +192,41 @@ impl Engine {
             return if change.vivifies { self.put(change, None, now) } else { Outcome::NotStored };
         };
         let expected = change.compare.filter(|&cas| cas != 0 && self.config.cas_enabled);
-        if expected.is_some_and(|expected| expected != old.meta.cas) {
+        if expected.is_some_and(|expected| expected != old.attributes.cas) {
             return Outcome::Exists;
         }
-        self.labour_bytes += old.value_bytes;
+        self.copied_bytes += old.value_bytes as u64;
         // Both are below the item limit, which is at most 1 GiB.
         let value_bytes = old.value_bytes + change.value.len();
-        let bytes = item_bytes(change.key.bytes().len(), old.meta.flags, value_bytes);
+        let bytes = item_bytes(change.key.bytes().len(), old.attributes.flags, value_bytes);
         if bytes > self.config.item_bytes_max {
             return Outcome::NotStored;
         }
         let cas = self.cas_for(change);
-        match self.store.extend(change.key, change.value, side, cas, now.uptime_s) {
-            Some(Stored::Kept) => {
-                if change.key_encoded != old.marks.key_encoded {
-                    let key_encoded = change.key_encoded;
-                    let marks = Some(Marks { key_encoded, ..Marks::default() });
-                    let amendment = Amendment { marks, ..Amendment::default() };
-                    self.store.amend(change.key, amendment, now.uptime_s);
-                }
-                Outcome::Stored { cas, value_bytes }
-            }
+        let more = (change.value, side);
+        let marks = Marks { key_encoded: change.key_encoded, ..Marks::default() };
+        let attributes = Attributes { cas, marks, ..old.attributes };
+        match self.store.extend(change.key, more, &attributes, now.uptime_s) {
+            Some(Stored::Kept) => Outcome::Stored { cas, value_bytes },
             Some(Stored::NeedsStep) => self.not_yet(change),
             Some(Stored::NoRoom) | None => Outcome::NotStored,
         }
     }
 
     fn cas_for(&mut self, change: &Change<'_>) -> u64 {
-        match change.next_cas {
-            Some(cas) if self.config.cas_enabled => cas,
-            _ => self.next_cas(),
-        }
+        self.cas_ids.given_or_next(change.next_cas)
     }
 
     /// A cas id that was taken for a store which has to be asked for again is given back.
     const fn not_yet(&mut self, change: &Change<'_>) -> Outcome {
-        if self.config.cas_enabled && change.next_cas.is_none() {
-            self.last_cas -= 1;
+        if change.next_cas.is_none() {
+            self.cas_ids.give_back();
         }
         Outcome::NeedsStep
     }
 
-    fn old(&mut self, key: Key<'_>, now: Now) -> Option<Old> {
+    fn old(&mut self, key: HashedKey<'_>, now: Now) -> Option<Old> {
         let item = self.store.peek(key, now.uptime_s)?;
-        Some(Old { meta: item.meta, marks: item.marks, value_bytes: item.value.len() })
+        Some(Old { attributes: item.attributes, value_bytes: item.value.len() })
     }
 }

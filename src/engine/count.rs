@@ -1,10 +1,10 @@
 //! Numbers that are counted up and down: `incr`, `decr`, and what `ma` does beneath its flags.
 
-use super::{Engine, Key, Now};
+use super::{Engine, HashedKey, Now};
 use crate::protocol::command::Direction;
 use crate::protocol::token::{self, DIGITS_MAX, digits_of};
 use crate::protocol::{Reply, ReplyWriter, item_bytes};
-use crate::store::{Amendment, Marks, Meta, Stored};
+use crate::store::{Attributes, Marks, Side, Stored};
 
 /// What became of a number.
 pub(super) enum Counted {
@@ -24,13 +24,13 @@ impl Engine {
     /// `incr` and `decr`.
     pub(super) fn count_plain(
         &mut self,
-        key: Key<'_>,
+        key: HashedKey<'_>,
         direction: Direction,
         delta: u64,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) {
-        match self.count(key, direction, delta, None, now) {
+        match self.count(key, direction, delta, (None, None), now) {
             Counted::Number { number, .. } => reply.count(number),
             Counted::Missing => {
                 self.count_miss(direction);
@@ -41,56 +41,77 @@ impl Engine {
         }
     }
 
-    /// Counts the number under `key` up or down, if the item has the cas id `compare`.
+    /// Counts the number under `key` up or down, if the item has the cas id `compare`. It gets the cas
+    /// id `next_cas`, or the next one.
     pub(super) fn count(
         &mut self,
-        key: Key<'_>,
+        key: HashedKey<'_>,
         direction: Direction,
         delta: u64,
-        compare: Option<u64>,
+        (compare, next_cas): (Option<u64>, Option<u64>),
         now: Now,
     ) -> Counted {
-        let Some(item) = self.store.peek(key, now.uptime_s) else {
+        let Some(mut found) = self.store.item_mut(key, now.uptime_s) else {
             return Counted::Missing;
         };
-        if compare.is_some_and(|expected| expected != 0 && expected != item.meta.cas) {
+        let item = found.item();
+        let (old, value_bytes) = (item.attributes, item.value.len());
+        if compare.is_some_and(|expected| expected != 0 && expected != old.cas) {
             return Counted::Exists;
         }
-        let (meta, marks, value_bytes) = (item.meta, item.marks, item.value.len());
-        self.labour_bytes += value_bytes;
+        self.copied_bytes += value_bytes as u64;
         // memcached keeps what is larger in chunks, and takes no number out of those.
         let is_chunked =
-            item_bytes(key.bytes().len(), meta.flags, value_bytes) > self.config.item_bytes_max / 2;
-        let Some(old) = token::loose_u64(item.value).filter(|_| !is_chunked) else {
+            item_bytes(key.bytes().len(), old.flags, value_bytes) > self.config.item_bytes_max / 2;
+        let Some(number) = token::loose_u64(item.value).filter(|_| !is_chunked) else {
             return Counted::NotNumber;
         };
         // As memcached: up wraps, down stops at 0.
         let number = match direction {
-            Direction::Up => old.wrapping_add(delta),
-            Direction::Down => old.saturating_sub(delta),
+            Direction::Up => number.wrapping_add(delta),
+            Direction::Down => number.saturating_sub(delta),
         };
         let mut space = [0; DIGITS_MAX];
         let digits = digits_of(number, &mut space);
-        let cas = self.next_cas();
-        if digits.len() <= value_bytes {
-            self.store.replace_value(key, digits, b' ', cas, now.uptime_s);
+        let cas = self.cas_ids.given_or_next(next_cas);
+        let fits = digits.len() <= value_bytes;
+        if fits && found.set_cas(cas) {
+            found.overwrite_value(digits, b' ');
+            found.count_access();
+        } else if fits {
+            if !self.make_room_for_cas(key, cas, &old, now) {
+                return Counted::NoRoom;
+            }
+            if let Some(mut longer) = self.store.item_mut(key, now.uptime_s) {
+                longer.overwrite_value(digits, b' ');
+            }
         } else {
-            let meta = Meta { cas, ..meta };
-            if self.store.set(key, digits, meta, now.uptime_s) != Stored::Kept {
+            let marks = Marks { key_encoded: old.marks.key_encoded, ..Marks::default() };
+            let attributes = Attributes { cas, marks, ..old };
+            if self.store.set(key, digits, &attributes, now.uptime_s) != Stored::Kept {
                 return Counted::NoRoom;
             }
             self.counters.total_items += 1;
-            if marks.key_encoded {
-                let marks = Some(Marks { key_encoded: true, ..Marks::default() });
-                let amendment = Amendment { marks, ..Amendment::default() };
-                self.store.amend(key, amendment, now.uptime_s);
-            }
         }
         match direction {
             Direction::Up => self.counters.incr_hits += 1,
             Direction::Down => self.counters.decr_hits += 1,
         }
-        Counted::Number { number, cas, expires_at_s: meta.expires_at_s }
+        Counted::Number { number, cas, expires_at_s: old.expires_at_s }
+    }
+
+    /// Writes an item anew, with a client's own cas id that its record has no room for. False when
+    /// there is no room for the longer one.
+    pub(super) fn make_room_for_cas(
+        &mut self,
+        key: HashedKey<'_>,
+        cas: u64,
+        old: &Attributes,
+        now: Now,
+    ) -> bool {
+        let attributes = Attributes { cas, ..*old };
+        let extended = self.store.extend(key, (b"", Side::After), &attributes, now.uptime_s);
+        extended == Some(Stored::Kept)
     }
 
     /// There was no number to count up or down.

@@ -83,15 +83,15 @@ impl Engine {
 }
 
 fn tell(dump: &mut Dump, key: &[u8], item: &Item<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
-    let encoded = item.marks.key_encoded;
-    let expires_at_s = item.meta.expires_at_s;
-    let size = item_bytes(key.len(), item.meta.flags, item.value.len());
+    let encoded = item.attributes.marks.key_encoded;
+    let expires_at_s = item.attributes.expires_at_s;
+    let size = item_bytes(key.len(), item.attributes.flags, item.value.len());
     match dump.format {
         DumpFormat::Metadump => {
             let exp = if expires_at_s == NEVER { -1 } else { now.unix_time_of(expires_at_s) };
             let la = now.unix_time_of(item.accessed_s);
             let fetch = if item.fetched { "yes" } else { "no" };
-            let (cas, flags) = (item.meta.cas, item.meta.flags);
+            let (cas, flags) = (item.attributes.cas, item.attributes.flags);
             reply.text(b"key=");
             for &byte in key {
                 if is_plain(byte) {

@@ -23,8 +23,9 @@ pub(super) fn show(
     now: Now,
     reply: &mut ReplyWriter<'_>,
 ) -> Fetched {
-    let Item { value, marks, .. } = *item;
-    let mut expires_at_s = item.meta.expires_at_s;
+    let Item { value, attributes, .. } = *item;
+    let marks = attributes.marks;
+    let mut expires_at_s = attributes.expires_at_s;
     let mut wins = false;
     head(shows_value.then_some(value.len()), reply);
     for (flag, word) in meta.flags() {
@@ -41,8 +42,8 @@ pub(super) fn show(
             }
             b's' => reply.flag(b's', value.len() as u64),
             b't' => show_ttl(expires_at_s, now, reply),
-            b'c' => reply.flag(b'c', item.meta.cas),
-            b'f' => reply.flag(b'f', u64::from(item.meta.flags)),
+            b'c' => reply.flag(b'c', attributes.cas),
+            b'f' => reply.flag(b'f', u64::from(attributes.flags)),
             b'l' => reply.flag(b'l', u64::from(now.uptime_s.saturating_sub(item.accessed_s))),
             b'h' => reply.flag(b'h', u64::from(item.fetched)),
             b'O' => reply.flag_text(b'O', &word[1..]),

@@ -10,11 +10,11 @@
 use super::change::{Change, Outcome};
 use super::count::Counted;
 use super::flags::{answer, echo, head, show, show_key, show_ttl};
-use super::{Engine, Executed, Key, Now};
+use super::{Engine, Executed, HashedKey, Now};
 use crate::protocol::command::{Command, Direction};
 use crate::protocol::token::digits_of;
 use crate::protocol::{KEY_BYTES_MAX, Meta, Reply, ReplyWriter, StoreMode, item_bytes};
-use crate::store::{self, Amendment, Marks, NEVER, Stored};
+use crate::store::{Attributes, Marks, NEVER, Stored};
 use crate::trace;
 
 /// Bytes that a line of an answer may take: a key, an opaque token, and a dozen numbers.
@@ -25,7 +25,7 @@ impl Engine {
     pub(super) fn meta_get(
         &mut self,
         meta: &Meta<'_>,
-        known: Option<Key<'_>>,
+        known: Option<HashedKey<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> bool {
@@ -37,16 +37,9 @@ impl Engine {
             if !reply.has_room(LINE_BYTES_MAX) {
                 return false;
             }
-            is_new = self.make_empty(key, meta, now);
+            is_new = self.vivify(key, meta, now);
         }
-        // These show what was before this access, which is therefore counted behind them.
-        let is_late = meta.has(b'h') || meta.has(b'l');
-        let item = if is_late || meta.has(b'u') {
-            self.store.peek(key, now.uptime_s)
-        } else {
-            self.store.get(key, now.uptime_s)
-        };
-        let Some(item) = item else {
+        let Some(mut found) = self.store.item_mut(key, now.uptime_s) else {
             trace::miss(key.bytes());
             self.counters.get_misses += 1;
             if !meta.has(b'q') {
@@ -56,24 +49,23 @@ impl Engine {
             }
             return true;
         };
-        let shows_value = meta.has(b'v') && meta.compare() != Some(item.meta.cas);
+        let item = found.item();
+        let old = item.attributes;
+        let shows_value = meta.has(b'v') && meta.compare() != Some(old.cas);
         if shows_value && !reply.has_room(item.value.len() + LINE_BYTES_MAX) {
             return false;
         }
         trace::hit(key.bytes(), item.value.len());
         let fetched = show(meta, key.bytes(), &item, is_new, shows_value, now, reply);
-        let marks = Marks { win_sent: item.marks.win_sent | fetched.wins, ..item.marks };
-        let amendment = Amendment {
-            expires_at_s: (fetched.expires_at_s != item.meta.expires_at_s)
-                .then_some(fetched.expires_at_s),
-            marks: (marks != item.marks).then_some(marks),
-            ..Amendment::default()
-        };
-        if is_late && !meta.has(b'u') {
-            self.store.get(key, now.uptime_s);
+        // Counted now: `h` and `l` show what was before this access.
+        if !meta.has(b'u') {
+            found.count_fetch();
         }
-        if amendment != Amendment::default() {
-            self.store.amend(key, amendment, now.uptime_s);
+        if fetched.expires_at_s != old.expires_at_s {
+            found.set_expiry(fetched.expires_at_s);
+        }
+        if fetched.wins && !old.marks.win_sent {
+            found.set_marks(Marks { win_sent: true, ..old.marks });
         }
         match meta.ttl() {
             Some(_) => self.counters.touch_hits += 1,
@@ -83,41 +75,26 @@ impl Engine {
     }
 
     /// Makes the empty item that `N` asks for. Its time is set with the other flags, because one
-    /// that is over at once is shown all the same.
-    fn make_empty(&mut self, key: Key<'_>, meta: &Meta<'_>, now: Now) -> bool {
-        let cas = self.cas_of(meta);
-        let empty = store::Meta { flags: 0, expires_at_s: NEVER, cas };
-        let made = self.store.set(key, b"", empty, now.uptime_s) == Stored::Kept;
-        if made {
-            self.counters.total_items += 1;
-            self.mark_encoded(meta, key, now);
-        }
-        made
+    /// that expires at once is shown all the same.
+    fn vivify(&mut self, key: HashedKey<'_>, meta: &Meta<'_>, now: Now) -> bool {
+        self.make(key, b"", meta, now).is_some()
     }
 
-    /// The cas id that `E` gives, where there are any, or the next one.
-    fn cas_of(&mut self, meta: &Meta<'_>) -> u64 {
-        self.explicit_cas(meta).unwrap_or_else(|| self.next_cas())
-    }
-
-    /// The cas id that `E` gives, where there are any.
-    fn explicit_cas(&self, meta: &Meta<'_>) -> Option<u64> {
-        meta.next_cas().filter(|_| self.config.cas_enabled)
-    }
-
-    /// Remembers of an item without other marks whether its key came as base64.
-    fn mark_encoded(&mut self, meta: &Meta<'_>, key: Key<'_>, now: Now) {
-        if meta.key.encoded {
-            let marks = Some(Marks { key_encoded: true, ..Marks::default() });
-            self.store.amend(key, Amendment { marks, ..Amendment::default() }, now.uptime_s);
-        }
+    /// Makes the item that `N` asks for, and returns its cas id. None when there is no room.
+    fn make(&mut self, key: HashedKey<'_>, value: &[u8], meta: &Meta<'_>, now: Now) -> Option<u64> {
+        let cas = self.cas_ids.given_or_next(meta.next_cas());
+        let marks = Marks { key_encoded: meta.key.encoded, ..Marks::default() };
+        let attributes = Attributes { flags: 0, expires_at_s: NEVER, cas, marks };
+        let made = self.store.set(key, value, &attributes, now.uptime_s) == Stored::Kept;
+        self.counters.total_items += u64::from(made);
+        made.then_some(cas)
     }
 
     /// `ms`.
     pub(super) fn meta_set<'a>(
         &mut self,
         command: &Command<'a>,
-        known: Option<Key<'a>>,
+        known: Option<HashedKey<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
@@ -179,22 +156,21 @@ impl Engine {
     pub(super) fn meta_delete(
         &mut self,
         meta: &Meta<'_>,
-        known: Option<Key<'_>>,
+        known: Option<HashedKey<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) {
         let mut space = [0; KEY_BYTES_MAX];
         let key = self.key(meta.key.decode(&mut space), known);
-        let old = self.store.peek(key, now.uptime_s).map(|item| (item.meta.cas, item.marks));
-        let Some((cas, marks)) = old else {
+        let Some(old) = self.store.peek(key, now.uptime_s).map(|item| item.attributes) else {
             self.counters.delete_misses += 1;
             return answer(b"NF", meta, key.bytes(), reply);
         };
-        if meta.compare().is_some_and(|expected| expected != cas) {
+        if meta.compare().is_some_and(|expected| expected != old.cas) {
             self.counters.delete_misses += 1;
             return answer(b"EX", meta, key.bytes(), reply);
         }
-        if !self.let_go(key, meta, cas, marks, now) {
+        if !self.invalidate(key, meta, &old, now) {
             return reply.line(Reply::NoRoomForNumber);
         }
         if !meta.has(b'I') {
@@ -206,32 +182,40 @@ impl Engine {
     }
 
     /// Deletes an item, or makes it empty, or stale, or both. False when there is no room for that.
-    fn let_go(&mut self, key: Key<'_>, meta: &Meta<'_>, cas: u64, marks: Marks, now: Now) -> bool {
-        let deadline_s = meta.ttl().map(|ttl| now.deadline_s(ttl));
-        let mut marks = marks;
-        if meta.has(b'x') {
-            let expires_at_s = deadline_s.unwrap_or(NEVER);
-            let cas = self.explicit_cas(meta).unwrap_or(cas);
-            let empty = store::Meta { flags: meta.client_flags, expires_at_s, cas };
-            if self.store.set(key, b"", empty, now.uptime_s) != Stored::Kept {
-                return false;
-            }
-            self.counters.total_items += 1;
-            marks = Marks { key_encoded: marks.key_encoded, ..Marks::default() };
-            let amendment = Amendment { marks: Some(marks), ..Amendment::default() };
-            self.store.amend(key, amendment, now.uptime_s);
-        }
-        if meta.has(b'I') {
-            let amendment = Amendment {
-                expires_at_s: deadline_s,
-                cas: Some(self.cas_of(meta)),
-                marks: Some(Marks { stale: true, win_sent: false, ..marks }),
-                wanted: false,
-            };
-            self.store.amend(key, amendment, now.uptime_s);
-        } else if !meta.has(b'x') {
+    fn invalidate(
+        &mut self,
+        key: HashedKey<'_>,
+        meta: &Meta<'_>,
+        old: &Attributes,
+        now: Now,
+    ) -> bool {
+        let (empties, is_stale) = (meta.has(b'x'), meta.has(b'I'));
+        if !empties && !is_stale {
             self.store.delete(key, now.uptime_s);
             trace::deleted(key.bytes());
+            return true;
+        }
+        let expires_at_s = meta.ttl().map(|ttl| now.deadline_s(ttl));
+        let given_cas = self.cas_ids.given(meta.next_cas());
+        let cas = if is_stale {
+            self.cas_ids.given_or_next(given_cas)
+        } else {
+            given_cas.unwrap_or(old.cas)
+        };
+        let marks = Marks { stale: is_stale, win_sent: false, key_encoded: old.marks.key_encoded };
+        if empties {
+            let expires_at_s = expires_at_s.unwrap_or(NEVER);
+            let flags = meta.client_flags;
+            let attributes = Attributes { flags, expires_at_s, cas, marks };
+            self.counters.total_items += 1;
+            return self.store.set(key, b"", &attributes, now.uptime_s) == Stored::Kept;
+        }
+        let expires_at_s = expires_at_s.unwrap_or(old.expires_at_s);
+        if let Some(mut item) = self.store.item_mut(key, now.uptime_s) {
+            item.set_expiry(expires_at_s);
+            item.set_marks(marks);
+            let attributes = Attributes { expires_at_s, marks, ..*old };
+            return item.set_cas(cas) || self.make_room_for_cas(key, cas, &attributes, now);
         }
         true
     }
@@ -241,20 +225,15 @@ impl Engine {
         &mut self,
         meta: &Meta<'_>,
         direction: Direction,
-        known: Option<Key<'_>>,
+        known: Option<HashedKey<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) {
         let mut space = [0; KEY_BYTES_MAX];
         let key = self.key(meta.key.decode(&mut space), known);
-        match self.count(key, direction, meta.delta, meta.compare(), now) {
+        let cas_ids = (meta.compare(), meta.next_cas());
+        match self.count(key, direction, meta.delta, cas_ids, now) {
             Counted::Number { number, cas, expires_at_s } => {
-                let next_cas = self.explicit_cas(meta);
-                if let Some(cas) = next_cas {
-                    let amendment = Amendment { cas: Some(cas), ..Amendment::default() };
-                    self.store.amend(key, amendment, now.uptime_s);
-                }
-                let cas = next_cas.unwrap_or(cas);
                 self.show_number(meta, key, (number, cas, expires_at_s), false, now, reply);
             }
             // It is no miss when the item is made.
@@ -273,19 +252,15 @@ impl Engine {
     fn make_number(
         &mut self,
         meta: &Meta<'_>,
-        key: Key<'_>,
+        key: HashedKey<'_>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) {
         let mut space = [0; 20];
         let digits = digits_of(meta.initial, &mut space);
-        let cas = self.cas_of(meta);
-        let first = store::Meta { flags: 0, expires_at_s: NEVER, cas };
-        if self.store.set(key, digits, first, now.uptime_s) != Stored::Kept {
+        let Some(cas) = self.make(key, digits, meta, now) else {
             return reply.line(Reply::NoRoomForNewNumber);
-        }
-        self.counters.total_items += 1;
-        self.mark_encoded(meta, key, now);
+        };
         self.show_number(meta, key, (meta.initial, cas, NEVER), true, now, reply);
     }
 
@@ -293,7 +268,7 @@ impl Engine {
     fn show_number(
         &mut self,
         meta: &Meta<'_>,
-        key: Key<'_>,
+        key: HashedKey<'_>,
         (number, cas, old_expires_at_s): (u64, u64, u32),
         is_new: bool,
         now: Now,
@@ -318,9 +293,10 @@ impl Engine {
                 _ => {}
             }
         }
-        if expires_at_s != old_expires_at_s {
-            let amendment = Amendment { expires_at_s: Some(expires_at_s), ..Amendment::default() };
-            self.store.amend(key, amendment, now.uptime_s);
+        if expires_at_s != old_expires_at_s
+            && let Some(mut item) = self.store.item_mut(key, now.uptime_s)
+        {
+            item.set_expiry(expires_at_s);
         }
         if !is_silent {
             reply.newline();
@@ -336,17 +312,17 @@ impl Engine {
         let mut space = [0; KEY_BYTES_MAX];
         let key = meta.key.decode(&mut space);
         self.counters.cmd_meta += 1;
-        let Some(item) = self.store.peek(self.store.key(key), now.uptime_s) else {
+        let Some(item) = self.store.peek(self.store.hashed_key(key), now.uptime_s) else {
             return reply.line(Reply::Missing);
         };
         reply.text(b"ME ");
-        reply.key(key, item.marks.key_encoded);
-        let ttl_s = i64::from(item.meta.expires_at_s) - i64::from(now.uptime_s);
-        let exp = if item.meta.expires_at_s == NEVER { -1 } else { ttl_s };
+        reply.key(key, item.attributes.marks.key_encoded);
+        let ttl_s = i64::from(item.attributes.expires_at_s) - i64::from(now.uptime_s);
+        let exp = if item.attributes.expires_at_s == NEVER { -1 } else { ttl_s };
         let la = now.uptime_s.saturating_sub(item.accessed_s);
         let fetch = if item.fetched { "yes" } else { "no" };
-        let size = item_bytes(key.len(), item.meta.flags, item.value.len());
-        let cas = item.meta.cas;
+        let size = item_bytes(key.len(), item.attributes.flags, item.value.len());
+        let cas = item.attributes.cas;
         reply.show(&format_args!(" exp={exp} la={la} cas={cas} fetch={fetch} cls=1 size={size}"));
         reply.newline();
     }

@@ -1,7 +1,6 @@
 //! The engine: what a command means. Commands in, store operations and replies out.
 //!
-//! Owns the one [`Store`] that all connections change, the counter behind cas ids, and what is
-//! counted. Knows no socket and no clock: [`Now`] is an argument. This file sends each command where
+//! Owns the one [`Store`] that all connections change, the cas ids, and what is counted. Knows no socket and no clock: [`Now`] is an argument. This file sends each command where
 //! it is carried out, and fetches:
 //!
 //! * `change`: stores of every kind, with their conditions; `count`: numbers, up and down
@@ -12,6 +11,7 @@
 //! * [`auth`]: who may be served; `now`: what times mean
 
 pub mod auth;
+mod cas_ids;
 mod change;
 mod count;
 pub mod counters;
@@ -28,17 +28,15 @@ use crate::config::Config;
 use crate::protocol::command::{Command, Debugging, Retrieval};
 use crate::protocol::parser::Words;
 use crate::protocol::{Reply, ReplyWriter};
-use crate::store::{Amendment, OutOfMemory, Store};
-pub use crate::store::{KEYS_AHEAD, Key};
+pub use crate::store::{HashedKey, PREFETCH_BATCH};
+use crate::store::{OutOfMemory, Store};
 use crate::trace;
 use auth::Credentials;
+use cas_ids::CasIds;
 use counters::Counters;
 pub use now::Now;
 use prefixes::Prefixes;
 use vitals::Vitals;
-
-/// The first cas id that is given out, as by memcached 1.6.45.
-const FIRST_CAS: u64 = 2;
 
 /// What became of a command.
 #[derive(Debug)]
@@ -59,18 +57,15 @@ pub enum Executed<'a> {
 pub struct Engine {
     store: Store,
     config: Config,
-    /// The cas id given last; the next one is above it. Never given out as 0.
-    last_cas: u64,
+    cas_ids: CasIds,
     /// What has happened. The network counts here, too.
     pub counters: Counters,
     /// What only the network knows.
     pub vitals: Vitals,
     prefixes: Prefixes,
     credentials: Credentials,
-    /// Bytes of values that commands have gone through which brought or fetched none of them:
-    /// a `append` of one byte copies all of its item. A conversation's turn is over when it has caused
-    /// more of that than of anything else.
-    pub labour_bytes: usize,
+    /// Bytes of kept values that commands went through without bringing or fetching them.
+    copied_bytes: u64,
     /// A client has asked for the end of the server, which is for the network to bring about.
     pub shutdown_asked: bool,
     /// In builds with debug assertions: by how much the clock was moved, and where it stands still.
@@ -86,7 +81,7 @@ impl Engine {
     pub fn new(config: &Config) -> Result<Self, OutOfMemory> {
         let mut store = Store::new(config.memory_bytes_max, config.evicts)?;
         if config.huge_pages {
-            store.ask_for_huge_pages();
+            store.advise_huge_pages();
         }
         if config.sizes_tracked {
             store.track_sizes();
@@ -94,12 +89,12 @@ impl Engine {
         Ok(Self {
             store,
             config: config.clone(),
-            last_cas: FIRST_CAS - 1,
+            cas_ids: CasIds::new(config.cas_enabled),
             counters: Counters::default(),
             vitals: Vitals::default(),
             prefixes: Prefixes::new(config),
             credentials: Credentials::default(),
-            labour_bytes: 0,
+            copied_bytes: 0,
             shutdown_asked: false,
             clock_moved_s: 0,
             clock_stands: None,
@@ -111,13 +106,20 @@ impl Engine {
         self.credentials = credentials;
     }
 
-    /// Has the memory loaded that commands with these keys will need, and puts each key where it says,
-    /// for [`Engine::execute`]. See `store/ahead.rs`.
-    pub fn look_ahead<'k: 'w, 'w>(
+    /// Has the memory loaded that commands with these keys will need, and writes each hashed key into
+    /// its slot, for [`Engine::execute`]. See `store/prefetch.rs`.
+    pub fn prefetch<'k: 'w, 'w>(
         &self,
-        wanted: impl Iterator<Item = (&'w mut Option<Key<'k>>, &'k [u8])>,
+        wanted: impl Iterator<Item = (&'w mut Option<HashedKey<'k>>, &'k [u8])>,
     ) {
-        self.store.look_ahead(wanted);
+        self.store.prefetch(wanted);
+    }
+
+    /// Bytes copied so far that no client sent or fetched: an `append` of one byte copies all of its
+    /// item, and a store may have others moved. It only grows; a turn is bounded by its difference.
+    #[must_use]
+    pub const fn copied_bytes(&self) -> u64 {
+        self.copied_bytes + self.store.work_bytes()
     }
 
     /// Executes one command and writes its answer. `known` is its first key, if it has been looked
@@ -125,7 +127,7 @@ impl Engine {
     pub fn execute<'a>(
         &mut self,
         command: &Command<'a>,
-        known: Option<Key<'a>>,
+        known: Option<HashedKey<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
@@ -186,7 +188,7 @@ impl Engine {
         &mut self,
         retrieval: Retrieval,
         mut keys: Words<'a>,
-        known: Option<Key<'a>>,
+        known: Option<HashedKey<'a>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
@@ -203,8 +205,8 @@ impl Engine {
         }
         while !keys.is_empty() {
             let mut rest = keys;
-            let mut ahead = [None; KEYS_AHEAD];
-            self.store.look_ahead(ahead.iter_mut().zip(keys.by_ref()));
+            let mut ahead = [None; PREFETCH_BATCH];
+            self.store.prefetch(ahead.iter_mut().zip(keys.by_ref()));
             for (at, key) in ahead.iter().flatten().enumerate() {
                 if !self.fetch(*key, retrieval, now, reply) {
                     rest.by_ref().take(at).for_each(drop);
@@ -219,57 +221,56 @@ impl Engine {
     /// Writes one key's hit, or nothing for a miss. False when it has to wait for room.
     fn fetch(
         &mut self,
-        key: Key<'_>,
+        key: HashedKey<'_>,
         retrieval: Retrieval,
         now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> bool {
-        let item = self.store.get(key, now.uptime_s);
-        if let Some(item) = &item {
-            let cas = retrieval.with_cas.then_some(item.meta.cas);
-            if !reply.value(key.bytes(), item.meta.flags, item.value, cas) {
+        let hit = if let Some(mut found) = self.store.item_mut(key, now.uptime_s) {
+            found.count_fetch();
+            let item = found.item();
+            let cas = retrieval.with_cas.then_some(item.attributes.cas);
+            if !reply.value(key.bytes(), item.attributes.flags, item.value, cas) {
                 return false;
             }
             trace::hit(key.bytes(), item.value.len());
+            if let Some(exptime) = retrieval.touch {
+                found.set_expiry(now.deadline_s(exptime));
+            }
+            true
         } else {
             trace::miss(key.bytes());
-        }
-        let hit = item.is_some();
+            false
+        };
         self.prefixes.count_get(key.bytes(), hit);
         match (retrieval.touch, hit) {
             (None, true) => self.counters.get_hits += 1,
             (None, false) => self.counters.get_misses += 1,
-            (Some(exptime), true) => {
-                self.counters.touch_hits += 1;
-                let expires_at_s = Some(now.deadline_s(exptime));
-                let amendment = Amendment { expires_at_s, ..Amendment::default() };
-                self.store.amend(key, amendment, now.uptime_s);
-            }
+            (Some(_), true) => self.counters.touch_hits += 1,
             (Some(_), false) => self.counters.touch_misses += 1,
         }
         true
     }
 
     /// A command's key, out of its bytes, or the `known` one, whose hash need not be worked out again.
-    fn key<'k>(&self, bytes: &'k [u8], known: Option<Key<'k>>) -> Key<'k> {
+    fn key<'k>(&self, bytes: &'k [u8], known: Option<HashedKey<'k>>) -> HashedKey<'k> {
         debug_assert!(known.is_none_or(|key| key.bytes() == bytes), "another command's key");
-        known.unwrap_or_else(|| self.store.key(bytes))
+        known.unwrap_or_else(|| self.store.hashed_key(bytes))
     }
 
-    fn touch(&mut self, key: Key<'_>, exptime: i32, now: Now, reply: &mut ReplyWriter<'_>) {
-        if self.store.get(key, now.uptime_s).is_none() {
+    fn touch(&mut self, key: HashedKey<'_>, exptime: i32, now: Now, reply: &mut ReplyWriter<'_>) {
+        let Some(mut item) = self.store.item_mut(key, now.uptime_s) else {
             self.counters.touch_misses += 1;
             trace::miss(key.bytes());
             return reply.line(Reply::NotFound);
-        }
+        };
+        item.count_fetch();
+        item.set_expiry(now.deadline_s(exptime));
         self.counters.touch_hits += 1;
-        let expires_at_s = Some(now.deadline_s(exptime));
-        let amendment = Amendment { expires_at_s, ..Amendment::default() };
-        self.store.amend(key, amendment, now.uptime_s);
         reply.line(Reply::Touched);
     }
 
-    fn delete(&mut self, key: Key<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
+    fn delete(&mut self, key: HashedKey<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
         self.prefixes.count_delete(key.bytes());
         if self.store.delete(key, now.uptime_s) {
             self.counters.delete_hits += 1;
@@ -289,10 +290,9 @@ impl Engine {
             None => reply.line(Reply::BadExptime),
             Some(delay) => {
                 let at_s = if delay > 0 { now.deadline_s(delay) } else { now.uptime_s };
-                if delay > 0 && at_s <= now.uptime_s {
-                    // What has been asked for since that time stays.
-                    self.store.flush_before(at_s);
-                } else {
+                // As memcached: a time that is past flushes all that is there, whenever it was
+                // stored; only one before the server's own start flushes nothing.
+                if at_s >= Now::FIRST_S {
                     self.store.flush(at_s, now.uptime_s);
                 }
                 reply.line(Reply::Ok);
@@ -325,16 +325,6 @@ impl Engine {
         self.counters.auth_errors += 1;
         reply.line(Reply::AuthFailed);
         Executed::Done
-    }
-
-    /// The next cas id, or 0 where there are none.
-    const fn next_cas(&mut self) -> u64 {
-        if !self.config.cas_enabled {
-            return 0;
-        }
-        // Counted one by one: what clients choose with `E` is not counted on from.
-        self.last_cas += 1;
-        self.last_cas
     }
 
     fn debug(&mut self, debugging: Debugging, now: Now) {

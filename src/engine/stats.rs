@@ -25,6 +25,7 @@ const PAGE_BYTES: u64 = MIB as u64;
 impl Engine {
     /// Answers `stats`. False when it has to wait: for the network's knowledge, or for room.
     pub(super) fn tell(&mut self, topic: Stats, now: Now, reply: &mut ReplyWriter<'_>) -> bool {
+        self.store.tick(now.uptime_s);
         if !self.knows_enough(topic) || !reply.has_room(self.told_bytes(topic)) {
             return false;
         }
@@ -219,8 +220,8 @@ impl Engine {
             ("evicted_unfetched", kept.evicted_unfetched),
             ("evictions", kept.evictions),
             ("reclaimed", kept.reclaimed),
-            ("crawler_reclaimed", 0),
-            ("crawler_items_checked", 0),
+            ("crawler_reclaimed", kept.swept),
+            ("crawler_items_checked", kept.swept_past),
             ("lrutail_reflocked", 0),
         ];
         for (name, figure) in figures {
@@ -257,8 +258,8 @@ impl Engine {
             ("expired_unfetched", kept.expired_unfetched),
             ("evicted_unfetched", kept.evicted_unfetched),
             ("evicted_active", 0),
-            ("crawler_reclaimed", 0),
-            ("crawler_items_checked", 0),
+            ("crawler_reclaimed", kept.swept),
+            ("crawler_items_checked", kept.swept_past),
             ("lrutail_reflocked", 0),
             ("moves_to_cold", 0),
             ("moves_to_warm", 0),

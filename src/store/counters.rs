@@ -1,25 +1,34 @@
 //! The store in numbers: sums over what is kept, and what has happened so far.
 
-use super::{Record, Store, arena};
+use super::Store;
+use super::log::Log;
+use super::record::{NEVER, Record};
+
+/// Records that are looked at in search of the oldest item: dead ones may be older.
+const OLDEST_RECORDS_MAX: u32 = 4096;
 
 /// What has happened in a store since it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Live items that had to leave.
+pub struct StoreCounters {
+    /// Live items that were evicted.
     pub evictions: u64,
-    /// Those of them that nobody had read.
+    /// Those of them that were never read.
     pub evicted_unfetched: u64,
     /// Those of them that would have expired some time.
     pub evicted_with_time: u64,
-    /// Seconds that the last of them had not been asked for.
+    /// Seconds since the last access to the last of them.
     pub evicted_idle_s: u32,
-    /// Those of the reclaimed that nobody had read.
-    pub expired_unfetched: u64,
-    /// Items that were over and whose memory a newer one took.
+    /// Expired or flushed items whose memory was won back at a log's tail or by the sweep.
     pub reclaimed: u64,
-    /// Items that were over by their time when somebody asked for them or wrote their key.
+    /// Those of them that were never read.
+    pub expired_unfetched: u64,
+    /// Those of the reclaimed that the sweep found.
+    pub swept: u64,
+    /// Records that the sweep looked at.
+    pub swept_past: u64,
+    /// Items found to be expired by a lookup or a write of their key.
     pub expired_found: u64,
-    /// The same for those that a flush had taken, whatever their time.
+    /// The same for those that were flushed, whatever their time.
     pub flushed_found: u64,
     /// Bytes of all records written because a value was stored.
     pub stored_bytes: u64,
@@ -29,56 +38,77 @@ pub struct Counters {
     pub rehashed: u64,
     /// The most of them in one operation.
     pub rehashed_at_once_max: usize,
-    /// Largest share of dead bytes, in thousandths of a log, at which a live item had to leave.
+    /// Largest share of dead bytes, in thousandths of a log, at which a live item was evicted.
     pub dead_per_mille_at_eviction_max: u64,
 }
 
-impl Counters {
+impl StoreCounters {
     /// Bytes written for each one that a client stored: 1 and what was copied.
     #[must_use]
     pub fn write_amplification(&self) -> f64 {
         1.0 + self.moved_bytes as f64 / self.stored_bytes.max(1) as f64
     }
+
+    /// Counts a live record that is evicted.
+    pub(super) fn count_evicted(&mut self, record: &Record, now_s: u32) {
+        self.evictions += 1;
+        self.evicted_unfetched += u64::from(!record.is_fetched());
+        self.evicted_with_time += u64::from(record.expires_at_s != NEVER);
+        self.evicted_idle_s = now_s.saturating_sub(record.accessed_s);
+    }
+
+    /// Counts an expired or flushed record whose memory was won back without a lookup.
+    pub(super) fn count_reclaimed(&mut self, record: &Record) {
+        self.reclaimed += 1;
+        self.expired_unfetched += u64::from(!record.is_fetched());
+    }
 }
 
 impl Store {
-    /// Items kept, those included that are over and not yet found to be.
+    /// Items kept, those included that are expired and not yet found.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.items
+        self.map.len()
     }
 
     /// Nothing is kept.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.items == 0
+        self.len() == 0
     }
 
-    /// When the item was last asked for that has been kept longest; None when there is none there.
+    /// When the item was accessed last that has been kept longest. None when there is none, or none
+    /// among the oldest records.
     #[must_use]
     pub fn oldest_accessed_s(&self) -> Option<u32> {
         let [probation, main] = &self.logs;
-        let log = if main.is_empty() { probation } else { main };
-        let oldest = (!log.is_empty()).then(|| Record::read(&self.arena, log.place(log.tail)))?;
-        (!oldest.is_dead()).then_some(oldest.accessed_s)
+        let oldest = |log: &Log| log.oldest_live(OLDEST_RECORDS_MAX, &self.arena);
+        oldest(main).or_else(|| oldest(probation)).map(|record| record.accessed_s)
     }
 
     /// Bytes of all items kept, as records.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
-        self.logs[0].live() + self.logs[1].live()
+        self.logs[0].live_bytes() + self.logs[1].live_bytes()
     }
 
     /// Bytes of the logs that are in use, and those of them that are dead.
     #[must_use]
     pub const fn log_bytes(&self) -> (u64, u64) {
         let [probation, main] = &self.logs;
-        (probation.used() + main.used(), probation.dead + main.dead)
+        (probation.used_bytes() + main.used_bytes(), probation.dead_bytes() + main.dead_bytes())
+    }
+
+    /// Bytes copied within the store so far, and as many for each record looked at as a load brings
+    /// into the processor's caches. It only grows: a turn is bounded by its difference.
+    #[must_use]
+    pub const fn work_bytes(&self) -> u64 {
+        self.work_bytes
     }
 
     /// Has the memory for records in huge pages, where there are any. For a store that is still empty.
-    pub fn ask_for_huge_pages(&mut self) {
-        arena::ask_for_huge_pages(&self.arena);
+    pub fn advise_huge_pages(&self) {
+        self.arena.advise_huge_pages();
     }
 
     /// Counts items by size from now on. For a store that is still empty.
@@ -95,17 +125,17 @@ impl Store {
     /// Bytes that the map takes beside the records.
     #[must_use]
     pub const fn map_bytes(&self) -> usize {
-        self.map_bytes
+        self.map.bytes()
     }
 
     /// What has happened so far.
     #[must_use]
-    pub const fn counters(&self) -> &Counters {
+    pub const fn counters(&self) -> &StoreCounters {
         &self.counters
     }
 
     /// Counts from 0 again what has happened. What is kept is counted as before.
     pub fn reset_counters(&mut self) {
-        self.counters = Counters::default();
+        self.counters = StoreCounters::default();
     }
 }

@@ -1,7 +1,7 @@
-//! The ghost: fingerprints of keys that left probation unread.
+//! The ghost: fingerprints of keys that were evicted from probation unread.
 //!
-//! One that comes back soon was thrown out too early, and is spared the second probation. Sets of
-//! eight fingerprints, youngest first, laid out at the start; each remembers roughly when it came,
+//! A key that comes back soon was evicted too early, and goes to main at once. Sets of
+//! eight fingerprints, youngest first, laid out at the start; each remembers roughly when it was added,
 //! so that it is forgotten after as many others as there are items. Knows no record and no key.
 
 /// Of the store's memory, one byte in so many is the ghost's.
@@ -31,35 +31,35 @@ const AGE_BITS: u32 = 8;
 pub(super) struct Ghost {
     /// An entry is 0 where there is none.
     sets: Box<[[u32; SET_ITEMS]]>,
-    /// How many keys have left.
-    left: u64,
+    /// How many keys were evicted.
+    evicted: u64,
 }
 
 impl Ghost {
     /// One that remembers nothing yet.
     pub(super) fn new(bytes: usize) -> Self {
         let sets = bytes / size_of::<[u32; SET_ITEMS]>();
-        Self { sets: vec![[0; SET_ITEMS]; sets].into(), left: 0 }
+        Self { sets: vec![[0; SET_ITEMS]; sets].into(), evicted: 0 }
     }
 
-    /// Keys that leave while one age passes.
+    /// Keys that are evicted while one age passes.
     const fn age_items(&self) -> u64 {
         (self.sets.len() * SET_ITEMS) as u64 / AGES + 1
     }
 
-    /// Remembers a key that leaves.
+    /// Remembers a key that is evicted.
     pub(super) fn remember(&mut self, hash: u64) {
         if self.sets.is_empty() {
             return;
         }
-        self.left += 1;
+        self.evicted += 1;
         let age = self.age();
         let set = &mut self.sets[set_of(hash, self.sets.len())];
         set.copy_within(..SET_ITEMS - 1, 1);
         set[0] = fingerprint(hash) | age;
     }
 
-    /// Has this key left, while not more than `items` others have? It is forgotten then.
+    /// Was this key evicted, and not more than `items` others since? It is forgotten then.
     pub(super) fn recall(&mut self, hash: u64, items: usize) -> bool {
         if self.sets.is_empty() {
             return false;
@@ -80,7 +80,7 @@ impl Ghost {
     /// What is written at an entry now.
     #[allow(clippy::cast_possible_truncation, reason = "cut to its bits on purpose")]
     const fn age(&self) -> u32 {
-        (self.left / self.age_items()) as u32 & ((1 << AGE_BITS) - 1)
+        (self.evicted / self.age_items()) as u32 & ((1 << AGE_BITS) - 1)
     }
 }
 

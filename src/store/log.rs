@@ -1,82 +1,53 @@
-//! A circular log: where in the arena the next record goes, and where the oldest one is.
+//! A circular log: its piece of the arena, where the next record goes, and where the oldest one is.
 //!
-//! Positions only grow, so empty and full, laps and the end of a lap cannot be confused; the place
-//! in the arena is the position modulo the size. A record never spans the end of a lap: what is too
-//! short there becomes a filler. Knows no record's content and no key.
+//! ```text
+//!         +------------------+----------------------+---------------------------+
+//!         | newer records    | free                 | older records             |
+//!         +------------------+----------------------+---------------------------+
+//!       start              head                    tail                        end
+//! ```
+//! Head and tail are positions that only grow, so empty and full, laps and the end of a lap cannot be
+//! confused; the offset in the arena is the start plus the position modulo the size. A record never
+//! spans the end of a lap: what is too short there is skipped. A flush is a position, too: everything
+//! that was written before it is gone. Knows no key, no map and no policy.
 
-use super::UNIT_BYTES;
+use super::arena::Arena;
+use super::record::{self, Kind, Record};
 
-/// How much of the memory new records pass through before they are kept for longer: one in ten.
-const PROBATION_SHARE: usize = 10;
-/// Bytes that the tail moves on for each byte that dies, once a log has too many dead ones.
-///
-/// Between the start of that and the tail's return to the same record, which finds all that was
-/// dead at the start, a twelfth of the log can die; with the tenth at which it starts that is under
-/// a fifth. So at the very worst, with hardly anything dead but what dies now, twelve bytes are moved
-/// for each one that dies.
-const COMPACTION_FACTOR: u64 = 12;
-/// The share of dead bytes at which that starts: one in ten.
-///
-/// Dead bytes are memory in which nothing is found, and to win them back is to copy what lives
-/// between them. By half writes of 16 to 1,000 bytes, Zipf 1.0 (`cargo bench --bench replay --
-/// --model store --reference lru --only overwrites`), from so many dead bytes on:
-///
-/// ```text
-///                         never   a fifth   a tenth   a twentieth
-/// misses, of LRU's        1.273     1.180     1.067         0.997
-/// bytes moved per stored   0.16      0.67      1.87          4.32
-/// ```
-/// memcached has some 1.15 of LRU's misses there, so a fifth would be no gain. Where reads prevail
-/// nothing dies to speak of, and no share makes a difference of a hundredth.
-const DEAD_SHARE: u64 = 10;
+/// Dead records after a live one that a longer one is written over. With 1 of them 2.30 bytes are
+/// moved for each one stored, with 16 as many as with 4 (`replay`'s `overwrites`, see `set`).
+const DEAD_RECORDS_MAX: u32 = 4;
 
-/// The two logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// For records that are new.
-    Probation = 0,
-    /// For those that were wanted again.
-    Main = 1,
-}
-
-/// One log's positions and the sums over its records.
+/// See the module.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// Where in the arena it starts. Both are multiples of [`UNIT_BYTES`].
+    /// Where in the arena it starts. This and the size are such as records may start at.
     start: usize,
     size: u64,
-    /// Where the oldest record starts. Invariant: `tail <= head <= tail + size`.
-    pub(super) tail: u64,
-    /// Where the next one goes.
-    pub(super) head: u64,
-    /// Bytes of dead records.
-    pub(super) dead: u64,
-    /// Bytes of fillers at the end of a lap.
-    pub(super) filler: u64,
-    /// Bytes that the tail has yet to move on because of those that died.
-    pub(super) owed: u64,
-    /// No dead byte is few enough to be left alone.
-    thorough: bool,
+    /// Position of the oldest record. Invariant: `tail <= head <= tail + size`.
+    tail: u64,
+    /// Position of the next one.
+    head: u64,
+    /// Everything below this position was flushed.
+    flushed_to: u64,
+    /// Bytes of dead records and holes between tail and head.
+    dead_bytes: u64,
+    /// Bytes skipped at the end of a lap, between tail and head.
+    lap_end_bytes: u64,
 }
 
 impl Log {
-    /// Both logs, one behind the other. Where nothing is evicted there is nothing to find out
-    /// about new records either, so the first log has no room then.
-    pub(super) fn lay_out(memory_bytes: usize, evicts: bool) -> [Self; 2] {
-        let share = if evicts { memory_bytes / PROBATION_SHARE } else { 0 };
-        let start = share / UNIT_BYTES * UNIT_BYTES;
-        let end = memory_bytes / UNIT_BYTES * UNIT_BYTES;
-        let log = |start: usize, end: usize| Self {
+    /// An empty log over the arena's bytes from `start` to `end`.
+    pub(super) const fn new(start: usize, end: usize) -> Self {
+        Self {
             start,
             size: (end - start) as u64,
             tail: 0,
             head: 0,
-            dead: 0,
-            filler: 0,
-            owed: 0,
-            thorough: !evicts,
-        };
-        [log(0, start), log(start, end)]
+            flushed_to: 0,
+            dead_bytes: 0,
+            lap_end_bytes: 0,
+        }
     }
 
     /// Bytes that it can hold.
@@ -85,65 +56,225 @@ impl Log {
     }
 
     /// Bytes between tail and head.
-    pub(super) const fn used(&self) -> u64 {
+    pub(super) const fn used_bytes(&self) -> u64 {
         self.head - self.tail
     }
 
-    /// Bytes of records that are not dead.
-    pub(super) const fn live(&self) -> u64 {
-        self.used() - self.dead - self.filler
+    pub(super) const fn dead_bytes(&self) -> u64 {
+        self.dead_bytes
+    }
+
+    /// Bytes of records that the map leads to.
+    pub(super) const fn live_bytes(&self) -> u64 {
+        self.used_bytes() - self.dead_bytes - self.lap_end_bytes
     }
 
     /// Bytes that may be written at the head.
-    pub(super) const fn free(&self) -> u64 {
-        self.size - self.used()
+    pub(super) const fn free_bytes(&self) -> u64 {
+        self.size - self.used_bytes()
     }
 
-    /// Nothing is kept in it.
     pub(super) const fn is_empty(&self) -> bool {
         self.head == self.tail
     }
 
-    /// Where in the arena it ends.
+    /// Is the record at `offset` of the arena one of its own?
+    pub(super) const fn contains(&self, offset: usize) -> bool {
+        self.start <= offset && offset < self.end()
+    }
+
     #[allow(clippy::cast_possible_truncation, reason = "it came from a usize")]
-    pub(super) const fn end(&self) -> usize {
+    const fn end(&self) -> usize {
         self.start + self.size as usize
     }
 
-    /// Where in the arena a position is.
     #[allow(clippy::cast_possible_truncation, reason = "below the size, which came from a usize")]
-    pub(super) const fn place(&self, position: u64) -> usize {
+    const fn offset(&self, position: u64) -> usize {
         self.start + (position % self.size) as usize
     }
 
-    /// Bytes from the head to the end of its lap.
-    pub(super) const fn lap_rest(&self) -> u64 {
-        self.size - self.head % self.size
-    }
-
-    /// How far the head moves for a record of `bytes`: over what is too short for it, as well.
+    /// Bytes by which the head moves for a record of `bytes`: what it skips at the end of a lap, too.
     pub(super) const fn stride(&self, bytes: u64) -> u64 {
-        let rest = self.lap_rest();
-        if bytes <= rest { bytes } else { rest + bytes }
+        let lap_rest = self.size - self.head % self.size;
+        if bytes <= lap_rest { bytes } else { lap_rest + bytes }
     }
 
     /// May a record of `bytes` be written, with so many bytes left free? An empty log has no more to
     /// give than its size.
-    pub(super) fn has_room(&self, bytes: u64, left: u64) -> bool {
-        self.free() >= (self.stride(bytes) + left).min(self.size)
+    pub(super) fn has_room(&self, bytes: u64, left_bytes: u64) -> bool {
+        self.free_bytes() >= (self.stride(bytes) + left_bytes).min(self.size)
     }
 
-    /// Takes note of bytes that died.
-    pub(super) const fn bury(&mut self, bytes: u64) {
-        self.dead += bytes;
-        self.owed += COMPACTION_FACTOR * bytes;
-    }
-
-    /// Must its tail move on because of dead bytes?
-    pub(super) const fn is_owed(&mut self) -> bool {
-        if self.owed > 0 && !self.thorough && self.dead < self.size / DEAD_SHARE {
-            self.owed = 0;
+    /// Takes the next `bytes` at the head for a record, and returns their offset.
+    ///
+    /// # Panics
+    /// When there is no room for it (see [`Self::has_room`]).
+    #[allow(clippy::cast_possible_truncation, reason = "below the size, which came from a usize")]
+    pub(super) fn append(&mut self, bytes: u64, arena: &mut Arena) -> usize {
+        let skipped = self.stride(bytes) - bytes;
+        if skipped > 0 {
+            let offset = self.offset(self.head);
+            record::write_skipped(arena, offset, skipped as usize, Kind::LapEnd);
+            self.lap_end_bytes += skipped;
         }
-        self.owed > 0
+        let offset = self.offset(self.head + skipped);
+        self.head += skipped + bytes;
+        assert!(self.used_bytes() <= self.size, "the head has overtaken the tail");
+        offset
+    }
+
+    /// Makes holes of the free bytes: head and tail meet, and a record at the tail can be reinserted
+    /// where it is, without being copied.
+    #[allow(clippy::cast_possible_truncation, reason = "below the size, which came from a usize")]
+    pub(super) fn close_gap(&mut self, arena: &mut Arena) {
+        let mut gap = self.free_bytes();
+        while gap > 0 {
+            let hole = gap.min(self.size - self.head % self.size);
+            let offset = self.offset(self.head);
+            record::write_skipped(arena, offset, hole as usize, Kind::Hole);
+            self.dead_bytes += hole;
+            self.head += hole;
+            gap -= hole;
+        }
+    }
+
+    /// Makes the record at `offset` the oldest one, and everything between the tail and it the newest.
+    /// Nothing is copied: a log without a free byte begins wherever its tail is said to be.
+    ///
+    /// # Panics
+    /// When flushed records are here, which would no longer be told by their positions.
+    pub(super) fn rotate_to(&mut self, offset: usize, arena: &mut Arena) {
+        assert!(!self.holds_flushed(), "flushed records do not get a later position");
+        let passed = self.position(offset) - self.tail;
+        self.close_gap(arena);
+        self.tail += passed;
+        self.head += passed;
+    }
+
+    /// What stands at the tail, or None where nothing is kept.
+    pub(super) fn tail_record(&self, arena: &Arena) -> Option<Record> {
+        (!self.is_empty()).then(|| arena.record(self.offset(self.tail)))
+    }
+
+    /// Moves the tail past its record, whose bytes are free from now on. Returns their number.
+    pub(super) fn pop(&mut self, record: &Record, arena: &Arena) -> u64 {
+        debug_assert_eq!(record.offset, self.offset(self.tail), "not the record at the tail");
+        let bytes = arena.bytes_of(record) as u64;
+        self.tail += bytes;
+        match record.kind {
+            Kind::Live => {}
+            Kind::Dead | Kind::Hole => self.dead_bytes -= bytes,
+            Kind::LapEnd => self.lap_end_bytes -= bytes,
+        }
+        bytes
+    }
+
+    /// The oldest live record, if it is among the first `records_max`.
+    pub(super) fn oldest_live(&self, records_max: u32, arena: &Arena) -> Option<Record> {
+        let mut position = self.tail;
+        for _ in 0..records_max {
+            if position == self.head {
+                return None;
+            }
+            let record = arena.record(self.offset(position));
+            if record.is_live() {
+                return Some(record);
+            }
+            position += arena.bytes_of(&record) as u64;
+        }
+        None
+    }
+
+    /// Notes that nothing leads to a record any more.
+    pub(super) fn mark_dead(&mut self, record: &Record, arena: &mut Arena) {
+        record.write_dead(arena);
+        self.dead_bytes += arena.bytes_of(record) as u64;
+    }
+
+    /// Bytes from the start of a live record on that hold it or nothing, if that is enough for
+    /// `bytes`; otherwise fewer than `bytes`.
+    pub(super) fn reach(&self, old: &Record, bytes: usize, arena: &Arena) -> usize {
+        let mut reach = arena.bytes_of(old);
+        for _ in 0..DEAD_RECORDS_MAX {
+            let offset = old.offset + reach;
+            if reach >= bytes || offset == self.end() || offset == self.offset(self.head) {
+                break;
+            }
+            let next = arena.record(offset);
+            if !next.is_dead() {
+                break;
+            }
+            reach += arena.bytes_of(&next);
+        }
+        reach
+    }
+
+    /// Accounts for a record of `bytes` that was written over one of `old_bytes` and the dead space
+    /// after it, `reach` bytes in all from `offset` on. What is left becomes a hole.
+    pub(super) fn overwritten(
+        &mut self,
+        offset: usize,
+        (old_bytes, bytes, reach): (usize, usize, usize),
+        arena: &mut Arena,
+    ) {
+        let (taken, left) = (reach - old_bytes, reach - bytes);
+        if left > 0 {
+            record::write_skipped(arena, offset + bytes, left, Kind::Hole);
+        }
+        self.dead_bytes = self.dead_bytes - taken as u64 + left as u64;
+    }
+
+    /// Flushes everything that has been written so far.
+    pub(super) const fn flush(&mut self) {
+        self.flushed_to = self.head;
+    }
+
+    /// Some records that were flushed are still here.
+    pub(super) const fn holds_flushed(&self) -> bool {
+        self.flushed_to > self.tail
+    }
+
+    /// Was the record at `offset` written before the last flush?
+    pub(super) const fn is_flushed(&self, offset: usize) -> bool {
+        self.holds_flushed() && self.position(offset) < self.flushed_to
+    }
+
+    /// The position of the record at `offset`: in the head's lap as far as the head has come, else in
+    /// the one before.
+    const fn position(&self, offset: usize) -> u64 {
+        let (from_start, head_from_start) = ((offset - self.start) as u64, self.head % self.size);
+        let lap_start = self.head - head_from_start;
+        if from_start < head_from_start {
+            lap_start + from_start
+        } else {
+            lap_start + from_start - self.size
+        }
+    }
+
+    /// Walks from tail to head, and checks the sums and the places of the records. For tests.
+    ///
+    /// # Panics
+    /// When something does not hold.
+    pub(super) fn verify(&self, arena: &Arena, mut visit_live: impl FnMut(&Record)) {
+        let (mut dead_bytes, mut lap_end_bytes) = (0, 0);
+        let mut position = self.tail;
+        while position < self.head {
+            let record = arena.record(self.offset(position));
+            let bytes = arena.bytes_of(&record) as u64;
+            assert!(bytes > 0, "the walk goes on");
+            assert!(position % self.size + bytes <= self.size, "no record spans two laps");
+            assert_eq!(self.position(record.offset), position, "offsets lead back to positions");
+            match record.kind {
+                Kind::Live => visit_live(&record),
+                Kind::Dead | Kind::Hole => dead_bytes += bytes,
+                Kind::LapEnd => lap_end_bytes += bytes,
+            }
+            position += bytes;
+        }
+        assert_eq!(position, self.head, "the last record ends at the head");
+        assert!(self.used_bytes() <= self.size, "a log holds no more than its size");
+        assert_eq!(dead_bytes, self.dead_bytes, "dead bytes add up");
+        assert_eq!(lap_end_bytes, self.lap_end_bytes, "bytes at the end of a lap add up");
+        assert!(self.flushed_to <= self.head, "nothing is flushed before it is written");
     }
 }

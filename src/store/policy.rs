@@ -1,11 +1,18 @@
-//! The policy: where a record goes, and who leaves when memory is full.
+//! The policy: which log a record goes to, and what is evicted when memory is full.
 //!
 //! Two queues in the manner of S3-FIFO (Yang et al., SOSP 2023). Main is filled first; from then on a
-//! new record enters probation. When it reaches that log's tail it is passed on to main if anybody
-//! has read it, and else leaves; the ghost then remembers it, and should it come back soon it enters
-//! main at once. At the tail of main a record that was read since is written again at the head, once
-//! for each of up to three reads. So what is read once, such as a scan, passes by without pushing
-//! out what is read often; and a read changes two bits instead of a list.
+//! new record enters probation. When it reaches that log's tail it is promoted to main if it was
+//! read, and else evicted; the ghost then remembers its key, and should that come back soon it enters
+//! main at once. At the tail of main a record that was read since is reinserted at the head, once
+//! for each of up to three reads. So what is read once, such as a scan, passes by without evicting
+//! what is read often; and a read changes two bits instead of a list.
+//!
+//! Dead and expired memory comes before anything live:
+//! * what is dead or expired at a tail is reclaimed when the tail passes;
+//! * expired records elsewhere are found by the sweep (see `sweep`) and become dead bytes;
+//! * while a tenth of a log is dead, what is live at its tail is compacted, that is reinserted
+//!   whatever its reads, instead of evicted, for up to [`COMPACTION_FACTOR`] bytes copied for each
+//!   byte stored. What is unread at probation's tail is promoted as long as main can be compacted.
 //!
 //! Chosen from models, by their misses in parts of LRU's (`cargo bench --bench replay -- --model
 //! one-log,two-logs,s3-fifo-10,s3-fifo-25,store --reference lru`, `-m 64`, the median over all eleven
@@ -20,47 +27,91 @@
 //! this store, as it is         0.886     0.840     0.886  0.762       1.027       1.061
 //! ```
 //!
-//! Not done, because it moves no figure: keeping records out of main whose lives end before main's
+//! Not done, because it moves no figure: keeping records out of main that expire before main's
 //! next lap. (With lives of ten minutes, eight hours and two days mixed, `twitter-mixed`, 0.980 of
 //! LRU's misses with it and 0.969 without.)
 //!
 //! All work is in proportion to the bytes that a store brings. Room for a value above
-//! [`LARGE_BYTES`] is made in steps of that size, between which others have their turn. Knows no
+//! [`LARGE_BYTES`] is made in steps of that size, between which other clients have their turn. Knows no
 //! hash table and no layout of records.
 
-use super::log::Place;
-use super::{COUNTER_MAX, FETCHED, MARKS_AT, NEVER, Record, Store, Stored};
+use super::log::Log;
+use super::record::Record;
+use super::set::Stored;
+use super::{RECORD_WORK_BYTES, Store};
 
 /// Records above this go to main at once, and room is made in steps of this size: 64 KiB of the
-/// smallest records are some 2,000, which can be made to leave in a third of a millisecond.
+/// smallest records are some 2,000, which are evicted in a third of a millisecond.
 pub const LARGE_BYTES: u64 = 64 << 10;
-/// Bytes of records that may be spared for each byte stored. What one store leaves of that is kept
-/// for the next ones, up to [`LARGE_BYTES`]; after that records leave, read or not.
+/// How much of the memory new records pass through before they are kept for longer: one in ten.
+const PROBATION_SHARE: usize = 10;
+/// Bytes of records that may be reinserted or promoted for each byte stored, because they were read.
+/// What one store leaves of that is kept for the next ones, up to [`LARGE_BYTES`]; after that records
+/// are evicted, read or not.
 ///
-/// In the mean fewer are spared (0.1 to 0.6 bytes for each one stored, 1.0 in a loop), but they come
+/// In the mean fewer are needed (0.1 to 0.6 bytes for each one stored, 1.0 in a loop), but they come
 /// in bursts. Misses in parts of LRU's: by Zipf 0.9 0.854 with this, 0.872 with a factor of 8 and
 /// nothing kept, and 0.854 again with nothing bounded; in a loop 0.385, 0.395 and 0.428. With only
-/// 4 KiB kept they are 0.878 by Zipf 0.9. The longest store that spares 64 KiB takes 0.22 ms (see
+/// 4 KiB kept they are 0.878 by Zipf 0.9. The longest store that reinserts 64 KiB takes 0.22 ms (see
 /// `tests/longest.rs`).
-const CHANCES_FACTOR: u64 = 2;
-/// Records passed by in one go because of dead bytes, and bytes of them that are moved.
+const REINSERTION_FACTOR: u64 = 2;
+/// The share of dead bytes of a log from which on it is compacted: one in ten.
 ///
-/// Large records are moved as well, up to that size, although a small store may be the one that does
-/// it: compaction would otherwise throw out what nobody had to leave for. (Half writes of 1 KB to
-/// 400 KB, Zipf 1.0: with those above 64 KiB thrown out half the memory stays empty, and the misses
-/// are 1.97 of LRU's instead of 1.07.) A MiB is copied in some 0.1 ms.
-const COMPACTED_RECORDS_MAX: u32 = 1024;
-const COMPACTED_BYTES_MAX: u64 = 1 << 20;
-/// Where nothing is evicted: records passed by in search of dead ones, for one store.
-const SEARCHED_RECORDS_MAX: u32 = 256;
-/// A large value that was not asked for again during as many steps of others has been given up: its
-/// client has left. There are no more clients than a thousand by default.
+/// Dead bytes are memory in which nothing is found, and to win them back is to copy what lives
+/// between them. By half writes of 16 to 1,000 bytes, Zipf 1.0 (`cargo bench --bench replay --
+/// --model store --reference lru --only overwrites`), from so many dead bytes on:
+///
+/// ```text
+///                         never   a fifth   a tenth   a twentieth
+/// misses, of LRU's        1.273     1.180     1.067         0.997
+/// bytes moved per stored   0.16      0.67      1.87          4.32
+/// ```
+/// memcached has some 1.15 of LRU's misses there, so a fifth would be no gain. Where reads prevail
+/// nothing dies to speak of, and no share makes a difference of a hundredth.
+const DEAD_SHARE: u64 = 20;
+/// Bytes that compaction may copy for each byte stored: with a tenth dead, evenly spread, nine are
+/// needed. What one store leaves is kept for the next ones, up to [`LARGE_BYTES`].
+const COMPACTION_FACTOR: u64 = 12;
+/// Compaction copies no record above this, which takes 0.1 ms, but evicts it. A record may be larger
+/// than what is kept of the factor; the stores that follow pay for it. (Half writes of 1 KB to 400 KB,
+/// Zipf 1.0: with records above 64 KiB evicted half the memory stays empty, and the misses are 1.97
+/// of LRU's instead of 1.07.)
+const COPIED_BYTES_MAX: u64 = 1 << 20;
+/// Where nothing is evicted: records that one step of a search for dead bytes passes.
+const SEARCHED_RECORDS_MAX: u32 = 1024;
+/// Where nothing is evicted: dead records that are remembered, the latest of them.
+const HOLES_MAX: usize = 64;
+/// A large value whose store was not repeated during as many steps of others was given up: its
+/// client has disconnected. There are no more clients than a thousand by default.
 const UNSEEN_STEPS_MAX: u32 = 1024;
 
-/// A large value that room is made for. Others do not take that room meanwhile: without it, small
-/// stores would use up each step's room before the next one, for ever.
+/// The two logs, by what they are to the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queue {
+    /// For records that are new.
+    Probation = 0,
+    /// For those that were read on probation.
+    Main = 1,
+}
+
+/// What the policy remembers between two stores.
+#[derive(Debug)]
+pub(super) struct PolicyState {
+    /// Main has been full once. Until then nothing is evicted.
+    has_been_full: bool,
+    /// Bytes that may yet be reinserted, and compacted, for what was stored so far. Compaction may be
+    /// overdrawn by one record.
+    reinsertion_budget: u64,
+    compaction_budget: i64,
+    /// The large value that room is being made for.
+    reservation: Option<Reservation>,
+    search: Search,
+}
+
+/// Room in main that is being made for a large value. Other stores do not take it meanwhile: they
+/// would use up each step's room before the next one, for ever.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
+struct Reservation {
     /// Of its key.
     hash: u64,
     bytes: u64,
@@ -68,69 +119,131 @@ pub(super) struct Waiting {
     unseen_steps: u32,
 }
 
-/// What may be spared at a tail.
-struct Chances {
-    /// Bytes, in all.
-    bytes: u64,
-    /// Bytes of one record.
+/// Where nothing is evicted: what is known of dead bytes that a new record can have.
+#[derive(Debug, Default)]
+struct Search {
+    /// Offsets of records that died last. Valid as long as the tail does not move.
+    holes: Vec<usize>,
+    /// Bytes that the tail has yet to pass until it has been everywhere.
+    lap_left_bytes: Option<u64>,
+    /// The tail has been everywhere, and there was no room for as many bytes. Until something dies
+    /// there is none for more, either.
+    fruitless_bytes: Option<u64>,
+}
+
+/// What may be done with live records at a tail, instead of evicting them.
+struct Budget {
+    reinsertion: u64,
+    compaction: i64,
+    /// Larger records are not reinserted.
     record_bytes_max: u64,
 }
 
-impl Store {
-    /// The log that a record goes to, in place of a live one or as a new one.
-    pub(super) fn place_for(&mut self, hash: u64, bytes: u64, live: Option<&Record>) -> Place {
-        if !self.evicts || bytes > self.large_bytes() {
-            return Place::Main;
+impl PolicyState {
+    pub(super) fn new() -> Self {
+        Self {
+            has_been_full: false,
+            reinsertion_budget: 0,
+            compaction_budget: 0,
+            reservation: None,
+            search: Search::default(),
         }
-        let place = match live {
-            Some(old) => self.log_of(old.at),
-            None if self.is_filling(bytes) || self.ghost.recall(hash, self.items) => Place::Main,
-            None => Place::Probation,
+    }
+}
+
+/// Both logs of a store, one after the other. Where nothing is evicted there is nothing to find out
+/// about new records either, so probation has no room then.
+pub(super) const fn lay_out(memory_bytes: usize, unit_bytes: usize, evicts: bool) -> [Log; 2] {
+    let share = if evicts { memory_bytes / PROBATION_SHARE } else { 0 };
+    let start = share / unit_bytes * unit_bytes;
+    [Log::new(0, start), Log::new(start, memory_bytes / unit_bytes * unit_bytes)]
+}
+
+impl Store {
+    /// The queue whose log a record's offset lies in.
+    pub(super) fn queue_of(&self, offset: usize) -> Queue {
+        if self.logs[Queue::Probation as usize].contains(offset) {
+            Queue::Probation
+        } else {
+            Queue::Main
+        }
+    }
+
+    /// The queue that a record goes to, in place of a live one or as a new one.
+    pub(super) fn queue_for(&mut self, hash: u64, bytes: u64, live: Option<&Record>) -> Queue {
+        if !self.evicts || bytes > self.large_bytes() {
+            return Queue::Main;
+        }
+        let queue = match live {
+            Some(old) => self.queue_of(old.offset),
+            // While main has dead bytes to give, nothing live is evicted for what goes there.
+            None if self.is_filling(bytes)
+                || self.is_fragmented(Queue::Main)
+                || self.ghost.recall(hash, self.map.len()) =>
+            {
+                Queue::Main
+            }
+            None => Queue::Probation,
         };
-        // Nobody leaves before memory is full.
+        // Nothing is evicted before memory is full.
         let [probation, main] = &self.logs;
         if !main.has_room(bytes, 0) && probation.has_room(bytes, 0) {
-            Place::Probation
+            Queue::Probation
         } else {
-            place
+            queue
         }
     }
 
     /// Records above this many bytes do not go through probation: there is little room in it, and
-    /// passing them on to main would be work out of proportion to the store that does it.
+    /// promoting them to main would be work out of proportion to the store that does it.
     pub(super) fn large_bytes(&self) -> u64 {
-        LARGE_BYTES.min(self.logs[Place::Probation as usize].size() / 2)
+        LARGE_BYTES.min(self.logs[Queue::Probation as usize].size() / 2)
     }
 
-    /// Does main still take everything? Until it has been full once nothing is known about who
-    /// will be wanted. Going through probation, as later, would end with the same records in both
+    /// Does main still take everything? Until it has been full once nothing is known about what
+    /// will be read. Going through probation, as later, would end with the same records in both
     /// logs, but each written twice (measured: 0.84 bytes moved for each one stored).
     fn is_filling(&mut self, bytes: u64) -> bool {
-        let main = &self.logs[Place::Main as usize];
-        self.has_been_full |= !main.has_room(bytes, 0);
-        !self.has_been_full
+        let main = &self.logs[Queue::Main as usize];
+        self.policy.has_been_full |= !main.has_room(bytes, 0);
+        !self.policy.has_been_full
     }
 
     /// Sees to it that a record of `bytes` that is not large can be written at a log's head.
-    pub(super) fn make_small_room(&mut self, place: Place, bytes: u64, now_s: u32) {
-        let saved = (self.chances_bytes + bytes * CHANCES_FACTOR).min(LARGE_BYTES);
-        let mut chances = Chances { bytes: saved, record_bytes_max: LARGE_BYTES };
-        self.make_room(place, bytes, &mut chances, now_s);
-        self.chances_bytes = chances.bytes;
+    pub(super) fn make_small_room(&mut self, queue: Queue, bytes: u64, now_s: u32) {
+        if self.logs[queue as usize].has_room(bytes, self.reserved_bytes(queue)) {
+            return;
+        }
+        self.sweep_for_room(bytes, now_s);
+        let mut budget = self.take_budget(bytes);
+        self.make_room(queue, bytes, &mut budget, now_s);
+        self.policy.reinsertion_budget = budget.reinsertion;
+        self.policy.compaction_budget = budget.compaction;
     }
 
-    fn make_room(&mut self, place: Place, bytes: u64, chances: &mut Chances, now_s: u32) {
-        let set_aside = self.set_aside(place);
-        while !self.logs[place as usize].has_room(bytes, set_aside) {
-            self.move_tail(place, chances, now_s);
+    /// What may be copied for a store of so many bytes.
+    fn take_budget(&mut self, bytes: u64) -> Budget {
+        let policy = &mut self.policy;
+        let compaction = i64::try_from(bytes * COMPACTION_FACTOR).unwrap_or(i64::MAX);
+        Budget {
+            reinsertion: (policy.reinsertion_budget + bytes * REINSERTION_FACTOR).min(LARGE_BYTES),
+            compaction: (policy.compaction_budget + compaction).min(LARGE_BYTES as i64),
+            record_bytes_max: LARGE_BYTES,
         }
     }
 
-    /// Free bytes of a log that are not for everybody.
-    fn set_aside(&self, place: Place) -> u64 {
-        match self.waiting {
-            Some(waiting) if place == Place::Main => {
-                waiting.bytes.min(self.logs[place as usize].free())
+    fn make_room(&mut self, queue: Queue, bytes: u64, budget: &mut Budget, now_s: u32) {
+        let reserved_bytes = self.reserved_bytes(queue);
+        while !self.logs[queue as usize].has_room(bytes, reserved_bytes) {
+            self.move_tail(queue, budget, now_s);
+        }
+    }
+
+    /// Free bytes of a log that are not for every store.
+    fn reserved_bytes(&self, queue: Queue) -> u64 {
+        match self.policy.reservation {
+            Some(reservation) if queue == Queue::Main => {
+                reservation.bytes.min(self.logs[queue as usize].free_bytes())
             }
             _ => 0,
         }
@@ -138,188 +251,285 @@ impl Store {
 
     /// The same for a large record, which may take more than one step, or not be kept at all.
     pub(super) fn make_large_room(&mut self, hash: u64, bytes: u64, now_s: u32) -> Stored {
-        let main = Place::Main as usize;
+        let main = Queue::Main as usize;
         if bytes > self.logs[main].size() / 2 {
             return Stored::NoRoom;
         }
         if !self.evicts {
-            for _ in 0..SEARCHED_RECORDS_MAX {
-                if self.logs[main].has_room(bytes, 0) {
-                    return Stored::Kept;
-                }
-                self.spare_tail(Place::Main, now_s);
-            }
-            return Stored::NoRoom;
+            return self.search_room(bytes, now_s);
         }
-        let others = match &mut self.waiting {
-            Some(waiting) if waiting.hash == hash => {
-                (waiting.bytes, waiting.unseen_steps) = (bytes, 0);
+        let others_bytes = match &mut self.policy.reservation {
+            Some(own) if own.hash == hash => {
+                (own.bytes, own.unseen_steps) = (bytes, 0);
                 0
             }
-            Some(waiting) if waiting.unseen_steps < UNSEEN_STEPS_MAX => {
-                waiting.unseen_steps += 1;
-                waiting.bytes
+            Some(other) if other.unseen_steps < UNSEEN_STEPS_MAX => {
+                other.unseen_steps += 1;
+                other.bytes
             }
             _ => 0,
         };
         let log = &self.logs[main];
-        let needed = (log.stride(bytes) + others).min(log.size());
-        if log.free() < needed {
-            if others == 0 {
-                self.waiting = Some(Waiting { hash, bytes, unseen_steps: 0 });
+        let needed = (log.stride(bytes) + others_bytes).min(log.size());
+        if log.free_bytes() >= needed {
+            if others_bytes == 0 {
+                self.policy.reservation = None;
             }
-            let enough = (log.free() + LARGE_BYTES).min(needed);
-            let mut chances =
-                Chances { bytes: LARGE_BYTES, record_bytes_max: LARGE_BYTES.max(bytes) };
-            while self.logs[main].free() < enough {
-                self.move_tail(Place::Main, &mut chances, now_s);
-            }
-            return Stored::NeedsStep;
+            return Stored::Kept;
         }
-        if others == 0 {
-            self.waiting = None;
+        if others_bytes == 0 {
+            self.policy.reservation = Some(Reservation { hash, bytes, unseen_steps: 0 });
         }
-        Stored::Kept
+        let enough = (log.free_bytes() + LARGE_BYTES).min(needed);
+        self.sweep_for_room(LARGE_BYTES, now_s);
+        let record_bytes_max = LARGE_BYTES.max(bytes);
+        let mut budget = Budget { record_bytes_max, ..self.take_budget(LARGE_BYTES) };
+        while self.logs[main].free_bytes() < enough {
+            self.move_tail(Queue::Main, &mut budget, now_s);
+        }
+        self.policy.compaction_budget = budget.compaction;
+        Stored::NeedsStep
     }
 
-    /// Moves a log's tail on by one record, which leaves, or is spared as far as there are chances.
-    fn move_tail(&mut self, place: Place, chances: &mut Chances, now_s: u32) {
-        let Some((record, hash)) = self.reach(place, now_s) else {
+    /// Moves a log's tail on by one record. A live one is evicted, or stays as far as it may.
+    fn move_tail(&mut self, queue: Queue, budget: &mut Budget, now_s: u32) {
+        let Some((record, hash)) = self.live_tail(queue, now_s) else {
             return;
         };
-        let bytes = record.bytes() as u64;
-        let chance = chances.bytes > 0 && bytes <= chances.record_bytes_max;
-        if place == Place::Probation && self.main_takes(bytes, now_s) {
-            return self.pass_on(hash, &record);
+        let bytes = self.arena.bytes_of(&record) as u64;
+        if queue == Queue::Probation && self.main_takes(bytes, budget, now_s) {
+            return self.promote(hash, &record);
         }
-        if record.counter() == 0 || !chance {
-            return self.evict(place, hash, &record, now_s);
+        if self.may_compact(queue, bytes, budget) {
+            return self.reinsert(queue, hash, &record);
         }
-        chances.bytes = chances.bytes.saturating_sub(bytes);
-        match place {
-            Place::Probation => {
-                self.make_room(Place::Main, bytes, chances, now_s);
-                self.pass_on(hash, &record);
+        let may_stay = budget.reinsertion > 0 && bytes <= budget.record_bytes_max;
+        if record.counter() == 0 || !may_stay {
+            return self.evict(queue, hash, &record, now_s);
+        }
+        budget.reinsertion = budget.reinsertion.saturating_sub(bytes);
+        match queue {
+            Queue::Probation => {
+                self.make_room(Queue::Main, bytes, budget, now_s);
+                self.promote(hash, &record);
             }
-            Place::Main => {
-                self.arena[record.at + MARKS_AT] -= 1;
-                self.rewrite(place, hash, &record);
+            Queue::Main => {
+                record.set_counter(record.counter() - 1, &mut self.arena);
+                self.reinsert(queue, hash, &record);
             }
         }
     }
 
-    /// Has main room that nobody has to leave for? What is over at its tail gives it: otherwise main
-    /// would keep what a flush has taken for as long as nobody is passed on to it.
-    fn main_takes(&mut self, bytes: u64, now_s: u32) -> bool {
-        let set_aside = self.set_aside(Place::Main);
-        while !self.logs[Place::Main as usize].has_room(bytes, set_aside) {
-            if self.reach(Place::Main, now_s).is_some() {
-                return false;
+    /// Does a log have so many dead bytes that they are worth winning back?
+    fn is_fragmented(&self, queue: Queue) -> bool {
+        let log = &self.logs[queue as usize];
+        log.dead_bytes() >= log.size() / DEAD_SHARE && log.dead_bytes() > 0
+    }
+
+    /// May a live record be copied to win back the dead bytes of its log? If so, that is paid for.
+    fn may_compact(&self, queue: Queue, bytes: u64, budget: &mut Budget) -> bool {
+        let may = self.is_fragmented(queue) && budget.compaction > 0 && bytes <= COPIED_BYTES_MAX;
+        if may {
+            budget.compaction -= i64::try_from(bytes).unwrap_or(i64::MAX);
+        }
+        may
+    }
+
+    /// Can main take `bytes` without evicting? What is dead or expired at its tail makes room, and
+    /// what else is dead in it, as far as it may be compacted.
+    fn main_takes(&mut self, bytes: u64, budget: &mut Budget, now_s: u32) -> bool {
+        let reserved_bytes = self.reserved_bytes(Queue::Main);
+        while !self.logs[Queue::Main as usize].has_room(bytes, reserved_bytes) {
+            if let Some((record, hash)) = self.live_tail(Queue::Main, now_s) {
+                let tail_bytes = self.arena.bytes_of(&record) as u64;
+                if !self.may_compact(Queue::Main, tail_bytes, budget) {
+                    return false;
+                }
+                self.reinsert(Queue::Main, hash, &record);
             }
         }
         true
     }
 
     /// The live record at a log's tail, with its hash. None when what was there has been reclaimed.
-    fn reach(&mut self, place: Place, now_s: u32) -> Option<(Record, u64)> {
-        let log = &mut self.logs[place as usize];
-        assert!(!log.is_empty(), "an empty log has room for everything that may enter it");
-        let record = Record::read(&self.arena, log.place(log.tail));
-        let bytes = record.bytes() as u64;
-        if record.is_dead() {
-            log.tail += bytes;
-            let sum = if record.ends_lap() { &mut log.filler } else { &mut log.dead };
-            *sum -= bytes;
+    fn live_tail(&mut self, queue: Queue, now_s: u32) -> Option<(Record, u64)> {
+        let log = &self.logs[queue as usize];
+        let record = log.tail_record(&self.arena);
+        let record = record.expect("an empty log has room for everything that may enter it");
+        self.work_bytes += RECORD_WORK_BYTES;
+        if !record.is_live() {
+            self.pop(queue, &record);
             return None;
         }
-        let hash = self.hash_of(&record);
+        let hash = self.map.hash(record.key(&self.arena));
         if self.is_live(&record, now_s) {
             return Some((record, hash));
         }
-        self.counters.reclaimed += 1;
-        self.counters.expired_unfetched += u64::from(record.marks & FETCHED == 0);
-        self.erase(hash, record.at);
-        self.logs[place as usize].tail += bytes;
+        self.counters.count_reclaimed(&record);
+        self.unmap(hash, &record);
+        self.pop(queue, &record);
         None
     }
 
-    /// Makes the live record at a log's tail leave.
-    fn evict(&mut self, place: Place, hash: u64, record: &Record, now_s: u32) {
-        let log = &mut self.logs[place as usize];
+    fn pop(&mut self, queue: Queue, record: &Record) -> u64 {
+        self.policy.search.holes.clear();
+        self.logs[queue as usize].pop(record, &self.arena)
+    }
+
+    /// Evicts the live record at a log's tail.
+    fn evict(&mut self, queue: Queue, hash: u64, record: &Record, now_s: u32) {
+        let log = &self.logs[queue as usize];
+        let dead_per_mille = log.dead_bytes() * 1000 / log.size();
         let counters = &mut self.counters;
-        let dead_per_mille = log.dead * 1000 / log.size();
         counters.dead_per_mille_at_eviction_max =
             counters.dead_per_mille_at_eviction_max.max(dead_per_mille);
-        counters.evictions += 1;
-        counters.evicted_unfetched += u64::from(record.marks & FETCHED == 0);
-        counters.evicted_with_time += u64::from(record.expires_at_s != NEVER);
-        counters.evicted_idle_s = now_s.saturating_sub(record.accessed_s);
-        log.tail += record.bytes() as u64;
-        self.erase(hash, record.at);
-        if place == Place::Probation {
+        counters.count_evicted(record, now_s);
+        self.unmap(hash, record);
+        self.pop(queue, record);
+        if queue == Queue::Probation {
             self.ghost.remember(hash);
         }
     }
 
+    /// Sees to it that the map has a slot for a new key. False when it has none and nothing may be
+    /// evicted.
+    pub(super) fn make_slot(&mut self, hash: u64, now_s: u32) -> bool {
+        let Some(address) = self.map.obstacle(hash) else {
+            return true;
+        };
+        if self.evicts {
+            let record = self.arena.record(self.arena.offset(address));
+            self.counters.count_evicted(&record, now_s);
+            let hash = self.map.hash(record.key(&self.arena));
+            self.forget(hash, &record);
+        }
+        self.evicts
+    }
+
     /// Moves the record at the tail of probation to the head of main, which has room for it.
-    fn pass_on(&mut self, hash: u64, record: &Record) {
-        self.logs[Place::Probation as usize].tail += record.bytes() as u64;
-        self.arena[record.at + MARKS_AT] &= !COUNTER_MAX;
-        self.copy_to_head(Place::Main, hash, record);
+    fn promote(&mut self, hash: u64, record: &Record) {
+        let bytes = self.pop(Queue::Probation, record);
+        record.set_counter(0, &mut self.arena);
+        self.copy_to_head(Queue::Main, hash, record, bytes);
     }
 
     /// Moves the record at a log's tail to the same log's head. There is always room for it: up to
     /// its own end all is free, and a filler before it would end where that lap ends, before it.
-    fn rewrite(&mut self, place: Place, hash: u64, record: &Record) {
-        self.logs[place as usize].tail += record.bytes() as u64;
-        self.copy_to_head(place, hash, record);
+    fn reinsert(&mut self, queue: Queue, hash: u64, record: &Record) {
+        let bytes = self.pop(queue, record);
+        self.copy_to_head(queue, hash, record, bytes);
     }
 
-    fn copy_to_head(&mut self, place: Place, hash: u64, record: &Record) {
-        let bytes = record.bytes();
-        let to = self.claim(place, bytes as u64);
-        self.arena.copy_within(record.at..record.at + bytes, to);
-        self.readdress(hash, record.at, to);
-        self.counters.moved_bytes += bytes as u64;
+    #[allow(clippy::cast_possible_truncation, reason = "no record is larger than the memory")]
+    fn copy_to_head(&mut self, queue: Queue, hash: u64, record: &Record, bytes: u64) {
+        let to = self.logs[queue as usize].append(bytes, &mut self.arena);
+        // In a log without a free byte the head is where the tail is.
+        if to == record.offset {
+            return;
+        }
+        self.arena.copy(record.offset, bytes as usize, to);
+        self.map.relocate(hash, self.arena.address(record.offset), self.arena.address(to));
+        self.counters.moved_bytes += bytes;
+        self.work_bytes += bytes;
     }
 
-    /// Pays for the bytes that died: moves tails on, so that the dead ones are reclaimed and the
-    /// live ones stand closer together.
-    pub(super) fn compact(&mut self, now_s: u32) {
-        for place in [Place::Probation, Place::Main] {
-            if self.logs[place as usize].is_owed() {
-                self.pay(place, now_s);
+    /// One step of the search for room where nothing is evicted. It ends when the tail has been
+    /// everywhere; what is dead or expired has then been reclaimed, and what is live stands together.
+    fn search_room(&mut self, bytes: u64, now_s: u32) -> Stored {
+        let main = Queue::Main as usize;
+        if self.logs[main].has_room(bytes, 0) || self.reuse_hole(bytes) {
+            return Stored::Kept;
+        }
+        self.sweep_for_room(bytes, now_s);
+        if self.sweep.is_fruitful(now_s) {
+            return Stored::NeedsStep;
+        }
+        let log = &self.logs[main];
+        let is_refused = self.policy.search.fruitless_bytes.is_some_and(|least| bytes >= least);
+        let too_few_dead = log.free_bytes() + log.dead_bytes() < bytes && !log.holds_flushed();
+        if is_refused || too_few_dead {
+            self.policy.search.lap_left_bytes = None;
+            return Stored::NoRoom;
+        }
+        let mut left_bytes = self.policy.search.lap_left_bytes.unwrap_or_else(|| log.used_bytes());
+        let mut copied_bytes = 0;
+        for _ in 0..SEARCHED_RECORDS_MAX {
+            if self.logs[main].has_room(bytes, 0) {
+                self.policy.search.lap_left_bytes = None;
+                return Stored::Kept;
             }
-        }
-    }
-
-    fn pay(&mut self, place: Place, now_s: u32) {
-        let mut records = COMPACTED_RECORDS_MAX;
-        let mut bytes = COMPACTED_BYTES_MAX;
-        while self.logs[place as usize].is_owed() && records > 0 && bytes > 0 {
-            let passed = self.spare_tail(place, now_s);
-            records -= 1;
-            bytes = bytes.saturating_sub(passed);
-            let log = &mut self.logs[place as usize];
-            log.owed = log.owed.saturating_sub(passed);
-        }
-    }
-
-    /// Moves a log's tail on by one record, which stays if it is live. Returns its size.
-    fn spare_tail(&mut self, place: Place, now_s: u32) -> u64 {
-        let log = &mut self.logs[place as usize];
-        if log.is_empty() {
-            log.owed = 0;
-            return 0;
-        }
-        let tail = log.tail;
-        match self.reach(place, now_s) {
-            Some((record, hash)) if self.evicts && record.bytes() as u64 > COMPACTED_BYTES_MAX => {
-                self.evict(place, hash, &record, now_s);
+            if left_bytes == 0 {
+                self.policy.search.lap_left_bytes = None;
+                self.policy.search.fruitless_bytes = Some(bytes);
+                return Stored::NoRoom;
             }
-            Some((record, hash)) => self.rewrite(place, hash, &record),
-            None => {}
+            if copied_bytes >= COPIED_BYTES_MAX {
+                break;
+            }
+            let (passed, copied) = self.search_past_tail(now_s);
+            left_bytes = left_bytes.saturating_sub(passed);
+            copied_bytes += copied;
         }
-        self.logs[place as usize].tail - tail
+        self.policy.search.lap_left_bytes = Some(left_bytes);
+        Stored::NeedsStep
+    }
+
+    /// Moves main's tail on by one record, which stays if it is live. Returns the bytes that were
+    /// passed, and those of them that were copied.
+    fn search_past_tail(&mut self, now_s: u32) -> (u64, u64) {
+        let main = Queue::Main as usize;
+        let Some(tail) = self.logs[main].tail_record(&self.arena) else {
+            return (self.logs[main].size(), 0);
+        };
+        let bytes = self.arena.bytes_of(&tail) as u64;
+        if let Some((record, hash)) = self.live_tail(Queue::Main, now_s) {
+            if bytes > COPIED_BYTES_MAX {
+                // In a log without a free byte it is reinserted where it is.
+                self.logs[main].close_gap(&mut self.arena);
+            }
+            self.reinsert(Queue::Main, hash, &record);
+            return (bytes, bytes.min(COPIED_BYTES_MAX));
+        }
+        (bytes, 0)
+    }
+
+    /// Makes the tail one of the records that died last and that is large enough, if there is one.
+    fn reuse_hole(&mut self, bytes: u64) -> bool {
+        let log = &mut self.logs[Queue::Main as usize];
+        let fits = |&offset: &usize| {
+            let hole = self.arena.record(offset);
+            self.arena.bytes_of(&hole) as u64 >= bytes
+        };
+        let Some(at) = self.policy.search.holes.iter().rposition(fits) else {
+            return false;
+        };
+        if log.holds_flushed() {
+            return false;
+        }
+        let offset = self.policy.search.holes.swap_remove(at);
+        log.rotate_to(offset, &mut self.arena);
+        let hole = self.arena.record(offset);
+        // The others are where they were: nothing has moved, and the tail has passed this one only.
+        log.pop(&hole, &self.arena);
+        log.has_room(bytes, 0)
+    }
+
+    /// Where nothing is evicted: notes that a record has died.
+    pub(super) fn note_hole(&mut self, record: &Record) {
+        let search = &mut self.policy.search;
+        if search.holes.len() == HOLES_MAX {
+            search.holes.remove(0);
+        }
+        search.holes.push(record.offset);
+    }
+
+    /// Where nothing is evicted: notes that there may be room again.
+    pub(super) const fn note_death(&mut self) {
+        self.policy.search.fruitless_bytes = None;
+    }
+
+    /// Where nothing is evicted: dead records may have become part of a live one.
+    pub(super) fn forget_holes(&mut self) {
+        self.policy.search.holes.clear();
     }
 }

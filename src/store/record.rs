@@ -1,167 +1,412 @@
-//! Records: how they are written, filled up and marked dead. How they are read stands beside the
-//! lookup in `store/mod.rs`, with a picture. Knows no map and no policy.
+//! A record: one item as it lies in the arena. The only file that knows where in it what stands.
+//!
+//! ```text
+//!   0                 4     5       6             12           16           20
+//!  +------+----------+-----+-------+-------------+------------+------------+
+//!  | kind | value    | key | marks | cas         | expires at | accessed   |
+//!  | 2 b  | 30 bits  | 8 b | 8 b   | 48 bits     | 32 bits    | 32 bits    |
+//!  +------+----------+-----+-------+-------------+------------+------------+
+//!  [key bytes, 32 bits, if 255 and more] [flags, 32 bits, if not 0] [cas, 64 bits, if above 48]
+//!  key value, and up to 3 (7 above 16 GiB of memory) unused bytes
+//! ```
+//! 20 bytes and not 24: cas ids count stores, of which 2^48 are 2 years of 4 million a second. Only a
+//! client that chooses its own, by a meta command's `E`, needs more, and pays 8 bytes for it. Most
+//! clients' flags are 0 and take no room.
+//!
+//! The kind says whether the map leads here. Space to skip is a header of 4 bytes: its kind, and its
+//! length in units of 4 bytes where a record has the length of its value. Knows no log and no policy.
 
-use super::log::Place;
-use super::{
-    ACCESSED_AT, CAS_AT, COUNTER_MAX, DEAD, EXPIRES_AT, FILLER, HEADER_BYTES, LONG_KEY, MARKS_AT,
-    Meta, Record, Store, UNIT_BYTES, WITH_FLAGS,
-};
-
+/// Bytes in front of every record's key, optional fields aside.
+pub(super) const HEADER_BYTES: usize = 20;
 /// Bytes of the smallest record, one with a key of one byte and no value.
-pub(super) const RECORD_BYTES_MIN: usize = bytes(1, 0, 0);
-/// Bytes of a filler's header; no filler is smaller.
-const FILLER_BYTES_MIN: usize = UNIT_BYTES;
+pub(super) const RECORD_BYTES_MIN: usize = HEADER_BYTES + 1;
+/// An `expires_at_s` that never comes.
+pub const NEVER: u32 = 0;
 
-/// Bytes that a record takes.
-pub(super) const fn bytes(key_bytes: usize, value_bytes: usize, flags: u32) -> usize {
-    let long_key = if key_bytes >= LONG_KEY as usize { 4 } else { 0 };
-    let flags = if flags == 0 { 0 } else { 4 };
-    (HEADER_BYTES + long_key + flags + key_bytes + value_bytes).next_multiple_of(UNIT_BYTES)
+/// A length of key that says: the true one stands behind the header.
+const LONG_KEY: u8 = u8::MAX;
+const KEY_BYTES_OFFSET: usize = 4;
+const MARKS_OFFSET: usize = 5;
+const CAS_OFFSET: usize = 6;
+const EXPIRES_OFFSET: usize = 12;
+const ACCESSED_OFFSET: usize = 16;
+/// The largest cas id that the header has room for.
+const SHORT_CAS_MAX: u64 = (1 << 48) - 1;
+/// What the length of space to skip is counted in.
+const SKIPPED_UNIT_BYTES: usize = 4;
+
+/// The bits of a record's marks. The lowest two count the reads since the record last survived
+/// eviction, up to this many.
+const COUNTER_MAX: u8 = 3;
+/// It was read since it was stored.
+pub(super) const FETCHED: u8 = 1 << 2;
+const STALE: u8 = 1 << 3;
+const WIN_SENT: u8 = 1 << 4;
+const KEY_ENCODED: u8 = 1 << 5;
+/// Flags stand behind the header.
+const WITH_FLAGS: u8 = 1 << 6;
+/// The whole cas id stands behind the header.
+const WITH_LONG_CAS: u8 = 1 << 7;
+
+const KIND_SHIFT: u32 = 30;
+const LENGTH_MAX: u32 = (1 << KIND_SHIFT) - 1;
+
+/// What a client says of an item beside its key and value, and what meta commands remember.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// The client's own number.
+    pub flags: u32,
+    /// The first second in which the item is gone, or [`NEVER`].
+    pub expires_at_s: u32,
+    /// Changes with every change of the value.
+    pub cas: u64,
+    /// What meta commands remember.
+    pub marks: Marks,
 }
 
-/// Where more is put, of a value that there is.
+/// What meta commands remember of an item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The value is out of date, and served all the same.
+    pub stale: bool,
+    /// One client has been asked to store a new value.
+    pub win_sent: bool,
+    /// The key came as base64, and is shown as base64.
+    pub key_encoded: bool,
+}
+
+/// A live item, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item<'s> {
+    /// The value.
+    pub value: &'s [u8],
+    /// What was stored with it.
+    pub attributes: Attributes,
+    /// It has been read before.
+    pub fetched: bool,
+    /// The second in which it was read or stored last, before this.
+    pub accessed_s: u32,
+}
+
+/// What stands at an offset of the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A record that the map leads to.
+    Live = 0,
+    /// A record that nothing leads to any more.
+    Dead = 1,
+    /// Space without a record, to be reclaimed like a dead one.
+    Hole = 2,
+    /// Space at the end of a lap that was too short for the next record.
+    LapEnd = 3,
+}
+
+/// A record's offset and what its header says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    /// Where in the arena it starts.
+    pub(super) offset: usize,
+    pub(super) kind: Kind,
+    marks: u8,
+    key_bytes: usize,
+    pub(super) value_bytes: usize,
+    pub(super) expires_at_s: u32,
+    pub(super) accessed_s: u32,
+    /// As far as the header has room for it.
+    cas: u64,
+}
+
+/// Where `extend` adds bytes to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// As `append` does.
-    Behind,
-    /// As `prepend` does.
+    /// After it, as `append` does.
+    After,
+    /// Before it, as `prepend` does.
     Before,
 }
 
+/// Bytes of a record, not rounded up to where the next one may start.
+pub(super) const fn bytes(key_bytes: usize, value_bytes: usize, flags: u32, cas: u64) -> usize {
+    let long_key = if key_bytes >= LONG_KEY as usize { 4 } else { 0 };
+    let flags = if flags == 0 { 0 } else { 4 };
+    let cas = if cas > SHORT_CAS_MAX { 8 } else { 0 };
+    HEADER_BYTES + long_key + flags + cas + key_bytes + value_bytes
+}
+
 impl Record {
-    /// Bytes that it takes, or that the filler does.
-    pub(super) const fn bytes(&self) -> usize {
-        if self.marks & FILLER != 0 {
-            return FILLER_BYTES_MIN + self.value_bytes;
+    /// What stands at `offset`. Inlined, so that a caller loads only the fields that it uses.
+    #[inline(always)]
+    pub(super) fn read(arena: &[u8], offset: usize) -> Self {
+        let header: &[u8; HEADER_BYTES] =
+            arena[offset..].first_chunk().expect("every record has a header");
+        let first = u32_at(header, 0);
+        let second = u64_at(header, KEY_BYTES_OFFSET);
+        let key_bytes = match header[KEY_BYTES_OFFSET] {
+            LONG_KEY => u32_at(arena, offset + HEADER_BYTES) as usize,
+            bytes => usize::from(bytes),
+        };
+        Self {
+            offset,
+            kind: match first >> KIND_SHIFT {
+                0 => Kind::Live,
+                1 => Kind::Dead,
+                2 => Kind::Hole,
+                _ => Kind::LapEnd,
+            },
+            marks: header[MARKS_OFFSET],
+            key_bytes,
+            value_bytes: (first & LENGTH_MAX) as usize,
+            expires_at_s: u32_at(header, EXPIRES_OFFSET),
+            accessed_s: u32_at(header, ACCESSED_OFFSET),
+            cas: second >> 16,
         }
-        let end = self.key_at() + self.key_bytes + self.value_bytes;
-        (end - self.at).next_multiple_of(UNIT_BYTES)
     }
 
-    /// Nothing points here any more, or never did.
+    /// Bytes that it takes, not rounded up.
+    pub(super) const fn bytes(&self) -> usize {
+        match self.kind {
+            Kind::Live | Kind::Dead => {
+                self.key_offset() + self.key_bytes + self.value_bytes - self.offset
+            }
+            Kind::Hole | Kind::LapEnd => self.value_bytes * SKIPPED_UNIT_BYTES,
+        }
+    }
+
+    /// It counts as dead bytes of its log.
     pub(super) const fn is_dead(&self) -> bool {
-        self.marks & (DEAD | FILLER) != 0
+        matches!(self.kind, Kind::Dead | Kind::Hole)
     }
 
-    /// It is the filler at the end of a lap.
-    pub(super) const fn ends_lap(&self) -> bool {
-        self.marks & (DEAD | FILLER) == FILLER
+    /// The map leads to it.
+    pub(super) const fn is_live(&self) -> bool {
+        matches!(self.kind, Kind::Live)
     }
 
-    /// How often it was wanted since it was last spared.
+    /// It was read since it was stored.
+    pub(super) const fn is_fetched(&self) -> bool {
+        self.marks & FETCHED != 0
+    }
+
+    /// Reads since it last survived eviction, up to [`COUNTER_MAX`].
     pub(super) const fn counter(&self) -> u8 {
         self.marks & COUNTER_MAX
     }
 
-    /// The same after it was wanted once more.
-    pub(super) const fn counter_if_wanted(&self) -> u8 {
+    /// The same after one more.
+    pub(super) const fn counter_after_access(&self) -> u8 {
         if self.counter() < COUNTER_MAX { self.counter() + 1 } else { COUNTER_MAX }
     }
+
+    const fn key_offset(&self) -> usize {
+        let long_key = if self.key_bytes >= LONG_KEY as usize { 4 } else { 0 };
+        let flags = if self.marks & WITH_FLAGS == 0 { 0 } else { 4 };
+        let cas = if self.marks & WITH_LONG_CAS == 0 { 0 } else { 8 };
+        self.offset + HEADER_BYTES + long_key + flags + cas
+    }
+
+    const fn value_offset(&self) -> usize {
+        self.key_offset() + self.key_bytes
+    }
+
+    pub(super) fn key<'s>(&self, arena: &'s [u8]) -> &'s [u8] {
+        &arena[self.key_offset()..][..self.key_bytes]
+    }
+
+    /// Key and value, which lie next to each other.
+    pub(super) const fn content_bytes(&self) -> usize {
+        self.key_bytes + self.value_bytes
+    }
+
+    pub(super) fn item<'s>(&self, arena: &'s [u8]) -> Item<'s> {
+        Item {
+            value: &arena[self.value_offset()..][..self.value_bytes],
+            attributes: self.attributes(arena),
+            fetched: self.is_fetched(),
+            accessed_s: self.accessed_s,
+        }
+    }
+
+    pub(super) fn attributes(&self, arena: &[u8]) -> Attributes {
+        let mut optional = self.key_offset();
+        let mut cas = self.cas;
+        if self.marks & WITH_LONG_CAS != 0 {
+            optional -= 8;
+            cas = u64_at(arena, optional);
+        }
+        let flags = if self.marks & WITH_FLAGS == 0 { 0 } else { u32_at(arena, optional - 4) };
+        Attributes {
+            flags,
+            expires_at_s: self.expires_at_s,
+            cas,
+            marks: Marks {
+                stale: self.marks & STALE != 0,
+                win_sent: self.marks & WIN_SENT != 0,
+                key_encoded: self.marks & KEY_ENCODED != 0,
+            },
+        }
+    }
+
+    /// Says in the arena that nothing leads here any more.
+    pub(super) fn write_dead(&self, arena: &mut [u8]) {
+        write_first(arena, self.offset, Kind::Dead, self.value_bytes);
+    }
+
+    /// Writes another count of reads.
+    pub(super) fn set_counter(&self, counter: u8, arena: &mut [u8]) {
+        arena[self.offset + MARKS_OFFSET] = self.marks & !COUNTER_MAX | counter;
+    }
+
+    /// Writes what meta commands remember, and keeps the other marks.
+    pub(super) fn set_marks(&mut self, marks: Marks, arena: &mut [u8]) {
+        self.marks = self.marks & !(STALE | WIN_SENT | KEY_ENCODED) | marks_of(marks);
+        arena[self.offset + MARKS_OFFSET] = self.marks;
+    }
+
+    /// Writes the second of an access, and one more read in the counter; `FETCHED` may be added.
+    #[inline]
+    pub(super) fn count_access(&mut self, added_marks: u8, now_s: u32, arena: &mut [u8]) {
+        self.marks = (self.marks & !COUNTER_MAX | self.counter_after_access()) | added_marks;
+        self.accessed_s = now_s;
+        let header = &mut arena[self.offset..][..HEADER_BYTES];
+        header[MARKS_OFFSET] = self.marks;
+        header[ACCESSED_OFFSET..].copy_from_slice(&now_s.to_le_bytes());
+    }
+
+    pub(super) fn set_expiry(&mut self, expires_at_s: u32, arena: &mut [u8]) {
+        self.expires_at_s = expires_at_s;
+        let at = self.offset + EXPIRES_OFFSET;
+        arena[at..at + 4].copy_from_slice(&expires_at_s.to_le_bytes());
+    }
+
+    /// Writes another cas id, if there is room for it.
+    pub(super) fn set_cas(&mut self, cas: u64, arena: &mut [u8]) -> bool {
+        if self.marks & WITH_LONG_CAS != 0 {
+            let at = self.key_offset() - 8;
+            arena[at..at + 8].copy_from_slice(&cas.to_le_bytes());
+            return true;
+        }
+        if cas > SHORT_CAS_MAX {
+            return false;
+        }
+        self.cas = cas;
+        let at = self.offset + CAS_OFFSET;
+        arena[at..at + 6].copy_from_slice(&cas.to_le_bytes()[..6]);
+        true
+    }
+
+    /// Writes `start` over the beginning of the value and `padding` over the rest.
+    ///
+    /// # Panics
+    /// When the value is shorter than `start`.
+    pub(super) fn overwrite_value(&self, start: &[u8], padding: u8, arena: &mut [u8]) {
+        let value = &mut arena[self.value_offset()..][..self.value_bytes];
+        let (first, rest) = value.split_at_mut(start.len());
+        first.copy_from_slice(start);
+        rest.fill(padding);
+    }
 }
 
-impl Store {
-    /// Writes a record where there is room for it.
-    pub(super) fn write_record(
-        &mut self,
-        at: usize,
-        (key, value): (&[u8], &[u8]),
-        meta: Meta,
-        counter: u8,
-        now_s: u32,
-    ) {
-        let short = u8::try_from(key.len()).unwrap_or(LONG_KEY);
-        let with_flags = if meta.flags == 0 { 0 } else { WITH_FLAGS };
-        let header = &mut self.arena[at..at + HEADER_BYTES];
-        header[..4].copy_from_slice(&length(value.len()).to_le_bytes());
-        header[4..8].copy_from_slice(&[short, counter | with_flags, 0, 0]);
-        header[EXPIRES_AT..ACCESSED_AT].copy_from_slice(&meta.expires_at_s.to_le_bytes());
-        header[CAS_AT..].copy_from_slice(&meta.cas.to_le_bytes());
-        self.set_accessed(at, now_s);
-        let mut rest = &mut self.arena[at + HEADER_BYTES..];
-        let mut put = |bytes: &[u8]| {
-            let (here, behind) = std::mem::take(&mut rest).split_at_mut(bytes.len());
-            here.copy_from_slice(bytes);
-            rest = behind;
-        };
-        if short == LONG_KEY {
-            put(&length(key.len()).to_le_bytes());
-        }
-        if meta.flags != 0 {
-            put(&meta.flags.to_le_bytes());
-        }
-        put(key);
-        put(value);
-    }
-
-    /// Writes a record whose value is that of `old` and `more`, where there is room for it.
-    pub(super) fn write_extended(
-        &mut self,
-        at: usize,
-        old: &Record,
-        more: &[u8],
-        side: Side,
-        cas: u64,
-        now_s: u32,
-    ) {
-        let value_at = old.key_at() + old.key_bytes;
-        let moved = value_at - old.at;
-        self.arena.copy_within(old.at..value_at, at);
-        let value_bytes = length(old.value_bytes + more.len());
-        self.arena[at..at + 4].copy_from_slice(&value_bytes.to_le_bytes());
-        self.arena[at + MARKS_AT] &= COUNTER_MAX | WITH_FLAGS;
-        self.write_cas(at, cas);
-        self.set_accessed(at, now_s);
-        let (old_to, more_to) = match side {
-            Side::Behind => (at + moved, at + moved + old.value_bytes),
-            Side::Before => (at + moved + more.len(), at + moved),
-        };
-        self.arena.copy_within(value_at..value_at + old.value_bytes, old_to);
-        self.arena[more_to..more_to + more.len()].copy_from_slice(more);
-    }
-
-    /// Writes another cas id into a record's header.
-    pub(super) fn write_cas(&mut self, at: usize, cas: u64) {
-        self.arena[at + CAS_AT..at + HEADER_BYTES].copy_from_slice(&cas.to_le_bytes());
-    }
-
-    /// Makes `bytes` of the arena something to skip: dead space, or the end of a lap.
-    pub(super) fn write_filler(&mut self, at: usize, bytes: usize, marks: u8) {
-        let header = &mut self.arena[at..at + FILLER_BYTES_MIN];
-        header[..4].copy_from_slice(&length(bytes - FILLER_BYTES_MIN).to_le_bytes());
-        header[4..].copy_from_slice(&[0, FILLER | marks, 0, 0]);
-    }
-
-    /// Where `bytes` more are written at a log's head, once there is room for them.
-    #[allow(clippy::cast_possible_truncation, reason = "lengths within the arena fit into usize")]
-    pub(super) fn claim(&mut self, place: Place, bytes: u64) -> usize {
-        let log = &self.logs[place as usize];
-        let (head, rest) = (log.place(log.head), log.lap_rest());
-        let filler = if bytes > rest { rest } else { 0 };
-        if filler > 0 {
-            self.write_filler(head, filler as usize, 0);
-        }
-        let log = &mut self.logs[place as usize];
-        log.filler += filler;
-        let at = log.place(log.head + filler);
-        log.head += filler + bytes;
-        assert!(log.used() <= log.size(), "the head has overtaken the tail");
-        at
-    }
-
-    /// Marks a record dead, so that the tail need not look it up.
-    pub(super) fn bury(&mut self, record: &Record) {
-        self.arena[record.at + MARKS_AT] |= DEAD;
-        let place = self.log_of(record.at);
-        self.logs[place as usize].bury(record.bytes() as u64);
-    }
-
-    /// The log that a place in the arena belongs to.
-    pub(super) const fn log_of(&self, at: usize) -> Place {
-        if at < self.logs[0].end() { Place::Probation } else { Place::Main }
-    }
+/// Writes a record where there is room for it.
+pub(super) fn write(
+    arena: &mut [u8],
+    offset: usize,
+    (key, value): (&[u8], &[u8]),
+    attributes: &Attributes,
+    counter: u8,
+    now_s: u32,
+) {
+    let lengths = (key.len(), value.len());
+    let key_offset = write_header(arena, offset, lengths, attributes, counter, now_s);
+    let content = &mut arena[key_offset..][..key.len() + value.len()];
+    let (key_place, value_place) = content.split_at_mut(key.len());
+    key_place.copy_from_slice(key);
+    value_place.copy_from_slice(value);
 }
 
-/// A length as a header holds it. Items are far smaller (see `protocol::VALUE_BYTES_MAX`).
+/// Writes a record like `old` whose value has `more` added, where there is room for it.
+pub(super) fn write_extended(
+    arena: &mut [u8],
+    offset: usize,
+    old: &Record,
+    (more, side): (&[u8], Side),
+    attributes: &Attributes,
+    now_s: u32,
+) {
+    let lengths = (old.key_bytes, old.value_bytes + more.len());
+    let key_offset = write_header(arena, offset, lengths, attributes, old.counter(), now_s);
+    let value_offset = key_offset + old.key_bytes;
+    let (old_to, more_to) = match side {
+        Side::After => (value_offset, value_offset + old.value_bytes),
+        Side::Before => (value_offset + more.len(), value_offset),
+    };
+    arena.copy_within(old.key_offset()..old.value_offset(), key_offset);
+    arena.copy_within(old.value_offset()..old.value_offset() + old.value_bytes, old_to);
+    arena[more_to..more_to + more.len()].copy_from_slice(more);
+}
+
+/// Writes all that stands in front of a record's key. Returns where the key goes.
+fn write_header(
+    arena: &mut [u8],
+    offset: usize,
+    (key_bytes, value_bytes): (usize, usize),
+    attributes: &Attributes,
+    counter: u8,
+    now_s: u32,
+) -> usize {
+    let Attributes { flags, expires_at_s, cas, marks } = *attributes;
+    let short_key = u8::try_from(key_bytes).unwrap_or(LONG_KEY);
+    let with_flags = if flags == 0 { 0 } else { WITH_FLAGS };
+    let with_long_cas = if cas > SHORT_CAS_MAX { WITH_LONG_CAS } else { 0 };
+    write_first(arena, offset, Kind::Live, value_bytes);
+    let header = &mut arena[offset..offset + HEADER_BYTES];
+    header[KEY_BYTES_OFFSET] = short_key;
+    header[MARKS_OFFSET] = counter | marks_of(marks) | with_flags | with_long_cas;
+    header[CAS_OFFSET..EXPIRES_OFFSET].copy_from_slice(&cas.to_le_bytes()[..6]);
+    header[EXPIRES_OFFSET..ACCESSED_OFFSET].copy_from_slice(&expires_at_s.to_le_bytes());
+    header[ACCESSED_OFFSET..].copy_from_slice(&now_s.to_le_bytes());
+    let mut end = offset + HEADER_BYTES;
+    if short_key == LONG_KEY {
+        arena[end..end + 4].copy_from_slice(&length(key_bytes).to_le_bytes());
+        end += 4;
+    }
+    if flags != 0 {
+        arena[end..end + 4].copy_from_slice(&flags.to_le_bytes());
+        end += 4;
+    }
+    if with_long_cas != 0 {
+        arena[end..end + 8].copy_from_slice(&cas.to_le_bytes());
+        end += 8;
+    }
+    end
+}
+
+/// Makes `bytes` of the arena something to skip.
+pub(super) fn write_skipped(arena: &mut [u8], offset: usize, bytes: usize, kind: Kind) {
+    write_first(arena, offset, kind, bytes / SKIPPED_UNIT_BYTES);
+}
+
+fn write_first(arena: &mut [u8], offset: usize, kind: Kind, length: usize) {
+    let first = self::length(length) | (kind as u32) << KIND_SHIFT;
+    arena[offset..offset + 4].copy_from_slice(&first.to_le_bytes());
+}
+
+const fn marks_of(marks: Marks) -> u8 {
+    let stale = if marks.stale { STALE } else { 0 };
+    let win_sent = if marks.win_sent { WIN_SENT } else { 0 };
+    let key_encoded = if marks.key_encoded { KEY_ENCODED } else { 0 };
+    stale | win_sent | key_encoded
+}
+
+/// A length as a header holds it. Items are at most 1 GiB, their overhead included.
 fn length(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("no part of a record is longer than its 32 bits can say")
+    let length = u32::try_from(bytes).ok().filter(|&length| length <= LENGTH_MAX);
+    length.expect("no part of a record is longer than its 30 bits can say")
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+    u32::from_le_bytes(*bytes[offset..].first_chunk().expect("there are four bytes"))
+}
+
+fn u64_at(bytes: &[u8], offset: usize) -> u64 {
+    u64::from_le_bytes(*bytes[offset..].first_chunk().expect("there are eight bytes"))
 }

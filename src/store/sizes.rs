@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// Sizes are counted in steps of so many bytes, as memcached does.
 const STEP_BYTES: usize = 32;
 
-/// See the module. None where nobody asked.
+/// See the module. None where it was not asked for.
 #[derive(Debug, Default)]
 pub(super) struct Sizes(Option<BTreeMap<usize, u64>>);
 
@@ -17,15 +17,15 @@ impl Sizes {
         self.0.get_or_insert_default();
     }
 
-    /// A record of so many bytes came.
-    pub(super) fn came(&mut self, bytes: usize) {
+    /// A record of so many bytes was written.
+    pub(super) fn add(&mut self, bytes: usize) {
         if let Some(counts) = &mut self.0 {
             count(counts, bytes);
         }
     }
 
-    /// A record of so many bytes left.
-    pub(super) fn left(&mut self, bytes: usize) {
+    /// A record of so many bytes is gone.
+    pub(super) fn remove(&mut self, bytes: usize) {
         if let Some(counts) = &mut self.0 {
             uncount(counts, bytes);
         }
@@ -37,7 +37,7 @@ impl Sizes {
     }
 }
 
-// Apart and cold, so that a store is not slower where nobody asked.
+// Apart and cold, so that a store is not slower where it was not asked for.
 #[cold]
 fn count(counts: &mut BTreeMap<usize, u64>, bytes: usize) {
     *counts.entry(bytes.next_multiple_of(STEP_BYTES)).or_default() += 1;
@@ -46,7 +46,7 @@ fn count(counts: &mut BTreeMap<usize, u64>, bytes: usize) {
 #[cold]
 fn uncount(counts: &mut BTreeMap<usize, u64>, bytes: usize) {
     let size = bytes.next_multiple_of(STEP_BYTES);
-    let count = counts.get_mut(&size).expect("what leaves has come");
+    let count = counts.get_mut(&size).expect("what is removed was added");
     *count -= 1;
     if *count == 0 {
         counts.remove(&size);

@@ -1,38 +1,39 @@
 //! The plain store: a std `HashMap` that keeps all it is given, so naive that it is plainly right.
-//! What the real store has made room with is taken out of it when that shows, and counted.
+//! What the real store has evicted is taken out of it when that shows, and counted.
 
 use std::collections::HashMap;
 
-use miocached::store::{Item, Marks, Meta, NEVER};
+use miocached::store::{Attributes, Item, NEVER};
 
 /// What a key leads to.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) value: Vec<u8>,
-    pub(crate) meta: Meta,
-    pub(crate) marks: Marks,
+    pub(crate) attributes: Attributes,
     pub(crate) fetched: bool,
 }
 
-/// All items that were ever stored and are not over.
+/// All items that were ever stored and are live.
 #[derive(Default)]
 pub(crate) struct Model {
     items: HashMap<Vec<u8>, Kept>,
-    /// When everything is to go.
+    /// When everything is flushed.
     flush_at_s: Option<u32>,
     /// Live items that the real store had no more.
     pub(crate) vanished: u64,
 }
 
 impl Model {
-    /// Everything that is over by now goes.
+    /// Drops everything that is expired by now.
     pub(crate) fn pass(&mut self, now_s: u32) {
         if self.flush_at_s.is_some_and(|at_s| at_s <= now_s) {
             self.flush_at_s = None;
             self.items.clear();
         }
-        self.items
-            .retain(|_, kept| kept.meta.expires_at_s == NEVER || kept.meta.expires_at_s > now_s);
+        self.items.retain(|_, kept| {
+            let at_s = kept.attributes.expires_at_s;
+            at_s == NEVER || at_s > now_s
+        });
     }
 
     pub(crate) fn flush(&mut self, at_s: u32, now_s: u32) {
@@ -40,8 +41,8 @@ impl Model {
         self.pass(now_s);
     }
 
-    pub(crate) fn set(&mut self, key: &[u8], value: Vec<u8>, meta: Meta) {
-        let kept = Kept { value, meta, marks: Marks::default(), fetched: false };
+    pub(crate) fn set(&mut self, key: &[u8], value: Vec<u8>, attributes: Attributes) {
+        let kept = Kept { value, attributes, fetched: false };
         self.items.insert(key.to_vec(), kept);
     }
 
@@ -58,7 +59,7 @@ impl Model {
         self.items.remove(key);
     }
 
-    /// The real store does not have `key` any more. It may have had to leave.
+    /// The real store does not have `key` any more. It may have been evicted.
     pub(crate) fn miss(&mut self, key: &[u8]) {
         self.vanished += u64::from(self.items.remove(key).is_some());
     }
@@ -66,10 +67,10 @@ impl Model {
     /// The real store says that this is there: it must be.
     pub(crate) fn check(&self, key: &[u8], item: &Item<'_>) {
         let kept = self.items.get(key).unwrap_or_else(|| {
-            panic!("{} is served, but it is over", key.escape_ascii());
+            panic!("{} is served, but it is expired or flushed", key.escape_ascii());
         });
         assert!(kept.value == item.value, "{}: a wrong value", key.escape_ascii());
-        let told = (item.meta, item.marks, item.fetched);
-        assert_eq!(told, (kept.meta, kept.marks, kept.fetched), "{}", key.escape_ascii());
+        let found = (item.attributes, item.fetched);
+        assert_eq!(found, (kept.attributes, kept.fetched), "{}", key.escape_ascii());
     }
 }

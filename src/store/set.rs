@@ -1,0 +1,188 @@
+//! What clients change: set, extend and delete, each in one operation of bounded work.
+//!
+//! A value that fits where the old one lies is written there, and what it leaves of the old one is a
+//! hole that the next, longer one may take again, together with whatever else is dead after it. So a
+//! key whose values vary in size moves only while it has not had its largest one. By half writes
+//! of 16 to 1,000 bytes, Zipf 1.0 (`replay`'s `overwrites`, of 64 MiB):
+//!
+//! ```text
+//!                                                     misses, of LRU's   bytes moved per stored
+//! in place where that wastes an eighth at most                   1.113                     4.05
+//! in place wherever it fits                                      1.081                     2.82
+//! the same, and over dead space after the record                 1.072                     1.86
+//! ```
+//! Knows how a record comes and goes, and leaves to `policy` where it goes and what is evicted for it.
+
+use super::policy::Queue;
+use super::record::{self, Attributes, Record, Side};
+use super::{HashedKey, Store};
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is kept.
+    Kept,
+    /// Some of its room has been made, and nothing else has happened: ask again, after others.
+    NeedsStep,
+    /// There is no room, and none may be made. Nothing has happened.
+    NoRoom,
+}
+
+impl Store {
+    /// Keeps a copy of `value` under `key`, in place of what was there.
+    pub fn set(
+        &mut self,
+        key: HashedKey<'_>,
+        value: &[u8],
+        attributes: &Attributes,
+        now_s: u32,
+    ) -> Stored {
+        self.tick(now_s);
+        let Attributes { flags, cas, .. } = *attributes;
+        let bytes = self.arena.round_up(record::bytes(key.bytes().len(), value.len(), flags, cas));
+        let mut old = self.map.find(key, &self.arena);
+        let live = old.filter(|old| self.is_live(old, now_s));
+        if let Some(old) = live
+            && self.overwrite(&old, bytes, (key, value), attributes, now_s)
+        {
+            return Stored::Kept;
+        }
+        if old.is_none() && !self.make_slot(key.hash(), now_s) {
+            return Stored::NoRoom;
+        }
+        let bytes = bytes as u64;
+        let is_large = bytes > self.large_bytes();
+        if is_large || !self.evicts {
+            match self.make_large_room(key.hash(), bytes, now_s) {
+                Stored::Kept => {}
+                not_yet @ (Stored::NeedsStep | Stored::NoRoom) => return not_yet,
+            }
+            // It may have moved, and it may have been evicted.
+            old = self.map.find(key, &self.arena);
+        }
+        let queue = self.queue_for(key.hash(), bytes, live.as_ref());
+        match old {
+            Some(old) if live.is_none() => self.forget_expired(key.hash(), &old),
+            Some(old) => self.forget(key.hash(), &old),
+            None => {}
+        }
+        if !is_large && self.evicts {
+            self.make_small_room(queue, bytes, now_s);
+        }
+        let offset = self.append(queue, bytes);
+        // A write of a key is an access, as a read is: `replay`'s overwrites have 1.067 of LRU's
+        // misses with that, 1.110 without.
+        let counter = live.map_or(0, |old| old.counter_after_access());
+        let content = (key.bytes(), value);
+        record::write(&mut self.arena, offset, content, attributes, counter, now_s);
+        self.insert(key.hash(), offset, bytes);
+        self.sweep.note_expiry(attributes.expires_at_s);
+        Stored::Kept
+    }
+
+    /// Writes a record of `bytes` over the live one under the same key, if it fits there.
+    fn overwrite(
+        &mut self,
+        old: &Record,
+        bytes: usize,
+        (key, value): (HashedKey<'_>, &[u8]),
+        attributes: &Attributes,
+        now_s: u32,
+    ) -> bool {
+        let queue = self.queue_of(old.offset);
+        let old_bytes = self.arena.bytes_of(old);
+        let reach = self.logs[queue as usize].reach(old, bytes, &self.arena);
+        if reach < bytes {
+            return false;
+        }
+        self.sizes.remove(old_bytes);
+        self.sizes.add(bytes);
+        let counter = old.counter_after_access();
+        let content = (key.bytes(), value);
+        record::write(&mut self.arena, old.offset, content, attributes, counter, now_s);
+        let lengths = (old_bytes, bytes, reach);
+        self.logs[queue as usize].overwritten(old.offset, lengths, &mut self.arena);
+        if !self.evicts {
+            self.note_death();
+            self.forget_holes();
+        }
+        self.sweep.note_expiry(attributes.expires_at_s);
+        self.counters.stored_bytes += bytes as u64;
+        true
+    }
+
+    /// Forgets `key`. False when there was no live item under it.
+    pub fn delete(&mut self, key: HashedKey<'_>, now_s: u32) -> bool {
+        let Some(record) = self.find_live(key, now_s) else {
+            return false;
+        };
+        self.forget(key.hash(), &record);
+        true
+    }
+
+    /// Adds `more` to the value of the live item under `key`, and gives it these attributes. None when
+    /// there is no such item, or when it was evicted for the longer one: so no copy of its value is
+    /// held anywhere while room is made.
+    pub fn extend(
+        &mut self,
+        key: HashedKey<'_>,
+        (more, side): (&[u8], Side),
+        attributes: &Attributes,
+        now_s: u32,
+    ) -> Option<Stored> {
+        let old = self.find_live(key, now_s)?;
+        let Attributes { flags, cas, .. } = *attributes;
+        let bytes = record::bytes(key.bytes().len(), old.value_bytes + more.len(), flags, cas);
+        let bytes = self.arena.round_up(bytes) as u64;
+        let is_large = bytes > self.large_bytes();
+        if is_large || !self.evicts {
+            match self.make_large_room(key.hash(), bytes, now_s) {
+                Stored::Kept => {}
+                not_yet @ (Stored::NeedsStep | Stored::NoRoom) => return Some(not_yet),
+            }
+        }
+        let old = self.map.find(key, &self.arena)?;
+        let queue = self.queue_for(key.hash(), bytes, Some(&old));
+        if !is_large && self.evicts {
+            self.make_small_room(queue, bytes, now_s);
+        }
+        let old = self.map.find(key, &self.arena)?;
+        let offset = self.append(queue, bytes);
+        record::write_extended(&mut self.arena, offset, &old, (more, side), attributes, now_s);
+        self.forget(key.hash(), &old);
+        self.insert(key.hash(), offset, bytes);
+        self.sweep.note_expiry(attributes.expires_at_s);
+        Some(Stored::Kept)
+    }
+
+    fn append(&mut self, queue: Queue, bytes: u64) -> usize {
+        self.logs[queue as usize].append(bytes, &mut self.arena)
+    }
+
+    /// Enters a record into the map that has just been written.
+    #[allow(clippy::cast_possible_truncation, reason = "no record is larger than the memory")]
+    fn insert(&mut self, hash: u64, offset: usize, bytes: u64) {
+        let rehashed = self.map.insert(hash, self.arena.address(offset), &self.arena);
+        self.counters.rehashed += rehashed as u64;
+        self.counters.rehashed_at_once_max = self.counters.rehashed_at_once_max.max(rehashed);
+        self.counters.stored_bytes += bytes;
+        self.sizes.add(bytes as usize);
+    }
+
+    /// Takes a record out of the map.
+    pub(super) fn unmap(&mut self, hash: u64, record: &Record) {
+        self.map.remove(hash, self.arena.address(record.offset));
+        self.sizes.remove(self.arena.bytes_of(record));
+    }
+
+    /// Takes a record out of the map and marks it dead.
+    pub(super) fn forget(&mut self, hash: u64, record: &Record) {
+        self.unmap(hash, record);
+        let queue = self.queue_of(record.offset);
+        self.logs[queue as usize].mark_dead(record, &mut self.arena);
+        if !self.evicts {
+            self.note_death();
+            self.note_hole(record);
+        }
+    }
+}

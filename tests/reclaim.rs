@@ -1,0 +1,288 @@
+//! Memory that is won back: of expired, flushed and deleted items, before anything live is evicted, and
+//! at a bounded price per operation. The recipes are those of operators whose caches fell from all hits
+//! to none when their items expired; sizes are an eighth of theirs.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use miocached::config::MIB;
+use miocached::store::{Attributes, NEVER, Store, Stored};
+
+const START_S: u32 = 10;
+const VALUE_BYTES: usize = 100;
+/// What one operation on a small item may cost: nearly all of it is the step of the sweep that the
+/// first call of a second makes. A turn is bounded by as much.
+const WORK_BYTES_MAX: u64 = 1 << 20;
+/// What one step may cost where it copies the largest record that is copied.
+const STEP_BYTES_MAX: u64 = 2 << 20;
+
+/// How what was stored first comes to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Expired,
+    Flushed,
+    Deleted,
+}
+
+struct Cache {
+    store: Store,
+    work_bytes_max: u64,
+}
+
+impl Cache {
+    fn new(memory_bytes: usize, evicts: bool) -> Self {
+        Self { store: Store::new(memory_bytes, evicts).unwrap(), work_bytes_max: 0 }
+    }
+
+    fn with<T>(&mut self, operation: impl FnOnce(&mut Store) -> T) -> T {
+        let before = self.store.work_bytes();
+        let result = operation(&mut self.store);
+        self.work_bytes_max = self.work_bytes_max.max(self.store.work_bytes() - before);
+        result
+    }
+
+    fn set(&mut self, key: &str, bytes: usize, expires_at_s: u32, now_s: u32) -> Stored {
+        let attributes = Attributes { expires_at_s, cas: 1, ..Attributes::default() };
+        let value = vec![b'v'; bytes];
+        self.with(|store| store.set(store.hashed_key(key.as_bytes()), &value, &attributes, now_s))
+    }
+
+    fn get(&mut self, key: &str, now_s: u32) -> bool {
+        self.with(|store| store.get(store.hashed_key(key.as_bytes()), now_s).is_some())
+    }
+
+    fn delete(&mut self, key: &str, now_s: u32) -> bool {
+        self.with(|store| store.delete(store.hashed_key(key.as_bytes()), now_s))
+    }
+}
+
+/// Stores `kept` items for ever and `ended` that come to an end, a tenth of which or so were read at
+/// once; then `new` ones, each read once after `lag` others if that is not 0. Returns how many of the
+/// new ones were found, of how many looked for, and the cache.
+fn recipe(
+    end: End,
+    kept: u32,
+    ended: u32,
+    new: u32,
+    lag: u32,
+    read_every: u32,
+) -> (u32, u32, Cache) {
+    let mut cache = Cache::new(8 * MIB, true);
+    for number in 0..kept {
+        cache.set(&format!("k{number}"), VALUE_BYTES, NEVER, START_S);
+    }
+    let expires_at_s = if end == End::Expired { START_S + 2 } else { NEVER };
+    for number in 0..ended {
+        let key = format!("d{number}");
+        cache.set(&key, VALUE_BYTES, expires_at_s, START_S);
+        if read_every > 0 && number % read_every == 0 {
+            assert!(cache.get(&key, START_S));
+        }
+    }
+    let now_s = START_S + 6;
+    match end {
+        End::Expired => {}
+        End::Flushed => cache.store.flush(now_s, now_s),
+        End::Deleted => {
+            for number in 0..ended {
+                cache.delete(&format!("d{number}"), now_s);
+            }
+        }
+    }
+    let before = cache.store.counters().evictions;
+    let (mut hits, mut reads) = (0, 0);
+    for number in 0..new {
+        let stored = cache.set(&format!("s{number}"), VALUE_BYTES, now_s + 600, now_s);
+        assert_eq!(stored, Stored::Kept);
+        if lag > 0 && number >= lag {
+            reads += 1;
+            hits += u32::from(cache.get(&format!("s{}", number - lag), now_s));
+        }
+    }
+    if lag == 0 {
+        reads = new;
+        hits = (0..new).filter(|number| cache.get(&format!("s{number}"), now_s)).count() as u32;
+    }
+    cache.store.verify();
+    let counters = cache.store.counters();
+    println!(
+        "{end:?}, {kept} kept, {ended} ended, {new} new: {hits} of {reads} found, {} evicted, {} \
+         reclaimed, {} moved for each byte stored, at most {} bytes of work",
+        counters.evictions - before,
+        counters.reclaimed,
+        counters.moved_bytes as f64 / counters.stored_bytes as f64,
+        cache.work_bytes_max
+    );
+    assert!(cache.work_bytes_max <= WORK_BYTES_MAX, "{} bytes", cache.work_bytes_max);
+    (hits, reads, cache)
+}
+
+/// memcached finds all of them.
+#[test]
+fn what_has_ended_is_reclaimed_before_anything_live_is_evicted() {
+    for end in [End::Expired, End::Flushed, End::Deleted] {
+        // What was flushed takes what was to be kept with it.
+        for kept in [1, 3_750] {
+            for read_every in [0, 100, 10] {
+                let (hits, reads, cache) = recipe(end, kept, 55_000, 50_000, 12_500, read_every);
+                assert!(f64::from(hits) >= 0.98 * f64::from(reads), "{hits} of {reads}");
+                assert!(end == End::Deleted || cache.store.counters().reclaimed > 30_000);
+                let (hits, reads, _) = recipe(end, kept, 50_000, 37_500, 0, read_every);
+                assert!(f64::from(hits) >= 0.98 * f64::from(reads), "{hits} of {reads}");
+            }
+        }
+    }
+}
+
+/// A stream of sessions of one life among items that stay: seven tenths of the memory are live.
+#[test]
+fn a_stream_of_sessions_is_found_as_long_as_they_live() {
+    let mut cache = Cache::new(8 * MIB, true);
+    for number in 0..1_200 {
+        cache.set(&format!("k{number}"), VALUE_BYTES, NEVER, START_S);
+    }
+    // Records of 128 bytes and 8 of map: 5,500 a second, for 8 seconds.
+    let (per_s, life_s) = (5_500, 8);
+    let (mut hits, mut reads) = (0, 0);
+    for second in 0..40 {
+        let now_s = START_S + second;
+        for number in 0..per_s {
+            let key = format!("s{second}:{number}");
+            cache.set(&key, VALUE_BYTES, now_s + life_s, now_s);
+            if second >= 6 {
+                reads += 1;
+                hits += u32::from(cache.get(&format!("s{}:{number}", second - 6), now_s));
+            }
+        }
+    }
+    cache.store.verify();
+    println!("{hits} of {reads} found, {:?}", cache.store.counters());
+    assert!(f64::from(hits) >= 0.98 * f64::from(reads), "{hits} of {reads}");
+    assert!(cache.work_bytes_max <= WORK_BYTES_MAX, "{} bytes", cache.work_bytes_max);
+}
+
+/// With one call a second, whatever it is.
+#[test]
+fn gauges_come_true_within_seconds() {
+    for flushed in [false, true] {
+        let mut cache = Cache::new(64 * MIB, true);
+        for number in 0..20_000 {
+            let expires_at_s = if flushed { NEVER } else { START_S + 5 };
+            cache.set(&format!("d{number}"), VALUE_BYTES, expires_at_s, START_S);
+        }
+        if flushed {
+            cache.store.flush(START_S + 5, START_S + 5);
+        }
+        for number in 0..1_000 {
+            cache.set(&format!("k{number}"), VALUE_BYTES, NEVER, START_S + 5);
+        }
+        let mut seconds = 0;
+        while cache.store.len() > 1_000 {
+            seconds += 1;
+            assert!(seconds <= 8, "{} items after {seconds} s", cache.store.len());
+            cache.get("nothing", START_S + 5 + seconds);
+        }
+        let record_bytes = cache.store.bytes() / 1_000;
+        assert!((120..136).contains(&record_bytes), "{record_bytes}");
+        cache.store.verify();
+    }
+}
+
+#[test]
+fn the_oldest_item_is_the_oldest_that_is_there() {
+    let mut cache = Cache::new(MIB, true);
+    assert_eq!(cache.store.oldest_accessed_s(), None);
+    for number in 0..10 {
+        cache.set(&format!("k{number}"), VALUE_BYTES, NEVER, START_S + number);
+    }
+    for number in 0..3 {
+        assert!(cache.delete(&format!("k{number}"), START_S + 20));
+    }
+    assert_eq!(cache.store.oldest_accessed_s(), Some(START_S + 3));
+}
+
+/// Deleting large items costs nothing, and storing small ones pays for a bounded part of what is moved.
+#[test]
+fn compaction_is_paid_for_by_what_is_stored() {
+    let mut cache = Cache::new(256 * MIB, true);
+    for number in 0..480 {
+        while cache.set(&format!("l{number}"), 500_000, NEVER, START_S) == Stored::NeedsStep {}
+    }
+    for number in (0..480).step_by(2) {
+        cache.delete(&format!("l{number}"), START_S);
+    }
+    let deleted = cache.store.counters().moved_bytes;
+    assert_eq!(deleted, 0, "a deletion moves nothing");
+    for number in 0..300_000 {
+        assert_eq!(cache.set(&format!("s{number}"), VALUE_BYTES, NEVER, START_S), Stored::Kept);
+    }
+    assert!(cache.work_bytes_max <= STEP_BYTES_MAX, "{} bytes", cache.work_bytes_max);
+    let counters = cache.store.counters();
+    assert!(counters.moved_bytes <= 12 * counters.stored_bytes, "{counters:?}");
+    cache.store.verify();
+}
+
+/// Stores until it is said that there is no room; how many steps that took.
+fn set_in_steps(cache: &mut Cache, key: &str, bytes: usize) -> (Stored, u32) {
+    for steps in 0..10_000 {
+        let stored = cache.set(key, bytes, NEVER, START_S);
+        if stored != Stored::NeedsStep {
+            return (stored, steps);
+        }
+    }
+    panic!("no end of steps");
+}
+
+#[test]
+fn without_eviction_each_step_is_bounded_and_equal_room_is_found_again() {
+    for (memory_mib, bytes) in [(64, 1_000_000), (64, 20_000_000), (8, 100), (8, 5_000)] {
+        let mut cache = Cache::new(memory_mib * MIB, false);
+        let mut kept = 0;
+        while set_in_steps(&mut cache, &format!("k{kept}"), bytes).0 == Stored::Kept {
+            kept += 1;
+        }
+        assert!(kept >= 2, "{kept} of {bytes} bytes");
+        // A small item has room in what is left, or in what it replaces.
+        let middle = kept / 2;
+        assert!(cache.delete(&format!("k{middle}"), START_S));
+        for _ in 0..600 {
+            cache.delete("t", START_S);
+            assert_eq!(set_in_steps(&mut cache, "t", 1).0, Stored::Kept);
+        }
+        cache.delete("t", START_S);
+        let mut refused = 0;
+        for round in 0..100 {
+            let (old, new) = (format!("k{}", round % kept), format!("n{round}"));
+            let old = if cache.delete(&old, START_S) { old } else { format!("n{}", round - kept) };
+            cache.delete(&old, START_S);
+            refused += u32::from(set_in_steps(&mut cache, &new, bytes).0 != Stored::Kept);
+        }
+        cache.store.verify();
+        println!("{bytes} bytes: {kept} kept, {refused} refused, {} of work", cache.work_bytes_max);
+        assert_eq!(refused, 0, "{bytes} bytes");
+        assert!(cache.work_bytes_max <= STEP_BYTES_MAX, "{} bytes", cache.work_bytes_max);
+        // What cannot be had is refused without a search once that is known.
+        let mut more = 0;
+        while set_in_steps(&mut cache, &format!("m{more}"), bytes).0 == Stored::Kept {
+            more += 1;
+            assert!(more < 1_000, "it is full");
+        }
+        assert_eq!(set_in_steps(&mut cache, "more", bytes), (Stored::NoRoom, 0));
+    }
+}
+
+#[test]
+fn without_eviction_expired_memory_is_given_to_new_items() {
+    let mut cache = Cache::new(8 * MIB, false);
+    let mut kept = 0;
+    while cache.set(&format!("d{kept}"), VALUE_BYTES, START_S + 2, START_S) == Stored::Kept {
+        kept += 1;
+    }
+    for number in 0..kept * 9 / 10 {
+        let mut stored = Stored::NeedsStep;
+        while stored == Stored::NeedsStep {
+            stored = cache.set(&format!("s{number}"), VALUE_BYTES, NEVER, START_S + 6);
+        }
+        assert_eq!(stored, Stored::Kept, "{number} of {kept}");
+    }
+    assert!(cache.work_bytes_max <= STEP_BYTES_MAX, "{} bytes", cache.work_bytes_max);
+    cache.store.verify();
+}
