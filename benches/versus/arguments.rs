@@ -11,10 +11,12 @@ use clap::{Parser, ValueEnum};
 use super::cells::Cell;
 use super::contestants::{Target, Variant};
 use super::window::{Wait, Window};
+use crate::rig::server::Endpoint;
 
 /// Measures miocached against memcached and against the floor, side by side, in one run.
 ///
-/// Environment: MEMCACHED=path and MIOCACHED=path take other builds.
+/// Environment: MEMCACHED=path and MIOCACHED=path take other builds; POGOCACHE=path measures a
+/// pogocache with the others.
 #[derive(Debug, Parser)]
 #[command(name = "versus", help_expected = true)]
 pub(crate) struct Arguments {
@@ -36,7 +38,8 @@ pub(crate) struct Arguments {
     /// What the load generator does while it has nothing to do
     #[arg(long, value_enum, default_value_t = WaitArgument::Spin)]
     wait: WaitArgument,
-    /// A running server on loopback, measured with the others; its CPU and memory only with a pid
+    /// A running server on loopback or a Unix socket (NAME=unix:PATH), measured with the others in
+    /// the cells of its transport; its CPU and memory only with a pid
     #[arg(long, value_name = "NAME=HOST:PORT[,pid=PID]", value_parser = target)]
     pub(crate) target: Vec<Target>,
     /// A further miocached with these arguments, such as 'busy=--busy-poll 200'
@@ -104,15 +107,26 @@ fn target(text: &str) -> Result<Target, String> {
         }
         None => (rest, None),
     };
-    let address = match address.strip_prefix("localhost:") {
+    Ok(Target { name: name.to_string(), endpoint: endpoint(address)?, pid })
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path {
+            "" => Err("unix: wants the path of a socket".to_string()),
+            path => Ok(Endpoint::Unix(PathBuf::from(path))),
+        };
+    }
+    let address = match text.strip_prefix("localhost:") {
         Some(port) => port.parse().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).ok(),
-        None => address.parse().ok(),
+        None => text.parse().ok(),
     };
-    let address = address.ok_or("HOST:PORT with an IP address or localhost is expected")?;
+    let address =
+        address.ok_or("HOST:PORT with an IP address or localhost, or unix:PATH is expected")?;
     if !address.ip().is_loopback() {
         return Err("load is made on loopback only, never on somebody's network".to_string());
     }
-    Ok(Target { name: name.to_string(), address, pid })
+    Ok(Endpoint::Tcp(address))
 }
 
 fn also(text: &str) -> Result<Variant, String> {

@@ -32,6 +32,7 @@ use window::Wait;
 
 mod answers;
 mod arguments;
+mod arrivals;
 mod cells;
 mod compare;
 mod connection;
@@ -48,6 +49,7 @@ mod results;
 mod rig;
 mod ring;
 mod search;
+mod sizes;
 mod socket;
 mod table;
 mod traffic;
@@ -88,7 +90,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let earlier = arguments.baseline.as_deref().map(compare::read).transpose()?;
     let stop = Stop::on_signals()?;
     let (miocached, memcached) = (Program::miocached()?, Program::memcached()?);
-    let contestants = Contestant::all(&miocached, &memcached, &arguments.also, &arguments.target);
+    let contestants = Contestant::all(&miocached, &memcached, &arguments.also, &arguments.target)?;
     let placement = Placement::choose()?;
     let turns = Turns {
         rounds: arguments.rounds() as usize,

@@ -27,7 +27,7 @@ pub(crate) fn expected_duration(
     for group in cells.chunk_by(|one, other| one.data == other.data) {
         for keyspace in group[0].data.keyspaces() {
             let items = u64::from(keyspace.count);
-            let bytes = items * (keyspace.value_bytes as u64);
+            let bytes = items * (keyspace.values.mean_bytes() as u64);
             let ms = 1000 * items / LOADED_PER_S + 1000 * bytes / LOADED_BYTES_PER_S;
             total += Duration::from_millis(ms) * contestants;
         }

@@ -91,6 +91,12 @@ pub(crate) struct Row {
     pub(crate) requests: u64,
     pub(crate) checked: u64,
     pub(crate) misses: u64,
+    /// Sets that followed a miss.
+    #[serde(default)]
+    pub(crate) refills: u64,
+    /// Items evicted since the server was loaded, where it is there to evict.
+    #[serde(default)]
+    pub(crate) evictions: Option<u64>,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
     /// Percentiles and nanoseconds, of all rounds together.

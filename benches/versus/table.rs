@@ -26,7 +26,7 @@ pub(crate) const HEADINGS: [&str; COLUMNS] = [
     "RSS MiB",
     "to mem-A",
     "to mem-B",
-    "to R1000",
+    "to tuned",
     "to threads",
     "to floor",
     "notes",
@@ -185,7 +185,13 @@ fn notes(row: &Row) -> String {
         notes.push(format!("{} ERRORS, first: {first}", row.errors));
     }
     if row.misses > 0 {
-        notes.push(format!("{} misses", row.misses));
+        notes.push(format!("{} misses in {} requests", row.misses, row.requests));
+    }
+    if row.refills > 0 {
+        notes.push(format!("{} refills", row.refills));
+    }
+    if let Some(evictions) = row.evictions {
+        notes.push(format!("{evictions} evictions since the start"));
     }
     let busy = row.median_of(|round| Some(round.generator_busy));
     if let Some(busy) = busy.filter(|&busy| busy > GENERATOR_BOUND) {

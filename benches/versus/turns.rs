@@ -272,6 +272,7 @@ impl Entry<'_> {
         self.row.requests += tally.requests;
         self.row.checked += tally.checked;
         self.row.misses += tally.misses;
+        self.row.refills += tally.refills;
         self.row.errors += tally.errors;
         if self.row.first_error.is_none() {
             self.row.first_error.clone_from(&tally.first_error);
@@ -311,6 +312,7 @@ impl Entry<'_> {
         let at = |percent: f64| (percent, self.latencies.value_at_percentile(percent));
         self.row.distribution = PERCENTILES.map(at).to_vec();
         self.row.resident_bytes = self.running.and_then(Running::resident_bytes);
+        self.row.evictions = self.running.and_then(Running::evictions);
         self.row
     }
 }
