@@ -40,6 +40,8 @@ pub(crate) struct Tally {
     pub(crate) requests: u64,
     /// Keys asked for or stored: the operations of the report.
     pub(crate) operations: u64,
+    /// Keys asked for, found or not.
+    pub(crate) lookups: u64,
     pub(crate) misses: u64,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
@@ -52,6 +54,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.operations += other.operations;
+        self.lookups += other.lookups;
         self.misses += other.misses;
         self.errors += other.errors;
         self.checked += other.checked;
@@ -139,6 +142,7 @@ impl Answers {
             bytes = &bytes[size..];
             tally.requests += 1;
             tally.operations += u64::from(keys.max(1));
+            tally.lookups += u64::from(keys);
             tally.misses += u64::from(keys - self.hits);
             (self.hits, self.skipped) = (0, 0);
             self.pending.pop_front();
