@@ -157,8 +157,11 @@ fn announce(cells: &[Cell], turns: &Turns, memcached: &Baseline, expected: Durat
         expected.as_secs() / 60,
         expected.as_secs() % 60
     );
-    if plan.decides_tails && cells.iter().any(|cell| cell.metric == Metric::P999) {
-        eprintln!("cells about p99.9 are measured once more if that is not settled then");
+    let about_tails: Vec<Cell> =
+        cells.iter().filter(|cell| cell.metric == Metric::P999).cloned().collect();
+    if plan.decides_tails && !about_tails.is_empty() {
+        let more = progress::expected_duration(&about_tails, &turns.contestants, plan).as_secs();
+        eprintln!("up to {more} s more if p99.9 is not settled in the cells that are about it");
     }
     eprintln!("{}: {}", memcached.version, memcached.build);
     for warning in &memcached.warnings {

@@ -24,7 +24,8 @@ pub(crate) fn caveats(turns: &Turns) -> Vec<String> {
              hierarchical bootstrap, {RESAMPLES} resamples, seeded: server instances are drawn first, \
              then windows within each; percentiles are expanded for few instances (Hesterberg 2015). \
              Ratios are taken round by round first. With n instances that differ more than their \
-             windows do, such an interval holds the truth with 1 - 2^(1-n): {}.",
+             windows do, such an interval holds the truth with 1 - 2^(1-n): {}. Where instances do not \
+             differ it is wider than it had to be: in simulations 99 % with 5 instances of 3 windows.",
             [3, 5, 8].map(|n| format!("{:.0} % of {n}", 100.0 * coverage_at_worst(n))).join(", ")
         ),
         "\"No difference\" means: the ratio is no further from 1 than the interval of two identical \

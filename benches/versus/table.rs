@@ -103,7 +103,7 @@ pub(crate) fn warnings(report: &Report) -> Vec<String> {
 pub(crate) fn title(cell: &CellResult) -> String {
     let control = cell.control(cell.metric).map_or_else(
         || "no A/A control".to_string(),
-        |control| format!("A/A spread {:.1} %", 100.0 * control.spread()),
+        |control| format!("A/A spread {}", effect_in_words(control.spread())),
     );
     let rate = cell.rate_per_s.map_or_else(String::new, |rate| format!(" ({rate} a second)"));
     format!("{}: {}{rate}; ratios of {}, {control}", cell.name, cell.what, cell.metric.name())
@@ -169,8 +169,8 @@ fn judged(comparison: &Comparison) -> String {
         (Some(false), Some(effect)) => {
             let open = comparison.metric == Metric::P999 && !comparison.is_settled();
             format!(
-                "no difference, smallest detectable effect {:.1} %{}",
-                100.0 * effect,
+                "no difference, smallest detectable effect {}{}",
+                effect_in_words(effect),
                 if open { " (not settled)" } else { "" }
             )
         }
@@ -243,7 +243,7 @@ fn ratio(cell: &CellResult, row: &Row, under: &str) -> String {
     match (comparison.differs, comparison.smallest_detectable) {
         // The floor is no rival: how close something comes to it is always told.
         (Some(false), Some(effect)) if under != FLOOR => {
-            format!("no difference ({:.1} %)", 100.0 * effect)
+            format!("no difference ({})", effect_in_words(effect))
         }
         _ => format!("{:.3}", comparison.ratio.median),
     }
@@ -298,6 +298,15 @@ fn notes(row: &Row) -> String {
 fn with_interval(estimate: Estimate, write: impl Fn(f64) -> String) -> String {
     let [median, low, high] = [estimate.median, estimate.low, estimate.high].map(write);
     format!("{median} [{low} to {high}]")
+}
+
+/// A distance from 1: as a part of it, or as a factor where it is large.
+fn effect_in_words(effect: f64) -> String {
+    if effect < 1.0 {
+        format!("{:.1} %", 100.0 * effect)
+    } else {
+        format!("factor {:.1}", 1.0 + effect)
+    }
 }
 
 /// Nanoseconds for people.
