@@ -24,10 +24,6 @@ mod keyspace;
 #[allow(dead_code, reason = "tests look at parts only")]
 mod ring;
 
-#[path = "../benches/versus/search.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod search;
-
 use std::collections::HashSet;
 
 use arrivals::Arrivals;
@@ -37,7 +33,6 @@ use rig::process::{CpuClock, kib_of, resident_bytes};
 use rig::random::{Random, Zipf, index_ring};
 use rig::statistics::{Estimate, interval_rank};
 use ring::{Popularity, Ring};
-use search::highest_rate;
 use sizes::{Lifetimes, Values};
 
 #[test]
@@ -146,18 +141,6 @@ fn digits_are_unique_and_hexadecimal() {
     let all: HashSet<[u8; 16]> = (0..100_000).map(digits).collect();
     assert_eq!(all.len(), 100_000);
     assert!(digits(12_345).iter().all(u8::is_ascii_hexdigit));
-}
-
-#[test]
-fn the_search_ends_close_below_the_limit_wherever_it_starts() {
-    let probe = |limit: u64| move |rate| Ok(if rate <= limit { 900_000 } else { 2_000_000 });
-    for expected in [8_000.0, 69_000.0, 70_000.0, 71_000.0, 900_000.0] {
-        let found = highest_rate(expected, 100.0, probe(70_000)).unwrap().unwrap();
-        assert!((69_000..=70_000).contains(&found), "{found}, expected {expected}");
-    }
-    assert_eq!(highest_rate(100_000.0, 5_000.0, probe(4_000)).unwrap(), None);
-    let found = highest_rate(100_000.0, 5_000.0, probe(5_100)).unwrap().unwrap();
-    assert!((5_000..=5_100).contains(&found), "{found}");
 }
 
 #[test]

@@ -78,6 +78,8 @@ pub(crate) struct Tally {
     /// Keys asked for, stored, deleted, touched or incremented: the operations of the report. A set
     /// that follows a miss belongs to the operation that missed.
     pub(crate) operations: u64,
+    /// Keys asked for, found or not.
+    pub(crate) lookups: u64,
     pub(crate) misses: u64,
     /// Sets that followed misses; neither requests nor operations of their own.
     pub(crate) refills: u64,
@@ -92,6 +94,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.operations += other.operations;
+        self.lookups += other.lookups;
         self.misses += other.misses;
         self.refills += other.refills;
         self.errors += other.errors;
@@ -173,6 +176,7 @@ impl Answers {
             let missing = keys - self.hits;
             tally.requests += u64::from(pending.asked != Asked::Refill);
             tally.operations += u64::from(pending.asked.operations());
+            tally.lookups += u64::from(keys);
             tally.misses += u64::from(missing);
             (self.hits, self.skipped) = (0, 0);
             self.pending.pop_front();

@@ -10,6 +10,7 @@ use clap::{Parser, ValueEnum};
 
 use super::cells::Cell;
 use super::contestants::{Target, Variant};
+use super::plan::Plan;
 use super::window::{Wait, Window};
 use crate::rig::server::Endpoint;
 
@@ -18,7 +19,7 @@ use crate::rig::server::Endpoint;
 /// Environment: MEMCACHED=path and MIOCACHED=path take other builds; POGOCACHE=path measures a
 /// pogocache with the others.
 #[derive(Debug, Parser)]
-#[command(name = "versus", help_expected = true)]
+#[command(name = "versus", help_expected = true, after_long_help = RECIPE)]
 pub(crate) struct Arguments {
     /// Few cells, few keys, short windows: within one minute, for a smoke test
     #[arg(long)]
@@ -29,9 +30,13 @@ pub(crate) struct Arguments {
     /// Print the cells and exit
     #[arg(long)]
     pub(crate) list: bool,
-    /// Rounds; each measures every contestant once [default: 15, quick: 5]
+    /// Rounds; each measures every contestant once [default: 15, quick: 4]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
+    /// Starts of every server, over which the rounds are divided: layout and hash seed are drawn
+    /// anew at each. At most 3 where more than two million items are loaded [default: 5, quick: 2]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    instances: Option<u32>,
     /// Length of one contestant's turn, of which a fifth more is warm-up [default: 300, quick: 60]
     #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
     window: Option<u64>,
@@ -53,6 +58,22 @@ pub(crate) struct Arguments {
     bench: bool,
 }
 
+/// How to come by a memcached that is worth being compared with.
+const RECIPE: &str = "\
+A current memcached, built with the same care as miocached (optimised, link-time optimised), in a
+checkout or an unpacked release of memcached 1.6.45 or later; needs a C compiler, autoconf, automake
+and libevent's headers (Debian: libevent-dev):
+
+    ./autogen.sh
+    ./configure CFLAGS=\"-O2 -flto\" LDFLAGS=-flto
+    make
+    MEMCACHED=/path/to/that/memcached cargo bench --bench versus
+
+A released archive comes with `configure`; autogen.sh is for a checkout. The report names the version,
+what the binary says of its making, and the config.log beside it. A memcached older than 1.6.35 sends
+each answer to a bare `get` with a system call of its own: every cell with pipelined gets then
+flatters all others by a factor of 4 to 6, and the report says so at its top.";
+
 /// [`Wait`] on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum WaitArgument {
@@ -63,16 +84,16 @@ enum WaitArgument {
 }
 
 impl Arguments {
-    /// Rounds, as given or by default.
-    pub(crate) fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(if self.quick { 5 } else { 15 })
-    }
-
-    /// The window, as given or by default.
-    pub(crate) fn window(&self) -> Window {
+    /// Rounds, instances and windows, as given or by default.
+    pub(crate) fn plan(&self) -> Plan {
         let ms = self.window.unwrap_or(if self.quick { 60 } else { 300 });
         let measure = Duration::from_millis(ms);
-        Window { warm: measure / 5, measure }
+        Plan {
+            rounds: self.rounds.unwrap_or(if self.quick { 4 } else { 15 }),
+            instances: self.instances.unwrap_or(if self.quick { 2 } else { 5 }),
+            window: Window { warm: measure / 5, measure },
+            decides_tails: !self.quick,
+        }
     }
 
     /// What the generator does while idle. On a single CPU spinning would starve the server.

@@ -67,8 +67,6 @@ pub(crate) enum Method {
     Load(Vec<Traffic>),
     /// Like the baseline, at a fixed rate: so many percent of what memcached-A serves when saturated.
     PercentOfSaturation(u32),
-    /// Like the baseline, at the highest fixed rate at which p99.9 stays under a millisecond.
-    RateSearch,
 }
 
 /// One comparison.
@@ -91,9 +89,7 @@ impl Cell {
     pub(crate) fn connections(&self) -> usize {
         match &self.method {
             Method::Load(traffic) => traffic.iter().map(|traffic| traffic.connections).sum(),
-            Method::PercentOfSaturation(_) | Method::RateSearch => {
-                baseline_of(self.data).connections
-            }
+            Method::PercentOfSaturation(_) => baseline_of(self.data).connections,
         }
     }
 }
@@ -275,11 +271,9 @@ fn at_fixed_rates(tcp: DataSet) -> Vec<Cell> {
     };
     let half = "at a fixed rate, half of what memcached-A serves at most, arriving at random";
     let most = "at a fixed rate, 80 % of what memcached-A serves at most, arriving at random";
-    let search = "the highest rate, arriving at random, at which p99.9 stays under 1 ms";
     vec![
         quick(paced("rate-50-percent", half, Method::PercentOfSaturation(50), Metric::P999)),
         paced("rate-80-percent", most, Method::PercentOfSaturation(80), Metric::P999),
-        paced("rate-search", search, Method::RateSearch, Metric::Throughput),
     ]
 }
 

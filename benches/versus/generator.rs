@@ -76,11 +76,6 @@ impl Generator {
         })
     }
 
-    /// Changes the rate of the first flow, for a search.
-    pub(crate) fn set_pace(&mut self, pace: Pace) {
-        self.flows[0].traffic.pace = pace;
-    }
-
     /// Makes load for one window, and leaves all connections idle behind it.
     pub(crate) fn run(
         &mut self,
