@@ -1,5 +1,5 @@
-//! The parts of the benches that can be wrong without anybody noticing: statistics, random laws,
-//! the reading of `/proc`, and the checker of answers, which must find what it is there to find.
+//! The parts of the benches that can be wrong without anybody noticing: statistics, random laws, and
+//! the reading of `/proc`. The checker of answers is in `bench_answers`.
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 
@@ -9,6 +9,13 @@
 #[allow(dead_code, reason = "tests look at parts only")]
 mod rig;
 
+#[path = "../benches/versus/arrivals.rs"]
+mod arrivals;
+
+#[path = "../benches/versus/sizes.rs"]
+#[allow(dead_code, reason = "tests look at parts only")]
+mod sizes;
+
 #[path = "../benches/versus/keyspace.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod keyspace;
@@ -17,24 +24,16 @@ mod keyspace;
 #[allow(dead_code, reason = "tests look at parts only")]
 mod ring;
 
-#[path = "../benches/versus/answers.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod answers;
-
-#[path = "../benches/versus/search.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod search;
-
 use std::collections::HashSet;
 
-use answers::{Answers, Asked, Contents, Pending, Tally};
+use arrivals::Arrivals;
 use keyspace::{Dialect, Keyspace, SMALL_PREFIX, Wire, digits};
 use rig::machine::cpuinfo_field;
 use rig::process::{CpuClock, kib_of, resident_bytes};
 use rig::random::{Random, Zipf, index_ring};
 use rig::statistics::{Estimate, interval_rank};
 use ring::{Popularity, Ring};
-use search::highest_rate;
+use sizes::{Lifetimes, Values};
 
 #[test]
 fn interval_ranks_are_those_of_the_binomial_tables() {
@@ -145,117 +144,124 @@ fn digits_are_unique_and_hexadecimal() {
 }
 
 #[test]
-fn the_search_ends_close_below_the_limit_wherever_it_starts() {
-    let probe = |limit: u64| move |rate| Ok(if rate <= limit { 900_000 } else { 2_000_000 });
-    for expected in [8_000.0, 69_000.0, 70_000.0, 71_000.0, 900_000.0] {
-        let found = highest_rate(expected, 100.0, probe(70_000)).unwrap().unwrap();
-        assert!((69_000..=70_000).contains(&found), "{found}, expected {expected}");
+fn exponential_numbers_have_the_mean_and_the_tail_of_their_law() {
+    const DRAWS: u32 = 200_000;
+    let mut random = Random::seeded(3);
+    let mut gaps: Vec<f64> = (0..DRAWS).map(|_| random.exponential()).collect();
+    assert!(gaps.iter().all(|gap| gap.is_finite() && *gap >= 0.0));
+    let count = f64::from(DRAWS);
+    let mean = gaps.iter().sum::<f64>() / count;
+    let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / count;
+    // Five times the standard error, which is 1 / sqrt(n) for the mean and sqrt(8 / n) for the variance.
+    assert!((mean - 1.0).abs() < 5.0 / count.sqrt(), "mean {mean}");
+    assert!((variance - 1.0).abs() < 5.0 * (8.0 / count).sqrt(), "variance {variance}");
+    gaps.sort_by(f64::total_cmp);
+    for (probability, at) in [(0.1, 20_000), (0.5, 100_000), (0.9, 180_000), (0.999, 199_800)] {
+        let expected = -f64::ln_1p(-probability);
+        let found = gaps[at];
+        // The distribution function at the sample quantile is off by sqrt(p (1 - p) / n).
+        let error = ((-expected).exp() - (-found).exp()).abs();
+        let sigma = (probability * (1.0 - probability) / count).sqrt();
+        assert!(error < 5.0 * sigma, "quantile {probability}: {found} instead of {expected}");
     }
-    assert_eq!(highest_rate(100_000.0, 5_000.0, probe(4_000)).unwrap(), None);
-    let found = highest_rate(100_000.0, 5_000.0, probe(5_100)).unwrap().unwrap();
-    assert!((5_000..=5_100).contains(&found), "{found}");
 }
 
-const KEYS: u32 = 1000;
-const VALUE_BYTES: usize = 40;
-
-fn wire(dialect: Dialect) -> Wire {
-    Wire::new(Keyspace { prefix: SMALL_PREFIX, count: KEYS, value_bytes: VALUE_BYTES }, dialect)
-}
-
-/// What a right server says for an item, taken from what a client would store.
-fn hit(wire: &Wire, dialect: Dialect, index: u32) -> Vec<u8> {
-    let mut set = Vec::new();
-    wire.render_set_head(index, &mut set);
-    set.extend_from_slice(wire.streamed());
-    let data_at = set.iter().position(|&byte| byte == b'\n').unwrap() + 1;
-    let key = String::from_utf8(set[4..40].to_vec()).unwrap();
-    let mut hit = match dialect {
-        Dialect::Classic => format!("VALUE {key} 0 {VALUE_BYTES}\r\n"),
-        Dialect::Simple => format!("VALUE {key} {VALUE_BYTES}\n"),
-    }
-    .into_bytes();
-    hit.extend_from_slice(&set[data_at..]);
-    hit
-}
-
-struct Outcome {
-    tally: Tally,
-    lost: bool,
-    done: usize,
-}
-
-/// Reads `bytes` as the answer to one `get` of `keys` keys and one `set`, in pieces of `piece`.
-fn read(wire: &Wire, ring: &Ring, keys: u32, bytes: &[u8], piece: usize) -> Outcome {
-    let mut answers = Answers::default();
-    answers.expect(Pending { asked: Asked::Get { place: 0, keys }, since_ns: 0 });
-    answers.expect(Pending { asked: Asked::Set, since_ns: 0 });
-    let (mut tally, mut done, mut lost) = (Tally::default(), 0, false);
-    for part in bytes.chunks(piece) {
-        let known = (wire, ring, Contents::Checked);
-        lost |= answers.advance(part, known, &mut tally, |_| done += 1).is_err();
-    }
-    Outcome { tally, lost, done }
-}
-
+/// The number of arrivals in a slot is Poisson's: mean and variance are the same.
 #[test]
-fn right_answers_pass_however_they_are_cut() {
-    let ring = Ring::draw(KEYS, Popularity::Uniform);
-    for dialect in [Dialect::Classic, Dialect::Simple] {
-        let wire = wire(dialect);
-        let mut bytes: Vec<u8> = (0..3).flat_map(|at| hit(&wire, dialect, ring.at(at))).collect();
-        bytes.extend_from_slice(wire.end);
-        bytes.extend_from_slice(wire.stored);
-        for piece in 1..=bytes.len() {
-            let outcome = read(&wire, &ring, 3, &bytes, piece);
-            assert!(!outcome.lost && outcome.done == 2, "pieces of {piece}");
-            let tally = outcome.tally;
-            assert_eq!((tally.errors, tally.misses, tally.operations), (0, 0, 4));
+fn arrivals_come_at_their_rate_at_random_and_the_same_for_all() {
+    const PER_SECOND: u64 = 100_000;
+    const SLOT_NS: u64 = 100_000;
+    const SLOTS: usize = 20_000;
+    let mut arrivals = Arrivals::begin(4, PER_SECOND);
+    let mut again = Arrivals::begin(4, PER_SECOND);
+    let mut counts = vec![0.0f64; SLOTS];
+    let mut before = 0;
+    while let Some(count) = counts.get_mut(usize::try_from(arrivals.due_ns() / SLOT_NS).unwrap()) {
+        assert!(arrivals.due_ns() >= before);
+        assert_eq!(arrivals.due_ns(), again.due_ns());
+        *count += 1.0;
+        before = arrivals.due_ns();
+        arrivals.advance();
+        again.advance();
+    }
+    let mean = counts.iter().sum::<f64>() / SLOTS as f64;
+    let variance = counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / SLOTS as f64;
+    assert!((9.88..10.12).contains(&mean), "{mean} in 100 microseconds");
+    assert!((9.4..10.6).contains(&variance), "variance {variance}");
+    assert_ne!(Arrivals::begin(5, PER_SECOND).due_ns(), Arrivals::begin(4, PER_SECOND).due_ns());
+}
+
+fn quantile(mut sizes: Vec<usize>, percent: usize) -> usize {
+    sizes.sort_unstable();
+    sizes[sizes.len() * percent / 100]
+}
+
+/// Of the law, of the keys that it is used for, and of what is asked for by Zipf's law, where a few
+/// keys are a good part of all.
+#[test]
+fn twitter_sizes_have_the_quantiles_of_twitters_clusters() {
+    const KEY_COUNT: u32 = 100_000;
+    let law = Values::Twitter.sizes();
+    assert_eq!(quantile(law.clone(), 50), 224);
+    assert!((4_800..4_830).contains(&quantile(law.clone(), 90)));
+    assert_eq!((law.iter().min(), law.iter().max()), (Some(&16), Some(&65_536)));
+
+    let keyspace = Keyspace {
+        prefix: SMALL_PREFIX,
+        count: KEY_COUNT,
+        values: Values::Twitter,
+        lifetimes: Lifetimes::Unlimited,
+    };
+    let wire = Wire::new(keyspace, Dialect::Classic);
+    let size = |index| value_bytes(&wire, index);
+    let of_keys: Vec<usize> = (0..KEY_COUNT).map(size).collect();
+    let ring = Ring::draw(KEY_COUNT, Popularity::Zipf);
+    let of_requests: Vec<usize> =
+        (0..500_000).map(|place| of_keys[ring.at(place) as usize]).collect();
+    for (sizes, tolerance) in [(of_keys, 0.05), (of_requests, 0.35)] {
+        for (percent, expected) in [(50, 224.0), (90, 4813.0)] {
+            let found = quantile(sizes.clone(), percent) as f64;
+            let off = (found / expected - 1.0).abs();
+            assert!(off < tolerance, "p{percent} is {found} instead of {expected}");
         }
     }
 }
 
-#[test]
-fn a_missing_key_is_a_miss_and_not_an_error() {
-    let ring = Ring::draw(KEYS, Popularity::Uniform);
-    let wire = wire(Dialect::Classic);
-    let mut bytes = hit(&wire, Dialect::Classic, ring.at(1));
-    bytes.extend_from_slice(b"END\r\nSTORED\r\n");
-    let tally = read(&wire, &ring, 3, &bytes, bytes.len()).tally;
-    assert_eq!((tally.errors, tally.misses, tally.checked), (0, 2, 1));
+/// The size that a `set` announces, which must be that of the value that follows.
+fn value_bytes(wire: &Wire, index: u32) -> usize {
+    let mut set = Vec::new();
+    wire.render_set(index, &mut set);
+    let line_end = set.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    let line = std::str::from_utf8(&set[..line_end]).unwrap().trim_end();
+    let announced: usize = line.rsplit(' ').next().unwrap().parse().unwrap();
+    assert_eq!(set.len() - line_end - 2, announced, "{line}");
+    announced
 }
 
 #[test]
-fn wrong_answers_are_found() {
-    let ring = Ring::draw(KEYS, Popularity::Uniform);
-    let wire = wire(Dialect::Classic);
-    let right = [&hit(&wire, Dialect::Classic, ring.at(0))[..], b"END\r\nSTORED\r\n"].concat();
-    for at in 0..right.len() {
-        let mut wrong = right.clone();
-        wrong[at] ^= 1;
-        let outcome = read(&wire, &ring, 1, &wrong, wrong.len());
-        // Without its last line end, the last answer is never complete.
-        let found = outcome.lost || outcome.tally.errors > 0 || outcome.done < 2;
-        assert!(found, "byte {at} may be anything");
+fn half_of_the_mixed_lifetimes_are_unlimited_and_a_quarter_is_of_either_kind() {
+    let exptimes: Vec<u32> =
+        (0..100_000).map(|index| Lifetimes::Mixed.exptime_s(rig::random::mix(index))).collect();
+    for (exptime, expected) in [(0, 50_000.0f64), (2, 25_000.0), (10, 25_000.0)] {
+        let found = exptimes.iter().filter(|&&found| found == exptime).count() as f64;
+        assert!((found - expected).abs() < 5.0 * expected.sqrt(), "{found} of {exptime} s");
     }
-    let value_at = right.iter().position(|&byte| byte == b'\n').unwrap() + 1;
-    let mut longer = right.clone();
-    longer.insert(value_at, b'x');
-    let mut shorter = right.clone();
-    shorter.remove(value_at);
-    let mut too_much = right.clone();
-    too_much.extend_from_slice(b"END\r\n");
-    for wrong in [longer, shorter, too_much] {
-        let outcome = read(&wire, &ring, 1, &wrong, wrong.len());
-        assert!(outcome.lost || outcome.tally.errors > 0, "{}", wrong.escape_ascii());
+    let keyspace = Keyspace {
+        prefix: SMALL_PREFIX,
+        count: 100,
+        values: Values::Fixed(40),
+        lifetimes: Lifetimes::Mixed,
+    };
+    let wire = Wire::new(keyspace, Dialect::Classic);
+    for index in 0..100 {
+        let (mut set, mut fill) = (Vec::new(), Vec::new());
+        wire.render_set(index, &mut set);
+        wire.render_fill(index, &mut fill);
+        let exptime = exptimes[index as usize];
+        for request in [set, fill] {
+            let words = String::from_utf8_lossy(&request).to_string();
+            let words: Vec<&str> = words.split([' ', '\r']).collect();
+            assert_eq!((words[2], words[3]), ("0", exptime.to_string().as_str()));
+        }
     }
-}
-
-#[test]
-fn an_error_line_is_counted_and_told() {
-    let ring = Ring::draw(KEYS, Popularity::Uniform);
-    let bytes = b"END\r\nSERVER_ERROR out of memory storing object\r\n";
-    let outcome = read(&wire(Dialect::Classic), &ring, 1, bytes, 7);
-    assert_eq!((outcome.tally.errors, outcome.done), (1, 2));
-    assert!(outcome.tally.first_error.unwrap().contains("out of memory"));
 }

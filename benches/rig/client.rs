@@ -16,6 +16,7 @@ use super::server::Endpoint;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// Bytes of `set` commands handed to the kernel at once.
 const FILL_BATCH_BYTES: usize = 256 << 10;
+const VERSION: &[u8] = b"version\r\n";
 
 /// One connection. A `File`, because reading and writing a descriptor is all that is needed, and
 /// both kinds of socket turn into one.
@@ -43,7 +44,11 @@ impl Client {
 
     /// What the server says to `version`.
     pub(crate) fn version(&mut self) -> Result<String, Failure> {
-        self.send(b"version\r\n")?;
+        self.send(VERSION)?;
+        self.version_answer()
+    }
+
+    fn version_answer(&mut self) -> Result<String, Failure> {
         loop {
             let line = self.line()?;
             match line.strip_prefix("VERSION ") {
@@ -57,21 +62,34 @@ impl Client {
 
     /// Stores `count` items, as fast as the server takes them. `render` appends the n-th `set`,
     /// which must say `noreply`. Returns when the last one has been executed.
+    ///
+    /// Requests of one connection are answered in order, so an answer to `version` comes after every
+    /// store before it. One is asked for with each batch and awaited after the next one has been
+    /// sent: a server that ignores `noreply`, as pogocache does, would else fill the socket with
+    /// answers until both ends wait for each other.
     pub(crate) fn fill(
         &mut self,
         count: u32,
         mut render: impl FnMut(u32, &mut Vec<u8>),
     ) -> Result<(), Failure> {
         let mut batch = Vec::with_capacity(2 * FILL_BATCH_BYTES);
+        let mut is_unanswered = false;
         for number in 0..count {
             render(number, &mut batch);
             if batch.len() >= FILL_BATCH_BYTES || number + 1 == count {
+                batch.extend_from_slice(VERSION);
                 self.send(&batch)?;
                 batch.clear();
+                if is_unanswered {
+                    self.version_answer()?;
+                }
+                is_unanswered = true;
             }
         }
-        // Requests of one connection are answered in order: this answer comes after every store.
-        self.version().map(|_| ())
+        if is_unanswered {
+            self.version_answer()?;
+        }
+        Ok(())
     }
 
     /// One number out of `stats`, by its name.

@@ -1,7 +1,8 @@
 //! Facts about the machine, for the head of every report.
 //!
-//! Reads `/proc` only. What a fact means for a figure is the report's to say.
+//! Reads `/proc` and `/sys` only. What a fact means for a figure is the report's to say.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,12 @@ pub(crate) struct Machine {
     pub(crate) memory_mib: u64,
     /// The load average of the last minute, before the run: what else was going on.
     pub(crate) load_before: String,
+    /// What chooses the frequency of the CPUs, as far as this system can say.
+    #[serde(default)]
+    pub(crate) governor: String,
+    /// What the kernel reads the time from: a slow one adds to every latency.
+    #[serde(default)]
+    pub(crate) clock_source: String,
 }
 
 impl Machine {
@@ -36,8 +43,27 @@ impl Machine {
             kernel: format!("{} {}", std::env::consts::OS, kernel.trim()),
             memory_mib: kib_of(&memory, "MemTotal").unwrap_or(0) / 1024,
             load_before: load.split(' ').next().unwrap_or("unknown").to_string(),
+            governor: governor(),
+            clock_source: fs::read_to_string(CLOCK_SOURCE)
+                .map_or_else(|_| "unknown".to_string(), |name| name.trim().to_string()),
         }
     }
+}
+
+const CLOCK_SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+
+/// The governors of all CPUs, each once.
+fn governor() -> String {
+    let of = |folder: fs::DirEntry| {
+        let path = folder.path().join("cpufreq/scaling_governor");
+        fs::read_to_string(path).ok().map(|name| name.trim().to_string())
+    };
+    let folders = fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let names: BTreeSet<String> = folders.filter_map(of).collect();
+    if names.is_empty() {
+        return "none visible (firmware or hypervisor decides)".to_string();
+    }
+    names.into_iter().collect::<Vec<_>>().join(" and ")
 }
 
 /// The first CPU's value of a `name : value` line in `/proc/cpuinfo`.

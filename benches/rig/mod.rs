@@ -6,6 +6,9 @@
 //!
 //! Used by path (`#[path = "rig/mod.rs"] mod rig;`); no bench uses all of it.
 
+pub(crate) mod accounting;
+pub(crate) mod binary;
+pub(crate) mod bootstrap;
 pub(crate) mod client;
 pub(crate) mod cpus;
 pub(crate) mod failure;

@@ -27,6 +27,12 @@ impl Random {
     pub(crate) fn fraction(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
+
+    /// A number of the exponential law with mean 1: the gap between events that are independent.
+    pub(crate) fn exponential(&mut self) -> f64 {
+        // 1 minus the fraction is in 0..=1 without the 0, whose logarithm is infinite.
+        -(1.0 - self.fraction()).ln()
+    }
 }
 
 /// A bijection on 64 bits that looks random: neighbours have nothing in common.

@@ -18,6 +18,8 @@ use super::cpus::Placement;
 use super::failure::{Doing, Failure};
 use super::program::Program;
 
+/// What pogocache's version begins with.
+pub(crate) const POGOCACHE: &str = "pogocache ";
 /// From start to the first answer; generous, for a server may allocate gigabytes first.
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// Between two attempts to reach a starting server.
@@ -77,6 +79,18 @@ impl Launch {
         arguments.extend(self.extra.iter().cloned());
         arguments
     }
+
+    /// The same for pogocache, whose options have other names and which has no `-I`.
+    fn pogocache_arguments(&self) -> Vec<String> {
+        let mut arguments = vec![
+            "-m".to_string(),
+            self.memory_mib.to_string(),
+            "--maxconns".to_string(),
+            self.connections_max.to_string(),
+        ];
+        arguments.extend(self.extra.iter().cloned());
+        arguments
+    }
 }
 
 /// A running server that ends with this value.
@@ -96,16 +110,26 @@ impl Server {
         launch: &Launch,
         placement: Placement,
     ) -> Result<Self, Failure> {
+        let pogocache = program.version.starts_with(POGOCACHE);
         Self::start_as(launch.transport, placement, |endpoint| {
             let mut command = Command::new(&program.path);
-            command.args(program.user_arguments()).args(launch.arguments());
+            if pogocache {
+                command.args(launch.pogocache_arguments());
+            } else {
+                command.args(program.user_arguments()).args(launch.arguments());
+            }
             match endpoint {
                 Endpoint::Tcp(address) => {
-                    command.args(["-l", &address.ip().to_string()]);
+                    let host = if pogocache { "-h" } else { "-l" };
+                    command.args([host, &address.ip().to_string()]);
                     command.args(["-p", &address.port().to_string()]);
                 }
                 Endpoint::Unix(path) => {
                     command.arg("-s").arg(path);
+                    if pogocache {
+                        // Without a port it would listen on its default one as well.
+                        command.args(["-p", "0"]);
+                    }
                 }
             }
             command

@@ -47,6 +47,17 @@ impl Estimate {
         (self.low - 1.0).abs().max((self.high - 1.0).abs())
     }
 
+    /// From the median to the farther end of the interval.
+    pub(crate) fn half_width(self) -> f64 {
+        (self.median - self.low).max(self.high - self.median)
+    }
+
+    /// How far from 1 a ratio had to be to pass for a difference: beyond what two runs of the same
+    /// program show, and with an interval of this width beside 1.
+    pub(crate) fn smallest_detectable(self, spread: f64) -> f64 {
+        spread.max(self.half_width())
+    }
+
     /// Whether the interval holds `value`.
     pub(crate) fn holds(self, value: f64) -> bool {
         self.low <= value && value <= self.high

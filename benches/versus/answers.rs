@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::keyspace::Wire;
+use super::keyspace::{Wire, counter_with};
 use super::ring::Ring;
 use crate::rig::failure::Failure;
 
@@ -14,6 +14,8 @@ use crate::rig::failure::Failure;
 const CHECK_EVERY: u64 = 64;
 /// An answer that is no value and longer than this is not from a memcached.
 const LINE_BYTES_MAX: usize = 4096;
+/// The answer to a `delete`, `touch` or `incr` that found nothing.
+const NOT_FOUND: &[u8] = b"NOT_FOUND\r\n";
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,41 @@ pub(crate) enum Asked {
         keys: u32,
     },
     Set,
+    /// A set that follows a miss; part of the operation that missed.
+    Refill,
+    Delete,
+    Touch,
+    /// Of the counter with this number.
+    Increment {
+        index: u32,
+    },
+}
+
+impl Asked {
+    /// The line that ends the answer; none for `incr`, whose answer is a number.
+    fn last_line(self, wire: &Wire) -> Option<&'static [u8]> {
+        match self {
+            Self::Get { .. } => Some(wire.end),
+            Self::Set | Self::Refill => Some(wire.stored),
+            Self::Delete => Some(b"DELETED\r\n"),
+            Self::Touch => Some(b"TOUCHED\r\n"),
+            Self::Increment { .. } => None,
+        }
+    }
+
+    /// Where in the ring a get's keys begin, and how many they are.
+    fn places(self) -> (usize, u32) {
+        if let Self::Get { place, keys } = self { (place, keys) } else { (0, 0) }
+    }
+
+    /// Keys asked for, deleted or stored of its own accord.
+    fn operations(self) -> u32 {
+        match self {
+            Self::Get { keys, .. } => keys,
+            Self::Refill => 0,
+            Self::Set | Self::Delete | Self::Touch | Self::Increment { .. } => 1,
+        }
+    }
 }
 
 /// A request whose answer has not come in full.
@@ -38,9 +75,14 @@ pub(crate) struct Pending {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     pub(crate) requests: u64,
-    /// Keys asked for or stored: the operations of the report.
+    /// Keys asked for, stored, deleted, touched or incremented: the operations of the report. A set
+    /// that follows a miss belongs to the operation that missed.
     pub(crate) operations: u64,
+    /// Keys asked for, found or not.
+    pub(crate) lookups: u64,
     pub(crate) misses: u64,
+    /// Sets that followed misses; neither requests nor operations of their own.
+    pub(crate) refills: u64,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
     /// Answers compared in full.
@@ -52,7 +94,9 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.operations += other.operations;
+        self.lookups += other.lookups;
         self.misses += other.misses;
+        self.refills += other.refills;
         self.errors += other.errors;
         self.checked += other.checked;
         if self.first_error.is_none() {
@@ -100,51 +144,81 @@ impl Answers {
         self.pending.len()
     }
 
-    /// Takes the next bytes of the connection, and hands each completed request to `done`.
+    /// Takes the next bytes of the connection, and hands each completed request to `done`, with the
+    /// number of its keys that were missing.
     ///
     /// Fails when the bytes cannot be an answer to what was asked; the connection is then lost.
     pub(crate) fn advance(
         &mut self,
         mut bytes: &[u8],
-        (wire, ring, contents): (&Wire, &Ring, Contents),
+        known: (&Wire, &Ring, Contents),
         tally: &mut Tally,
-        mut done: impl FnMut(&Pending),
+        mut done: impl FnMut(&Pending, u32),
     ) -> Result<(), Failure> {
         while let Some(&first) = bytes.first() {
             let Some(&pending) = self.pending.front() else {
                 return Err(unexpected("more bytes than were asked for", bytes));
             };
-            let (keys, place) = match pending.asked {
-                Asked::Get { place, keys } => (keys, place),
-                Asked::Set => (0, 0),
-            };
+            let (place, keys) = pending.asked.places();
             let starts_hit = self.line.is_empty() && first == b'V' && self.hits < keys;
             if self.hit_at > 0 || starts_hit {
-                let size = bytes.len().min(wire.hit_bytes() - self.hit_at);
-                if self.hit_at == 0 {
-                    let nth = tally.operations + u64::from(self.hits);
-                    self.checking =
-                        contents == Contents::Checked && nth.is_multiple_of(CHECK_EVERY);
-                    self.skip_missing(&bytes[..size], place, keys, wire, ring);
-                }
-                let index = ring.at(place + (self.hits + self.skipped) as usize);
-                self.advance_hit(&bytes[..size], index, wire, tally)?;
+                let size = self.advance_hit(bytes, (place, keys), known, tally)?;
                 bytes = &bytes[size..];
-                continue;
+                if self.hit_at > 0 || !known.0.hit_ends_get() {
+                    continue;
+                }
+            } else {
+                let Some(size) = self.advance_line(bytes, pending.asked, known, tally)? else {
+                    return Ok(());
+                };
+                bytes = &bytes[size..];
             }
-            let expected = if keys > 0 { wire.end } else { wire.stored };
-            let Some(size) = self.advance_line(bytes, expected, tally)? else {
-                return Ok(());
-            };
-            bytes = &bytes[size..];
-            tally.requests += 1;
-            tally.operations += u64::from(keys.max(1));
-            tally.misses += u64::from(keys - self.hits);
+            let missing = keys - self.hits;
+            tally.requests += u64::from(pending.asked != Asked::Refill);
+            tally.operations += u64::from(pending.asked.operations());
+            tally.lookups += u64::from(keys);
+            tally.misses += u64::from(missing);
             (self.hits, self.skipped) = (0, 0);
             self.pending.pop_front();
-            done(&pending);
+            done(&pending, missing);
         }
         Ok(())
+    }
+
+    /// Steps over what there is of a hit, and returns its size in `bytes`.
+    fn advance_hit(
+        &mut self,
+        bytes: &[u8],
+        (place, keys): (usize, u32),
+        (wire, ring, contents): (&Wire, &Ring, Contents),
+        tally: &mut Tally,
+    ) -> Result<usize, Failure> {
+        if self.hit_at == 0 {
+            let nth = tally.operations + u64::from(self.hits);
+            self.checking = contents == Contents::Checked && nth.is_multiple_of(CHECK_EVERY);
+            // A single key needs no telling apart.
+            if keys > 1 {
+                self.skip_missing(bytes, place, keys, wire, ring);
+            }
+        }
+        let index = ring.at(place + (self.hits + self.skipped) as usize);
+        let hit_bytes = wire.hit_bytes(index);
+        let part = &bytes[..bytes.len().min(hit_bytes - self.hit_at)];
+        if self.checking && !wire.hit_holds(index, self.hit_at, part) {
+            tally.error(format!("wrong content: {}", unexpected("in a hit", part)));
+            self.checking = false;
+        }
+        self.hit_at += part.len();
+        if self.hit_at == hit_bytes {
+            let line_end = wire.line_end();
+            if part.len() >= line_end.len() && !part.ends_with(line_end) {
+                return Err(unexpected("a value of another length", part));
+            }
+            tally.checked += u64::from(self.checking);
+            self.hit_at = 0;
+            self.hits += 1;
+        }
+        Ok(part.len())
     }
 
     /// Only a hit that is compared in full needs to know its key, and only behind a miss is that
@@ -163,54 +237,57 @@ impl Answers {
         }
     }
 
-    fn advance_hit(
-        &mut self,
-        part: &[u8],
-        index: u32,
-        wire: &Wire,
-        tally: &mut Tally,
-    ) -> Result<(), Failure> {
-        if self.checking && !wire.hit_holds(index, self.hit_at, part) {
-            tally.error(format!("wrong content: {}", unexpected("in a hit", part)));
-            self.checking = false;
-        }
-        self.hit_at += part.len();
-        if self.hit_at == wire.hit_bytes() {
-            let line_end = wire.line_end();
-            if part.len() >= line_end.len() && !part.ends_with(line_end) {
-                return Err(unexpected("a value of another length", part));
-            }
-            tally.checked += u64::from(self.checking);
-            self.hit_at = 0;
-            self.hits += 1;
-        }
-        Ok(())
-    }
-
     /// Steps over one line and returns its size in `bytes`; none if the line is not complete.
     fn advance_line(
         &mut self,
         bytes: &[u8],
-        expected: &[u8],
+        asked: Asked,
+        (wire, _, contents): (&Wire, &Ring, Contents),
         tally: &mut Tally,
     ) -> Result<Option<usize>, Failure> {
-        if self.line.is_empty() && bytes.starts_with(expected) {
+        let expected = asked.last_line(wire);
+        if let Some(expected) = expected
+            && self.line.is_empty()
+            && bytes.starts_with(expected)
+        {
             return Ok(Some(expected.len()));
         }
         let size = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
         self.line.extend_from_slice(&bytes[..size]);
-        if self.line.len() > LINE_BYTES_MAX || self.line.starts_with(b"VALUE ") {
+        if self.line.len() > LINE_BYTES_MAX || is_hit(&self.line) {
             return Err(unexpected("no answer to what was asked", &self.line));
         }
         if !self.line.ends_with(b"\n") {
             return Ok(None);
         }
-        if self.line != expected {
-            tally.error(String::from_utf8_lossy(&self.line).trim_end().to_string());
+        if Some(self.line.as_slice()) != expected {
+            self.judge_line(asked, contents, tally);
         }
         self.line.clear();
         Ok(Some(size))
     }
+
+    /// Whether a line that is not always the same is right: a number, or that nothing was found.
+    fn judge_line(&self, asked: Asked, contents: Contents, tally: &mut Tally) {
+        let finds = matches!(asked, Asked::Delete | Asked::Touch | Asked::Increment { .. });
+        if finds && self.line == NOT_FOUND {
+            tally.misses += 1;
+            return;
+        }
+        if let Asked::Increment { index } = asked {
+            let counter = self.line.strip_suffix(b"\r\n").and_then(counter_with);
+            if contents == Contents::Canned || counter == Some(index) {
+                tally.checked += u64::from(contents == Contents::Checked);
+                return;
+            }
+        }
+        tally.error(String::from_utf8_lossy(&self.line).trim_end().to_string());
+    }
+}
+
+/// Whether a line announces a value, which nothing then says how to step over.
+fn is_hit(line: &[u8]) -> bool {
+    line.starts_with(b"VALUE ") || line.starts_with(b"VA ")
 }
 
 fn unexpected(what: &str, bytes: &[u8]) -> Failure {

@@ -10,13 +10,16 @@ use clap::{Parser, ValueEnum};
 
 use super::cells::Cell;
 use super::contestants::{Target, Variant};
+use super::plan::Plan;
 use super::window::{Wait, Window};
+use crate::rig::server::Endpoint;
 
 /// Measures miocached against memcached and against the floor, side by side, in one run.
 ///
-/// Environment: MEMCACHED=path and MIOCACHED=path take other builds.
+/// Environment: MEMCACHED=path and MIOCACHED=path take other builds; POGOCACHE=path measures a
+/// pogocache with the others.
 #[derive(Debug, Parser)]
-#[command(name = "versus", help_expected = true)]
+#[command(name = "versus", help_expected = true, after_long_help = RECIPE)]
 pub(crate) struct Arguments {
     /// Few cells, few keys, short windows: within one minute, for a smoke test
     #[arg(long)]
@@ -27,16 +30,21 @@ pub(crate) struct Arguments {
     /// Print the cells and exit
     #[arg(long)]
     pub(crate) list: bool,
-    /// Rounds; each measures every contestant once [default: 15, quick: 5]
+    /// Rounds; each measures every contestant once [default: 15, quick: 4]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
+    /// Starts of every server, over which the rounds are divided: layout and hash seed are drawn
+    /// anew at each. At most 3 where more than two million items are loaded [default: 5, quick: 2]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    instances: Option<u32>,
     /// Length of one contestant's turn, of which a fifth more is warm-up [default: 300, quick: 60]
     #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
     window: Option<u64>,
     /// What the load generator does while it has nothing to do
     #[arg(long, value_enum, default_value_t = WaitArgument::Spin)]
     wait: WaitArgument,
-    /// A running server on loopback, measured with the others; its CPU and memory only with a pid
+    /// A running server on loopback or a Unix socket (NAME=unix:PATH), measured with the others in
+    /// the cells of its transport; its CPU and memory only with a pid
     #[arg(long, value_name = "NAME=HOST:PORT[,pid=PID]", value_parser = target)]
     pub(crate) target: Vec<Target>,
     /// A further miocached with these arguments, such as 'busy=--busy-poll 200'
@@ -50,6 +58,22 @@ pub(crate) struct Arguments {
     bench: bool,
 }
 
+/// How to come by a memcached that is worth being compared with.
+const RECIPE: &str = "\
+A current memcached, built with the same care as miocached (optimised, link-time optimised), in a
+checkout or an unpacked release of memcached 1.6.45 or later; needs a C compiler, autoconf, automake
+and libevent's headers (Debian: libevent-dev):
+
+    ./autogen.sh
+    ./configure CFLAGS=\"-O2 -flto\" LDFLAGS=-flto
+    make
+    MEMCACHED=/path/to/that/memcached cargo bench --bench versus
+
+A released archive comes with `configure`; autogen.sh is for a checkout. The report names the version,
+what the binary says of its making, and the config.log beside it. A memcached older than 1.6.35 sends
+each answer to a bare `get` with a system call of its own: every cell with pipelined gets then
+flatters all others by a factor of 4 to 6, and the report says so at its top.";
+
 /// [`Wait`] on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum WaitArgument {
@@ -60,16 +84,16 @@ enum WaitArgument {
 }
 
 impl Arguments {
-    /// Rounds, as given or by default.
-    pub(crate) fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(if self.quick { 5 } else { 15 })
-    }
-
-    /// The window, as given or by default.
-    pub(crate) fn window(&self) -> Window {
+    /// Rounds, instances and windows, as given or by default.
+    pub(crate) fn plan(&self) -> Plan {
         let ms = self.window.unwrap_or(if self.quick { 60 } else { 300 });
         let measure = Duration::from_millis(ms);
-        Window { warm: measure / 5, measure }
+        Plan {
+            rounds: self.rounds.unwrap_or(if self.quick { 4 } else { 15 }),
+            instances: self.instances.unwrap_or(if self.quick { 2 } else { 5 }),
+            window: Window { warm: measure / 5, measure },
+            decides_tails: !self.quick,
+        }
     }
 
     /// What the generator does while idle. On a single CPU spinning would starve the server.
@@ -104,15 +128,26 @@ fn target(text: &str) -> Result<Target, String> {
         }
         None => (rest, None),
     };
-    let address = match address.strip_prefix("localhost:") {
+    Ok(Target { name: name.to_string(), endpoint: endpoint(address)?, pid })
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path {
+            "" => Err("unix: wants the path of a socket".to_string()),
+            path => Ok(Endpoint::Unix(PathBuf::from(path))),
+        };
+    }
+    let address = match text.strip_prefix("localhost:") {
         Some(port) => port.parse().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).ok(),
-        None => address.parse().ok(),
+        None => text.parse().ok(),
     };
-    let address = address.ok_or("HOST:PORT with an IP address or localhost is expected")?;
+    let address =
+        address.ok_or("HOST:PORT with an IP address or localhost, or unix:PATH is expected")?;
     if !address.ip().is_loopback() {
         return Err("load is made on loopback only, never on somebody's network".to_string());
     }
-    Ok(Target { name: name.to_string(), address, pid })
+    Ok(Endpoint::Tcp(address))
 }
 
 fn also(text: &str) -> Result<Variant, String> {

@@ -6,18 +6,27 @@
 use std::fs;
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::contestants::{CONTROL, MIOCACHED};
 use super::results::{CellResult, Report, SCHEMA};
 use crate::rig::failure::{Doing, Failure};
 
 /// Reads an earlier report.
 pub(crate) fn read(path: &Path) -> Result<Report, Failure> {
+    /// What any schema has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema: u32,
+    }
     let text = fs::read_to_string(path).doing(|| format!("reading {}", path.display()))?;
-    let report: Report =
+    let versioned: Versioned =
         serde_json::from_str(&text).doing(|| format!("{} as a report", path.display()))?;
-    if report.schema != SCHEMA {
+    if versioned.schema != SCHEMA {
         return Err(Failure(format!("{} is of another schema", path.display())));
     }
+    let report: Report =
+        serde_json::from_str(&text).doing(|| format!("{} as a report", path.display()))?;
     Ok(report)
 }
 
@@ -28,6 +37,9 @@ pub(crate) fn lines(earlier: &Report, now: &Report) -> Vec<String> {
     )];
     if earlier.machine.cpu_model != now.machine.cpu_model {
         lines.push(format!("  another CPU then: {}", earlier.machine.cpu_model));
+    }
+    if earlier.memcached.version != now.memcached.version {
+        lines.push(format!("  another memcached then: {}", earlier.memcached.version));
     }
     for cell in &now.cells {
         let before = earlier.cells.iter().find(|before| before.name == cell.name);

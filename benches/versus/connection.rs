@@ -1,13 +1,15 @@
 //! One connection of the load: what is still to be sent on it, and what is still to come.
 //!
-//! Owns the socket and both directions' progress. Decides nothing: when to send is the
-//! generator's, what to send the flow's.
+//! Owns the socket and both directions' progress, and the end of a connection that lasts for one
+//! request. Decides nothing: when to send is the generator's, what to send the flow's.
+
+use std::collections::VecDeque;
 
 use mio::{Interest, Registry, Token};
 
 use super::answers::{Answers, Asked, Contents, Pending};
 use super::socket::Socket;
-use super::traffic::Flow;
+use super::traffic::{Flow, Session, Work};
 use crate::rig::failure::{Doing, Failure};
 use crate::rig::server::Endpoint;
 
@@ -20,6 +22,15 @@ pub(crate) const TURN_BYTES: usize = 64 << 10;
 pub(crate) enum Progress {
     More,
     Waits,
+}
+
+/// Where a connection is in its life; one that lasts stays open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// `quit` was sent, or will be; the server's close has not been seen.
+    Quitting,
+    Closed,
 }
 
 /// A connection of one flow.
@@ -38,9 +49,11 @@ pub(crate) struct Connection {
     watches_writable: bool,
     /// Whether it stands in the generator's queue.
     pub(crate) queued: bool,
-    /// At a fixed pace: requests that are due and wait for their turn, and those that had it.
-    pub(crate) waiting: u64,
-    pub(crate) taken: u64,
+    /// At a fixed pace: when the requests were due that wait until this one is answered.
+    pub(crate) waiting: VecDeque<u64>,
+    /// Items that were missing and are to be set next.
+    missing: Vec<u32>,
+    life: Life,
 }
 
 impl Connection {
@@ -51,12 +64,8 @@ impl Connection {
         token: Token,
         flow: usize,
     ) -> Result<Self, Failure> {
-        let mut socket = Socket::connect(endpoint)?;
-        registry
-            .register(&mut socket, token, Interest::READABLE)
-            .doing(|| "watching a connection".into())?;
         Ok(Self {
-            socket,
+            socket: connected(endpoint, registry, token)?,
             token,
             flow,
             answers: Answers::default(),
@@ -65,20 +74,47 @@ impl Connection {
             streamed_left: 0,
             watches_writable: false,
             queued: false,
-            waiting: 0,
-            taken: 0,
+            waiting: VecDeque::new(),
+            missing: Vec::new(),
+            life: Life::Open,
         })
     }
 
-    /// Whether all was sent and all was answered.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.answers.due() == 0 && self.output.is_empty()
+    /// Connects again where the server has closed, as it was asked to.
+    pub(crate) fn reopen(
+        &mut self,
+        endpoint: &Endpoint,
+        registry: &Registry,
+    ) -> Result<(), Failure> {
+        if self.life == Life::Closed {
+            // The old socket is closed with this, and with it leaves the event queue.
+            self.socket = connected(endpoint, registry, self.token)?;
+            (self.life, self.watches_writable) = (Life::Open, false);
+        }
+        Ok(())
     }
 
-    /// Renders `count` requests whose latency counts from `since_ns`.
+    /// Whether all was sent and all was answered, a `quit` included.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.answers.due() == 0 && self.output.is_empty() && self.life != Life::Quitting
+    }
+
+    /// Whether there is anything to receive.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        self.answers.due() > 0 || self.life == Life::Quitting
+    }
+
+    /// Renders `count` requests whose latency counts from `since_ns`; missing items come first.
     pub(crate) fn ask(&mut self, flow: &mut Flow, count: usize, since_ns: u64) {
         for _ in 0..count {
-            let asked = flow.render_next(&mut self.output);
+            let asked = match self.missing.pop() {
+                Some(index) => {
+                    flow.wire.render_set(index, &mut self.output);
+                    flow.tally.refills += 1;
+                    Asked::Refill
+                }
+                None => flow.render_next(&mut self.output),
+            };
             if asked == Asked::Set && flow.wire.streams() {
                 self.streamed_left = flow.wire.streamed().len();
             }
@@ -126,18 +162,49 @@ impl Connection {
         flow: &mut Flow,
         contents: Contents,
         input: &mut [u8],
-        done: impl FnMut(&Pending),
+        mut done: impl FnMut(&Pending),
     ) -> Result<Progress, Failure> {
         let received = self.socket.read(input).doing(|| "receiving answers".into())?;
         let size = match received {
             None => return Ok(Progress::Waits),
+            Some(0) if self.life == Life::Quitting => {
+                self.life = Life::Closed;
+                return Ok(Progress::Waits);
+            }
             Some(0) => return Err(Failure("the server closed the connection".to_string())),
             Some(size) => size,
         };
-        let known = (&flow.wire, &*flow.ring, contents);
-        self.answers.advance(&input[..size], known, &mut flow.tally, done)?;
+        let refills = flow.traffic.work == Work::CacheAside;
+        let Flow { wire, ring, tally, .. } = flow;
+        self.answers.advance(
+            &input[..size],
+            (wire, ring, contents),
+            tally,
+            |pending, missing| {
+                if let Asked::Get { place, .. } = pending.asked
+                    && refills
+                    && missing > 0
+                {
+                    self.missing.push(ring.at(place));
+                }
+                done(pending);
+            },
+        )?;
+        if flow.traffic.session == Session::PerRequest && self.answers.due() == 0 {
+            self.life = Life::Quitting;
+            self.output.extend_from_slice(b"quit\r\n");
+            return Ok(Progress::More);
+        }
         // A read that leaves room has emptied the socket; what comes later makes an event.
         let full = size == input.len() && self.answers.due() > 0;
         Ok(if full { Progress::More } else { Progress::Waits })
     }
+}
+
+fn connected(endpoint: &Endpoint, registry: &Registry, token: Token) -> Result<Socket, Failure> {
+    let mut socket = Socket::connect(endpoint)?;
+    registry
+        .register(&mut socket, token, Interest::READABLE)
+        .doing(|| "watching a connection".into())?;
+    Ok(socket)
 }

@@ -2,19 +2,21 @@
 //!
 //! Owns the names in the report's first column, and the servers while they run.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::answers::Contents;
 use super::cells::{Cell, DataSet};
 use super::floor;
 use super::keyspace::{Dialect, Wire};
+use super::ring::ZIPF_EXPONENT;
 use crate::rig::client::Client;
 use crate::rig::cpus::Placement;
 use crate::rig::failure::{Doing, Failure};
 use crate::rig::process::{CpuClock, resident_bytes};
 use crate::rig::program::Program;
-use crate::rig::server::{Endpoint, Server, Transport};
+use crate::rig::random::index_ring;
+use crate::rig::server::{Endpoint, POGOCACHE, Server, Transport};
 
 pub(crate) const MIOCACHED: &str = "miocached";
 /// The same with `--busy-poll`, only where one client waits for each answer.
@@ -22,7 +24,7 @@ const BUSY: &str = "miocached-busy";
 /// The two that are the same, whose difference is what chance makes.
 pub(crate) const CONTROL: &str = "memcached-A";
 pub(crate) const CONTROL_AGAIN: &str = "memcached-B";
-pub(crate) const TUNED: &str = "memcached-R1000";
+pub(crate) const TUNED: &str = "memcached-tuned";
 pub(crate) const THREADED: &str = "memcached-threads";
 pub(crate) const FLOOR: &str = "floor";
 
@@ -30,7 +32,7 @@ pub(crate) const FLOOR: &str = "floor";
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) name: String,
-    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
     /// For the CPU clock; without it there are no figures on CPU and memory.
     pub(crate) pid: Option<u32>,
 }
@@ -51,19 +53,26 @@ pub(crate) struct Contestant {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Program { program: Program, extra: Vec<String> },
+    Program {
+        program: Program,
+        extra: Vec<String>,
+    },
+    /// memcached with one thread as its users tune it, for so many items as there are.
+    Tuned(Program),
+    Pogocache(Program),
     Floor,
     Target(Target),
 }
 
 impl Contestant {
     /// Everybody, in the order of the report. `also` are further miocacheds with their arguments.
+    /// pogocache is one of them where the environment has POGOCACHE.
     pub(crate) fn all(
         miocached: &Program,
         memcached: &Program,
         also: &[Variant],
         targets: &[Target],
-    ) -> Vec<Self> {
+    ) -> Result<Vec<Self>, Failure> {
         let program = |name: &str, program: &Program, extra: &[&str]| {
             let extra = extra.iter().map(ToString::to_string).collect();
             Self::program(name, program, extra)
@@ -73,10 +82,14 @@ impl Contestant {
             program(BUSY, miocached, &["--busy-poll", "200"]),
             program(CONTROL, memcached, &["-t", "1"]),
             program(CONTROL_AGAIN, memcached, &["-t", "1"]),
-            program(TUNED, memcached, &["-t", "1", "-R", "1000"]),
+            Self { name: TUNED.to_string(), kind: Kind::Tuned(memcached.clone()) },
             program(THREADED, memcached, &[]),
             Self { name: FLOOR.to_string(), kind: Kind::Floor },
         ];
+        if let Some(path) = std::env::var_os("POGOCACHE") {
+            let kind = Kind::Pogocache(pogocache(path.into())?);
+            all.push(Self { name: POGOCACHE.trim_end().to_string(), kind });
+        }
         let variant =
             |variant: &Variant| Self::program(&variant.name, miocached, variant.extra.clone());
         all.extend(also.iter().map(variant));
@@ -86,7 +99,7 @@ impl Contestant {
                 kind: Kind::Target(target.clone()),
             }),
         );
-        all
+        Ok(all)
     }
 
     fn program(name: &str, program: &Program, extra: Vec<String>) -> Self {
@@ -100,58 +113,84 @@ impl Contestant {
             Kind::Program { program, extra } => {
                 format!("{} {}", program.version, extra.join(" ")).trim_end().to_string()
             }
+            Kind::Tuned(program) => {
+                format!("{} {}", program.version, tuned_arguments("log2 of the items").join(" "))
+            }
+            Kind::Pogocache(program) => {
+                format!("{} {}", program.version, POGOCACHE_ARGUMENTS.join(" "))
+            }
             Kind::Floor => "a bare mio server with canned answers".to_string(),
-            Kind::Target(target) => format!("running at {}", target.address),
+            Kind::Target(target) => format!("running at {}", target.endpoint),
         }
     }
 
     /// Is it measured in this cell at all?
     pub(crate) fn takes_part(&self, cell: &Cell) -> bool {
-        self.name != BUSY || cell.connections() == 1
+        match &self.kind {
+            Kind::Pogocache(_) => cell.pogocache,
+            Kind::Target(target) => {
+                matches!(target.endpoint, Endpoint::Unix(_))
+                    == (cell.data.transport == Transport::Unix)
+            }
+            Kind::Program { .. } | Kind::Tuned(_) | Kind::Floor => {
+                self.name != BUSY || cell.connections() == 1
+            }
+        }
     }
 
     /// Why this one has no place in a cell, if so.
     pub(crate) fn excused_from(&self, cell: &Cell) -> Option<&'static str> {
         let simple = cell.dialect == Dialect::Simple;
+        let evicts = cell.data.memory_mib.is_some();
         match &self.kind {
-            Kind::Program { program, .. } if simple && program.is_memcached() => {
+            Kind::Program { program, .. } | Kind::Tuned(program)
+                if simple && program.is_memcached() =>
+            {
                 Some("does not speak the simple dialect")
             }
             Kind::Target(_) if simple => Some("not asked in the simple dialect"),
-            Kind::Target(_) if cell.data.transport == Transport::Unix => Some("runs on TCP"),
-            Kind::Program { .. } | Kind::Floor | Kind::Target(_) => None,
+            Kind::Target(_) if evicts => Some("its memory is its user's choice"),
+            Kind::Floor if evicts => Some("never misses"),
+            Kind::Program { .. }
+            | Kind::Tuned(_)
+            | Kind::Pogocache(_)
+            | Kind::Floor
+            | Kind::Target(_) => None,
         }
     }
 
     /// Starts it, and loads all items of the data set.
     pub(crate) fn start(&self, data: &DataSet, placement: Placement) -> Result<Running, Failure> {
+        let start =
+            |program, extra: &[String]| Server::start(program, &data.launch(extra), placement);
         let server = match &self.kind {
-            Kind::Program { program, extra } => {
-                Some(Server::start(program, &data.launch(extra), placement)?)
+            Kind::Program { program, extra } => Some(start(program, extra)?),
+            Kind::Tuned(program) => {
+                Some(start(program, &tuned_arguments(&data.items_log2().to_string()))?)
+            }
+            Kind::Pogocache(program) => {
+                Some(start(program, &POGOCACHE_ARGUMENTS.map(str::to_string))?)
             }
             Kind::Floor => Some(start_floor(data, placement)?),
             Kind::Target(_) => None,
         };
         let (endpoint, pid) = match (&server, &self.kind) {
             (Some(server), _) => (server.endpoint().clone(), Some(server.pid())),
-            (None, Kind::Target(target)) => (Endpoint::Tcp(target.address), target.pid),
-            (None, Kind::Program { .. } | Kind::Floor) => {
-                return Err(Failure(format!("{} was not started", self.name)));
-            }
+            (None, Kind::Target(target)) => (target.endpoint.clone(), target.pid),
+            (None, _) => return Err(Failure(format!("{} was not started", self.name))),
         };
         let contents = match self.kind {
             Kind::Floor => Contents::Canned,
-            Kind::Program { .. } | Kind::Target(_) => Contents::Checked,
+            Kind::Program { .. } | Kind::Tuned(_) | Kind::Pogocache(_) | Kind::Target(_) => {
+                Contents::Checked
+            }
         };
         if contents == Contents::Checked {
-            let mut client = Client::connect(&endpoint)?;
-            for keyspace in data.keyspaces() {
-                let wire = Wire::new(keyspace, Dialect::Classic);
-                client.fill(keyspace.count, |index, output| wire.render_fill(index, output))?;
-            }
+            fill(data, &mut Client::connect(&endpoint)?)?;
         }
         let clock = pid.map(CpuClock::of).transpose()?;
-        Ok(Running { endpoint, clock, contents, pid, _server: server })
+        let evicts = data.memory_mib.is_some();
+        Ok(Running { endpoint, clock, contents, pid, evicts, _server: server })
     }
 }
 
@@ -161,6 +200,8 @@ pub(crate) struct Running {
     pub(crate) clock: Option<CpuClock>,
     pub(crate) contents: Contents,
     pid: Option<u32>,
+    /// Whether it has too little memory for its items.
+    evicts: bool,
     /// Ends with this value, unless it is the user's own.
     _server: Option<Server>,
 }
@@ -170,12 +211,62 @@ impl Running {
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
         self.pid.and_then(|pid| resident_bytes(pid).ok())
     }
+
+    /// Items that it has evicted so far, where it is there to evict and says so.
+    pub(crate) fn evictions(&self) -> Option<u64> {
+        if !self.evicts {
+            return None;
+        }
+        Client::connect(&self.endpoint).and_then(|mut client| client.stat("evictions")).ok()?
+    }
+}
+
+/// What is set for pogocache beside memory and connections: one thread as for all others, and no
+/// thread beside it that looks for expired items.
+const POGOCACHE_ARGUMENTS: [&str; 4] = ["--threads", "1", "--autosweep", "no"];
+
+/// memcached tuned for pipelines and one thread: it answers up to 1,000 requests of a connection at
+/// a time instead of 20, its table never grows, and no thread works on its lists beside the one.
+fn tuned_arguments(items_log2: &str) -> Vec<String> {
+    let table = format!("hashpower={items_log2},no_lru_crawler,no_lru_maintainer");
+    ["-t", "1", "-R", "1000", "-o", &table].map(str::to_string).to_vec()
+}
+
+/// The pogocache at `path`, which knows no `-V`.
+fn pogocache(path: PathBuf) -> Result<Program, Failure> {
+    let output = Command::new(&path)
+        .arg("--version")
+        .output()
+        .doing(|| format!("running {} --version", path.display()))?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_string();
+    if !version.starts_with(POGOCACHE) {
+        return Err(Failure(format!("POGOCACHE={} is no pogocache", path.display())));
+    }
+    Ok(Program { path, version })
+}
+
+/// Stores all items once. Where they do not fit, they come as often and in such an order as a cache
+/// sees them, so that what is kept is near to what a longer run would keep.
+fn fill(data: &DataSet, client: &mut Client) -> Result<(), Failure> {
+    /// Another sequence than the one that is asked for.
+    const SEED: u64 = 0x6669_6c6c;
+    for keyspace in data.keyspaces() {
+        let wire = Wire::new(keyspace, Dialect::Classic);
+        let count = keyspace.count;
+        if data.memory_mib.is_some() {
+            let drawn = index_ring(count as usize, count, Some(ZIPF_EXPONENT), SEED);
+            client.fill(count, |nth, output| wire.render_fill(drawn[nth as usize], output))?;
+        } else {
+            client.fill(count, |index, output| wire.render_fill(index, output))?;
+        }
+    }
+    Ok(())
 }
 
 fn start_floor(data: &DataSet, placement: Placement) -> Result<Server, Failure> {
     let ourselves = std::env::current_exe().doing(|| "finding our own binary".into())?;
-    let small = data.small.value_bytes;
-    let large = data.large.map_or(small, |keyspace| keyspace.value_bytes);
+    let small = data.small.values;
+    let large = data.second.map_or(small, |keyspace| keyspace.values);
     Server::start_as(data.transport, placement, |endpoint| {
         let mut command = Command::new(&ourselves);
         command.args(floor::arguments(endpoint, small, large));

@@ -1,7 +1,8 @@
 //! The load: many connections to one server, driven by one mio loop on one thread.
 //!
-//! Owns the connections of one cell to one contestant, which stay open from round to round. Closed
-//! loop and fixed rate differ only in when a request is sent and from when its latency counts.
+//! Owns the connections of one cell to one contestant, which stay open from round to round unless
+//! each is for one request. Closed loop and fixed rate differ only in when a request is sent and
+//! from when its latency counts.
 //! Knows no contestants and no statistics beyond one window.
 
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 
 use super::answers::Contents;
+use super::arrivals::Arrivals;
 use super::connection::{Connection, Progress, TURN_BYTES};
 use super::ring::Ring;
 use super::traffic::{Flow, Pace, Traffic};
@@ -27,6 +29,7 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Connections to one server, ready for any number of windows.
 pub(crate) struct Generator {
+    endpoint: Endpoint,
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
@@ -37,8 +40,8 @@ pub(crate) struct Generator {
     input: Vec<u8>,
     contents: Contents,
     wait: Wait,
-    /// Requests of the fixed pace that have become due in this window, and whose turn is next.
-    arrivals: u64,
+    /// Of the fixed pace: when the next request is due, and whose turn it is.
+    arrivals: Option<Arrivals>,
     next_member: usize,
 }
 
@@ -59,6 +62,7 @@ impl Generator {
             }
         }
         Ok(Self {
+            endpoint: endpoint.clone(),
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             ready: VecDeque::with_capacity(connections.len()),
@@ -67,14 +71,9 @@ impl Generator {
             input: vec![0; TURN_BYTES],
             contents,
             wait,
-            arrivals: 0,
+            arrivals: None,
             next_member: 0,
         })
-    }
-
-    /// Changes the rate of the first flow, for a search.
-    pub(crate) fn set_pace(&mut self, pace: Pace) {
-        self.flows[0].traffic.pace = pace;
     }
 
     /// Makes load for one window, and leaves all connections idle behind it.
@@ -87,9 +86,13 @@ impl Generator {
         for flow in &mut self.flows {
             flow.begin(round);
         }
-        (self.arrivals, self.next_member) = (0, 0);
+        self.arrivals = match self.flows[0].traffic.pace {
+            Pace::Fixed { per_second } => Some(Arrivals::begin(round, per_second)),
+            Pace::Closed => None,
+        };
+        self.next_member = 0;
         for (number, connection) in self.connections.iter_mut().enumerate() {
-            (connection.waiting, connection.taken) = (0, 0);
+            connection.waiting.clear();
             if self.flows[connection.flow].traffic.pace == Pace::Closed {
                 connection.queued = true;
                 self.ready.push_back(number);
@@ -110,7 +113,7 @@ impl Generator {
     }
 
     fn turn(&mut self, watch: &mut Watch) -> Result<(), Failure> {
-        let spins = self.wait == Wait::Spin || !self.ready.is_empty() || self.is_paced();
+        let spins = self.wait == Wait::Spin || !self.ready.is_empty() || self.arrivals.is_some();
         let timeout = if spins { Duration::ZERO } else { watch.until_edge() };
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -125,24 +128,16 @@ impl Generator {
             }
         }
         watch.tick(&self.flows)?;
-        let due_before = self.arrivals;
         for _ in 0..self.ready.len() {
             if let Some(number) = self.ready.pop_front() {
                 watch.worked();
                 self.drive(number, watch)?;
             }
         }
-        if watch.issues() && self.is_paced() {
+        if watch.issues() {
             self.issue_due(watch)?;
         }
-        if self.arrivals != due_before {
-            watch.worked();
-        }
         Ok(())
-    }
-
-    fn is_paced(&self) -> bool {
-        self.flows[0].traffic.pace != Pace::Closed
     }
 
     /// One connection's turn: a piece out, a piece in, and the next request if it is time for one.
@@ -153,7 +148,7 @@ impl Generator {
         connection.queued = false;
         let mut sending = connection.send(flow, self.poll.registry())?;
         let mut receiving = Progress::Waits;
-        if connection.answers.due() > 0 {
+        if connection.is_awaiting() {
             let mut answered_ns = None;
             receiving = connection.receive(flow, self.contents, &mut self.input, |pending| {
                 let now_ns = *answered_ns.get_or_insert_with(|| watch.now_ns());
@@ -163,20 +158,15 @@ impl Generator {
             })?;
         }
         if connection.is_idle() && watch.issues() {
-            match flow.traffic.pace {
-                Pace::Closed => {
-                    connection.ask(flow, flow.traffic.depth, watch.now_ns());
-                    sending = connection.send(flow, self.poll.registry())?;
-                }
-                Pace::Fixed { per_second } if connection.waiting > 0 => {
-                    connection.waiting -= 1;
-                    let members = flow.traffic.connections as u64;
-                    let arrival = connection.taken * members + number as u64;
-                    connection.taken += 1;
-                    connection.ask(flow, 1, due_ns(arrival, per_second));
-                    sending = connection.send(flow, self.poll.registry())?;
-                }
-                Pace::Fixed { .. } => {}
+            let now_ns = watch.now_ns();
+            let batch = match flow.traffic.pace {
+                Pace::Closed => Some((flow.traffic.depth, now_ns)),
+                Pace::Fixed { .. } => connection.waiting.pop_front().map(|due_ns| (1, due_ns)),
+            };
+            if let Some((count, since_ns)) = batch {
+                connection.reopen(&self.endpoint, self.poll.registry())?;
+                connection.ask(flow, count, since_ns);
+                sending = connection.send(flow, self.poll.registry())?;
             }
         }
         if sending == Progress::More || receiving == Progress::More {
@@ -189,28 +179,27 @@ impl Generator {
     /// Sends what has become due at a fixed pace. Requests are dealt to the connections in turn; one
     /// whose connection still waits for an answer waits with it, and its latency grows meanwhile.
     fn issue_due(&mut self, watch: &mut Watch) -> Result<(), Failure> {
-        let flow = &mut self.flows[0];
-        let Pace::Fixed { per_second } = flow.traffic.pace else {
+        let (Some(arrivals), Some(flow)) = (&mut self.arrivals, self.flows.first_mut()) else {
             return Ok(());
         };
         // Up to one fixed moment: at a rate that nobody can keep up with, time would run away.
         let until_ns = watch.now_ns();
         loop {
-            let due_ns = due_ns(self.arrivals, per_second);
+            let due_ns = arrivals.due_ns();
             if due_ns > until_ns {
                 return Ok(());
             }
+            arrivals.advance();
+            watch.worked();
             // The flow whose pace is fixed is the first one, so its connections are the first ones.
             let number = self.next_member;
             let connection = &mut self.connections[number];
             self.next_member = (number + 1) % flow.traffic.connections;
-            self.arrivals += 1;
-            if !connection.is_idle() || connection.waiting > 0 {
-                connection.waiting += 1;
+            if !connection.is_idle() || !connection.waiting.is_empty() {
+                connection.waiting.push_back(due_ns);
                 continue;
             }
             watch.sent_late(due_ns, watch.now_ns());
-            connection.taken += 1;
             connection.ask(flow, 1, due_ns);
             if connection.send(flow, self.poll.registry())? == Progress::More && !connection.queued
             {
@@ -222,20 +211,9 @@ impl Generator {
 
     /// What was due in the window and could not even be sent has waited until now, at least.
     fn count_unsent(&self, watch: &mut Watch) {
-        let Pace::Fixed { per_second } = self.flows[0].traffic.pace else {
-            return;
-        };
-        let members = self.flows[0].traffic.connections as u64;
         let now_ns = watch.now_ns();
-        for (number, connection) in self.connections.iter().enumerate() {
-            for taken in connection.taken..connection.taken + connection.waiting {
-                watch.answered(due_ns(taken * members + number as u64, per_second), now_ns);
-            }
+        for due_ns in self.connections.iter().flat_map(|connection| &connection.waiting) {
+            watch.answered(*due_ns, now_ns);
         }
     }
-}
-
-/// When the numbered request of a fixed pace is due, in nanoseconds from the start.
-fn due_ns(arrival: u64, per_second: u64) -> u64 {
-    arrival * 1_000_000_000 / per_second
 }

@@ -2,18 +2,20 @@
 //!
 //! How it measures, in the order of the files:
 //! 1. [`contestants`] are started, pinned to one CPU, and filled; the load runs on another.
-//! 2. [`cells`] say what is asked: a baseline, and each factor varied alone.
-//! 3. [`turns`] measures each contestant for a short while, round after round, in changing order.
+//! 2. [`cells`] say what is asked: a baseline, and each factor varied alone; [`plan`] how often.
+//! 3. [`turns`] measures each contestant for a short while, round after round, in changing order, on
+//!    several instances of each server; [`record`] keeps what came of it, [`dropping`] drops some.
 //! 4. [`generator`] makes the load of one window: it moves bytes by [`connection`], chooses requests
 //!    by [`traffic`] and [`ring`], checks them by [`answers`], and takes times by [`window`].
-//! 5. [`results`] keeps every round, so that ratios are taken within rounds before their median.
-//! 6. [`table`], [`page`] and [`compare`] tell it.
+//! 5. [`results`] takes ratios within rounds before their median, and [`tails`] adds all rounds up.
+//! 6. [`table`], [`page`] and [`compare`] tell it; [`method`] says what it means.
 //!
 //! The report says what a difference is: more than two identical memcacheds show against each other.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -21,8 +23,9 @@ use arguments::Arguments;
 use cells::Cell;
 use contestants::Contestant;
 use progress::Progress;
-use results::{ContestantFacts, Report, RunFacts, SCHEMA};
-use rig::cpus::{Placement, raise_open_files_limit};
+use results::{Baseline, ContestantFacts, Metric, Report, RunFacts, SCHEMA};
+use rig::binary::Binary;
+use rig::cpus::{Kinship, Placement, raise_open_files_limit};
 use rig::failure::{Doing, Failure};
 use rig::machine::Machine;
 use rig::program::Program;
@@ -32,24 +35,30 @@ use window::Wait;
 
 mod answers;
 mod arguments;
+mod arrivals;
 mod cells;
 mod compare;
 mod connection;
 mod contestants;
+mod dropping;
 mod floor;
 mod generator;
 mod keyspace;
+mod method;
 mod page;
+mod plan;
 mod plots;
 mod progress;
+mod record;
 mod results;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "the other benches use what this one does not")]
 mod rig;
 mod ring;
-mod search;
+mod sizes;
 mod socket;
 mod table;
+mod tails;
 mod traffic;
 mod turns;
 mod window;
@@ -88,11 +97,10 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let earlier = arguments.baseline.as_deref().map(compare::read).transpose()?;
     let stop = Stop::on_signals()?;
     let (miocached, memcached) = (Program::miocached()?, Program::memcached()?);
-    let contestants = Contestant::all(&miocached, &memcached, &arguments.also, &arguments.target);
+    let contestants = Contestant::all(&miocached, &memcached, &arguments.also, &arguments.target)?;
     let placement = Placement::choose()?;
     let turns = Turns {
-        rounds: arguments.rounds() as usize,
-        window: arguments.window(),
+        plan: arguments.plan(),
         wait: arguments.wait(placement.shares_one_cpu()),
         contestants,
         placement,
@@ -100,16 +108,19 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     };
     check_open_files(&cells, turns.contestants.len())?;
     let machine = Machine::here();
-    announce(&cells, &turns, arguments);
+    let memcached = baseline(&memcached);
+    let expected = progress::expected_duration(&cells, &turns.contestants, turns.plan);
+    announce(&cells, &turns, &memcached, expected);
     placement.pin_generator()?;
-    let mut progress = Progress::new(cells.len(), turns.rounds);
+    let mut progress = Progress::new(cells.len());
     let measured = turns.measure(&cells, &mut progress)?;
     let report = Report {
         schema: SCHEMA,
         machine,
-        run: facts(arguments, &turns, &progress),
+        run: facts(arguments, &turns, [progress.elapsed(), expected]),
+        memcached,
         contestants: contestant_facts(&turns.contestants),
-        caveats: caveats(&turns),
+        caveats: method::caveats(&turns),
         cells: measured,
     };
     let comparison = earlier.map_or_else(Vec::new, |earlier| compare::lines(&earlier, &report));
@@ -136,24 +147,49 @@ fn check_open_files(cells: &[Cell], contestants: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn announce(cells: &[Cell], turns: &Turns, arguments: &Arguments) {
-    let contestants = u32::try_from(turns.contestants.len()).unwrap_or(u32::MAX);
-    let expected =
-        progress::expected_duration(cells, contestants, arguments.rounds(), turns.window);
+fn announce(cells: &[Cell], turns: &Turns, memcached: &Baseline, expected: Duration) {
+    let plan = turns.plan;
     eprintln!(
-        "{} cells, {contestants} contestants, {} rounds of {} ms: about {} min {} s",
+        "{} cells, {} contestants, {} rounds of {} ms over {} instances: about {} min {} s",
         cells.len(),
-        turns.rounds,
-        turns.window.measure.as_millis(),
+        turns.contestants.len(),
+        plan.rounds,
+        plan.window.measure.as_millis(),
+        plan.instances,
         expected.as_secs() / 60,
         expected.as_secs() % 60
     );
-    if turns.placement.shares_one_cpu() {
-        eprintln!("only one CPU: servers and generator take it from each other");
+    let about_tails: Vec<Cell> =
+        cells.iter().filter(|cell| cell.metric == Metric::P999).cloned().collect();
+    if plan.decides_tails && !about_tails.is_empty() {
+        let more = progress::expected_duration(&about_tails, &turns.contestants, plan).as_secs();
+        eprintln!("up to {more} s more if p99.9 is not settled in the cells that are about it");
+    }
+    eprintln!("{}: {}", memcached.version, memcached.build);
+    for warning in &memcached.warnings {
+        eprintln!("WARNING: {warning}");
+    }
+    if matches!(turns.placement.kinship, Kinship::Same | Kinship::Siblings) {
+        eprintln!("WARNING: servers and generator: {}", turns.placement.kinship_in_words());
     }
 }
 
-fn facts(arguments: &Arguments, turns: &Turns, progress: &Progress) -> RunFacts {
+/// What can be said of the memcached that everything is measured against.
+fn baseline(memcached: &Program) -> Baseline {
+    let binary = Binary::at(&memcached.path);
+    let mut warnings = binary.doubts();
+    if memcached.sends_gets_singly() {
+        warnings.insert(0, method::SENDS_GETS_SINGLY.to_string());
+    }
+    Baseline {
+        version: memcached.version.clone(),
+        build: binary.in_words(),
+        sends_gets_singly: memcached.sends_gets_singly(),
+        warnings,
+    }
+}
+
+fn facts(arguments: &Arguments, turns: &Turns, [took, expected]: [Duration; 2]) -> RunFacts {
     let options: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     RunFacts {
         options: format!(
@@ -161,15 +197,19 @@ fn facts(arguments: &Arguments, turns: &Turns, progress: &Progress) -> RunFacts 
             if options.is_empty() { "none".into() } else { options.join(" ") }
         ),
         quick: arguments.quick,
-        rounds: turns.rounds,
-        window_ms: u64::try_from(turns.window.measure.as_millis()).unwrap_or(u64::MAX),
+        rounds: turns.plan.rounds as usize,
+        instances: turns.plan.instances as usize,
+        window_ms: u64::try_from(turns.plan.window.measure.as_millis()).unwrap_or(u64::MAX),
         server_cpu: turns.placement.server,
         generator_cpu: turns.placement.generator,
+        cpus: turns.placement.kinship_in_words().to_string(),
         generator_waits: match turns.wait {
             Wait::Spin => "spins while idle".to_string(),
             Wait::Block => "sleeps while idle".to_string(),
         },
-        seconds: progress.elapsed().as_secs_f64(),
+        steal_bound: dropping::STEAL_MAX,
+        seconds: took.as_secs_f64(),
+        seconds_expected: expected.as_secs_f64(),
     }
 }
 
@@ -179,35 +219,6 @@ fn contestant_facts(contestants: &[Contestant]) -> Vec<ContestantFacts> {
         facts: contestant.facts(),
     };
     contestants.iter().map(facts).collect()
-}
-
-fn caveats(turns: &Turns) -> Vec<String> {
-    let mut caveats = vec![
-        "Figures are medians over rounds with distribution-free 95 % intervals (order statistics; \
-         with fewer than six rounds, smallest to largest). Ratios are taken round by round first."
-            .to_string(),
-        "\"No difference\" means: the ratio is no further from 1 than the interval of two identical \
-         memcacheds against each other, or its own interval holds 1."
-            .to_string(),
-        "An operation is one key read or stored; a latency is one request's, of a batch counted \
-         from its sending, at a fixed rate from the moment it was due. Max is over all rounds."
-            .to_string(),
-        "Load comes over loopback, from one thread on one other CPU: no network card, no switch, \
-         and a shared last-level cache. Other work on the machine shows in the latencies first. \
-         memcached with default threads is pinned to the same single CPU as all others."
-            .to_string(),
-    ];
-    if turns.wait == Wait::Spin {
-        caveats.push(
-            "The generator never sleeps, so that no server pays for waking it up and its own waking \
-             is in no latency; clients that sleep see more (--wait block)."
-                .to_string(),
-        );
-    }
-    if turns.placement.shares_one_cpu() {
-        caveats.push("Only one CPU: servers and generator took it from each other.".to_string());
-    }
-    caveats
 }
 
 fn write_files(report: &Report, comparison: &[String]) -> Result<(), Failure> {

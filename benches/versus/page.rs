@@ -1,6 +1,7 @@
 //! The page: the report as one HTML file that needs no network, no script and no other file.
 
 use super::contestants::{CONTROL_AGAIN, FLOOR};
+use super::method;
 use super::plots::{self, Line};
 use super::results::{CellResult, Metric, Report, Row};
 use super::table;
@@ -11,20 +12,29 @@ const STYLE: &str = "body{font:14px/1.4 sans-serif;margin:2em auto;max-width:150
     text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}td:first-child,\
     th:first-child,td:last-child,th:last-child{text-align:left}td:last-child{white-space:normal}\
     .plots{display:flex;flex-wrap:wrap;gap:1em}svg{max-width:100%;height:auto}\
-    h3{margin:1.6em 0 .2em}p{margin:.2em 0}.wide{overflow-x:auto}";
+    h3{margin:1.6em 0 .2em}p{margin:.2em 0}.wide{overflow-x:auto}\
+    .warning{background:#c00;color:#fff;font-weight:bold;padding:.6em}.aside{color:#666}\
+    dt{font-weight:bold;margin-top:.5em}dd{margin:0 0 0 1.5em;max-width:75em}";
 
 /// The whole page; `comparison` holds the lines of `--baseline`.
 pub(crate) fn render(report: &Report, comparison: &[String]) -> Result<String, Failure> {
     let mut page = String::from("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">");
     page.push_str(&format!("<title>miocached versus memcached</title><style>{STYLE}</style>"));
     page.push_str("<h1>miocached versus memcached</h1>");
-    for line in table::head(report) {
-        page.push_str(&paragraph(&line));
+    for (at, line) in table::head(report).iter().enumerate() {
+        let loud = at < table::warnings(report).len();
+        let class = if loud { " class=\"warning\"" } else { "" };
+        page.push_str(&format!("<p{class}>{}</p>", escaped(line)));
     }
     page.push_str(&paragraph(&table::control_summary(report)));
     for line in comparison {
         page.push_str(&paragraph(line));
     }
+    page.push_str("<h2>Method, questioned</h2><dl>");
+    for (question, answer) in method::questions(report) {
+        page.push_str(&format!("<dt>{}</dt><dd>{}</dd>", escaped(question), escaped(&answer)));
+    }
+    page.push_str("</dl>");
     page.push_str("<h2>Plots</h2><div class=\"plots\">");
     for svg in plots(report)? {
         page.push_str(&svg);
@@ -138,6 +148,7 @@ fn block(cell: &CellResult) -> String {
     for verdict in table::verdicts(cell) {
         block.push_str(&paragraph(&verdict));
     }
+    block.push_str(&format!("<p class=\"aside\">{}</p>", escaped(&table::circumstances(cell))));
     block
 }
 

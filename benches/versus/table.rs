@@ -3,7 +3,10 @@
 //! Owns how figures are written and which ratios are shown. Measures and computes nothing.
 
 use super::contestants::{CONTROL, CONTROL_AGAIN, FLOOR, MIOCACHED, THREADED, TUNED};
-use super::results::{CellResult, Metric, Report, Row};
+use super::method;
+use super::results::{CellResult, Comparison, Metric, Report, Row};
+use super::tails::{SAMPLES_MIN, Tail};
+use crate::rig::accounting::Shares;
 use crate::rig::statistics::Estimate;
 
 /// From this part of the window on, the generator and not the server may be what limits a rate.
@@ -26,7 +29,7 @@ pub(crate) const HEADINGS: [&str; COLUMNS] = [
     "RSS MiB",
     "to mem-A",
     "to mem-B",
-    "to R1000",
+    "to tuned",
     "to threads",
     "to floor",
     "notes",
@@ -38,7 +41,7 @@ pub(crate) fn print(report: &Report) -> String {
     for cell in &report.cells {
         text.push_str(&format!("\n\n{}\n", title(cell)));
         text.push_str(&aligned(&lines(cell)));
-        for verdict in verdicts(cell) {
+        for verdict in verdicts(cell).into_iter().chain([circumstances(cell)]) {
             text.push_str(&format!("  {verdict}\n"));
         }
     }
@@ -49,27 +52,40 @@ pub(crate) fn print(report: &Report) -> String {
 /// Machine, options, contestants and caveats, a sentence a line.
 pub(crate) fn head(report: &Report) -> Vec<String> {
     let (machine, run) = (&report.machine, &report.run);
-    let mut lines = vec![
+    let (again, lost) = method::dropped(report.cells.iter());
+    let mut lines = warnings(report);
+    lines.extend([
         format!(
-            "{}, {} CPUs{}, {} MiB, {}; load average before the run {}",
+            "{}, {} CPUs{}, {} MiB, {}; load average before the run {}; governor {}; clock source {}",
             machine.cpu_model,
             machine.cpus,
             if machine.virtual_machine { " (virtual machine)" } else { "" },
             machine.memory_mib,
             machine.kernel,
-            machine.load_before
+            machine.load_before,
+            machine.governor,
+            machine.clock_source
         ),
         format!(
-            "{} rounds of {} ms; servers on CPU {}, generator on CPU {}, which {}; {:.0} s; {}",
+            "{} rounds of {} ms on {} instances of each server; servers on CPU {}, generator on CPU \
+             {}, which {}: {}; {:.0} s, {:.0} expected; {}",
             run.rounds,
             run.window_ms,
+            run.instances,
             run.server_cpu,
             run.generator_cpu,
             run.generator_waits,
+            run.cpus,
             run.seconds,
+            run.seconds_expected,
             run.options
         ),
-    ];
+        format!(
+            "windows with more than {:.0} % steal: {again} measured again, {lost} rounds without figures",
+            100.0 * run.steal_bound
+        ),
+        format!("the baseline is {}: {}", report.memcached.version, report.memcached.build),
+    ]);
     let contestant = |contestant: &super::results::ContestantFacts| {
         format!("{}: {}", contestant.name, contestant.facts)
     };
@@ -78,13 +94,48 @@ pub(crate) fn head(report: &Report) -> Vec<String> {
     lines
 }
 
+/// What must not be overlooked.
+pub(crate) fn warnings(report: &Report) -> Vec<String> {
+    report.memcached.warnings.iter().map(|warning| format!("WARNING: {warning}")).collect()
+}
+
 /// A cell's name, what it measures, and what its ratios compare.
 pub(crate) fn title(cell: &CellResult) -> String {
     let control = cell.control(cell.metric).map_or_else(
         || "no A/A control".to_string(),
-        |control| format!("A/A spread {:.1} %", 100.0 * control.spread()),
+        |control| format!("A/A spread {}", effect_in_words(control.spread())),
     );
-    format!("{}: {}; ratios of {}, {control}", cell.name, cell.what, cell.metric.name())
+    let rate = cell.rate_per_s.map_or_else(String::new, |rate| format!(" ({rate} a second)"));
+    format!("{}: {}{rate}; ratios of {}, {control}", cell.name, cell.what, cell.metric.name())
+}
+
+/// What the machine did meanwhile: windows, steal and interrupts.
+pub(crate) fn circumstances(cell: &CellResult) -> String {
+    let rounds = cell.rows.iter().map(|row| row.rounds.len()).max().unwrap_or(0);
+    let (again, lost) = method::dropped(std::iter::once(cell));
+    let windows = format!(
+        "{rounds} windows of {} ms on {} instances{}; {again} measured again, {lost} missing",
+        cell.window_ms,
+        cell.instances,
+        if cell.was_extended { ", half of them a second look" } else { "" }
+    );
+    let all = || cell.rows.iter().flat_map(|row| &row.rounds).filter_map(|x| x.cpus.as_ref());
+    let share = |cpu: usize, of: fn(&Shares) -> f64| {
+        let shares: Vec<f64> = all().filter_map(|cpus| cpus.get(cpu)).map(of).collect();
+        100.0 * shares.iter().sum::<f64>() / shares.len().max(1) as f64
+    };
+    if all().next().is_none() {
+        return format!("{windows}; the kernel accounts for no CPUs");
+    }
+    let cpu = |cpu: usize| {
+        format!(
+            "steal {:.2} %, interrupts {:.2} %, soft interrupts {:.1} %",
+            share(cpu, |x| x.steal),
+            share(cpu, |x| x.irq),
+            share(cpu, |x| x.softirq)
+        )
+    };
+    format!("{windows}; servers' CPU: {}; generator's: {}", cpu(0), cpu(1))
 }
 
 /// A cell's rows.
@@ -94,26 +145,47 @@ pub(crate) fn lines(cell: &CellResult) -> Vec<[String; COLUMNS]> {
 
 /// What miocached's figures say, in words; a chance difference is none.
 pub(crate) fn verdicts(cell: &CellResult) -> Vec<String> {
-    let metrics = [Metric::ServerCpu, Metric::Throughput, Metric::P50, Metric::P99, Metric::P999];
     [CONTROL, TUNED]
         .iter()
         .filter_map(|under| {
-            let parts: Vec<String> = metrics
-                .iter()
-                .filter_map(|&metric| {
-                    let ratio = cell.ratio(MIOCACHED, under, metric)?;
-                    let judged = match cell.differs(ratio, metric) {
-                        Some(false) => "no difference".to_string(),
-                        Some(true) | None => {
-                            format!("{:.3} [{:.3} to {:.3}]", ratio.median, ratio.low, ratio.high)
-                        }
-                    };
-                    Some(format!("{} {judged}", metric.name()))
-                })
-                .collect();
+            let part = |&metric: &Metric| {
+                let judged = match cell.comparison(MIOCACHED, under, metric) {
+                    Some(comparison) => judged(comparison),
+                    None if metric == Metric::P999 => undecided(cell, [MIOCACHED, under])?,
+                    None => return None,
+                };
+                Some(format!("{} {judged}", metric.name()))
+            };
+            let parts: Vec<String> = Metric::ALL.iter().filter_map(part).collect();
             (!parts.is_empty()).then(|| format!("{MIOCACHED} to {under}: {}", parts.join("; ")))
         })
         .collect()
+}
+
+fn judged(comparison: &Comparison) -> String {
+    let ratio = comparison.ratio;
+    let figures = format!("{:.3} [{:.3} to {:.3}]", ratio.median, ratio.low, ratio.high);
+    match (comparison.differs, comparison.smallest_detectable) {
+        (Some(false), Some(effect)) => {
+            let open = comparison.metric == Metric::P999 && !comparison.is_settled();
+            format!(
+                "no difference, smallest detectable effect {}{}",
+                effect_in_words(effect),
+                if open { " (not settled)" } else { "" }
+            )
+        }
+        (Some(true), _) if ratio.median < 1.0 => format!("lower: {figures}"),
+        (Some(true), _) => format!("higher: {figures}"),
+        (Some(false) | None, _) => format!("{figures} (no control)"),
+    }
+}
+
+/// Why there is no ratio of two p99.9, if both were measured.
+fn undecided(cell: &CellResult, names: [&str; 2]) -> Option<String> {
+    let tails: Option<Vec<&Tail>> =
+        names.iter().map(|name| cell.row(name)?.tail.as_ref()).collect();
+    let samples = tails?.iter().map(|tail| tail.samples).min()?;
+    Some(format!("cannot be decided ({samples} of {SAMPLES_MIN} requests)"))
 }
 
 /// How the instrument itself did: two identical servers must come out as identical.
@@ -149,7 +221,7 @@ fn line(cell: &CellResult, row: &Row) -> [String; COLUMNS] {
             .map_or_else(absent, |x| with_interval(x, |ns| format!("{:.3}", ns / 1e3))),
         latency(Metric::P50),
         latency(Metric::P99),
-        latency(Metric::P999),
+        p999(row),
         if row.rounds.is_empty() { absent() } else { self::latency(row.max_ns as f64) },
         row.resident_bytes.map_or_else(absent, |bytes| (bytes >> 20).to_string()),
         to(CONTROL),
@@ -165,13 +237,23 @@ fn ratio(cell: &CellResult, row: &Row, under: &str) -> String {
     if row.name == under {
         return "-".to_string();
     }
-    let Some(ratio) = cell.ratio(&row.name, under, cell.metric) else {
+    let Some(comparison) = cell.comparison(&row.name, under, cell.metric) else {
         return "n/a".to_string();
     };
-    match cell.differs(ratio, cell.metric) {
+    match (comparison.differs, comparison.smallest_detectable) {
         // The floor is no rival: how close something comes to it is always told.
-        Some(false) if under != FLOOR => "no difference".to_string(),
-        Some(_) | None => format!("{:.3}", ratio.median),
+        (Some(false), Some(effect)) if under != FLOOR => {
+            format!("no difference ({})", effect_in_words(effect))
+        }
+        _ => format!("{:.3}", comparison.ratio.median),
+    }
+}
+
+fn p999(row: &Row) -> String {
+    match &row.tail {
+        Some(tail) if tail.is_decidable() => latency(tail.p999_ns.median),
+        Some(_) => "cannot be decided".to_string(),
+        None => "n/a".to_string(),
     }
 }
 
@@ -184,8 +266,17 @@ fn notes(row: &Row) -> String {
         let first = row.first_error.as_deref().unwrap_or_default();
         notes.push(format!("{} ERRORS, first: {first}", row.errors));
     }
-    if row.misses > 0 {
-        notes.push(format!("{} misses", row.misses));
+    if let Some(share) = row.miss_share() {
+        notes.push(format!("{:.2} % of lookups missed", 100.0 * share));
+    }
+    if row.refills > 0 {
+        notes.push(format!("{} refills", row.refills));
+    }
+    if let Some(evictions) = row.evictions {
+        notes.push(format!("{evictions} evictions since the start"));
+    }
+    if row.missing() > 0 {
+        notes.push(format!("{} rounds missing because of steal", row.missing()));
     }
     let busy = row.median_of(|round| Some(round.generator_busy));
     if let Some(busy) = busy.filter(|&busy| busy > GENERATOR_BOUND) {
@@ -213,6 +304,15 @@ fn notes(row: &Row) -> String {
 fn with_interval(estimate: Estimate, write: impl Fn(f64) -> String) -> String {
     let [median, low, high] = [estimate.median, estimate.low, estimate.high].map(write);
     format!("{median} [{low} to {high}]")
+}
+
+/// A distance from 1: as a part of it, or as a factor where it is large.
+fn effect_in_words(effect: f64) -> String {
+    if effect < 1.0 {
+        format!("{:.1} %", 100.0 * effect)
+    } else {
+        format!("factor {:.1}", 1.0 + effect)
+    }
 }
 
 /// Nanoseconds for people.

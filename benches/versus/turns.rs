@@ -1,46 +1,50 @@
 //! Turns: every contestant measured for a short while, round after round, in changing order.
 //!
-//! What disturbs the machine for longer than a window then disturbs all of them alike. Owns the order
-//! of things in a run, and the servers' and connections' lives. Knows no output but progress.
+//! What disturbs the machine for longer than a window then disturbs all of them alike. All servers of
+//! a data set are started several times over, because memory layout and hash seed are drawn anew at
+//! each start. Owns the order of things in a run, and the servers' and connections' lives. Knows no
+//! output but progress.
 
 use std::rc::Rc;
 
-use hdrhistogram::Histogram;
-
 use super::cells::{BASELINE, Cell, DataSet, Method, baseline_of};
-use super::contestants::{CONTROL, Contestant, Running};
+use super::contestants::{CONTROL, Contestant, MIOCACHED, Running};
 use super::generator::Generator;
+use super::plan::{Plan, whole};
 use super::progress::Progress;
-use super::results::{CellResult, Metric, Round, Row};
+use super::record::{Entry, Record, Turn};
+use super::results::{CellResult, Metric, REFERENCES, Row};
 use super::ring::{Popularity, Ring};
-use super::search;
+use super::tails::{self, TailRatio};
 use super::traffic::{Pace, Traffic};
-use super::window::{Sample, Wait, Window, latency_histogram};
+use super::window::{Wait, Window};
 use crate::rig::cpus::Placement;
 use crate::rig::failure::Failure;
 use crate::rig::stop::Stop;
-
-/// Rates this many times below what is expected are not searched: who fails there was disturbed.
-const RATE_RANGE: f64 = 20.0;
 
 /// What holds for all cells of a run.
 pub(crate) struct Turns {
     pub(crate) contestants: Vec<Contestant>,
     pub(crate) placement: Placement,
-    pub(crate) rounds: usize,
-    pub(crate) window: Window,
+    pub(crate) plan: Plan,
     pub(crate) wait: Wait,
     pub(crate) stop: Stop,
 }
 
-/// One contestant's part in the cell that is being measured.
-struct Entry<'a> {
-    running: Option<&'a Running>,
-    generator: Option<Generator>,
-    row: Row,
-    latencies: Histogram<u32>,
-    /// Where the search starts as long as none has found anything.
-    expected_rate: f64,
+type Servers = Vec<Result<Running, Failure>>;
+type Load = Vec<(Traffic, Rc<Ring>)>;
+
+/// A cell between its first instance and its last.
+struct Session<'a> {
+    cell: &'a Cell,
+    /// One for each contestant that takes part, with its position among all.
+    records: Vec<(usize, Record)>,
+    /// Chosen on the first instance, and the same on all others.
+    rate: Option<u64>,
+    window: Window,
+    instances: usize,
+    rounds: usize,
+    was_extended: bool,
 }
 
 impl Turns {
@@ -53,51 +57,120 @@ impl Turns {
         let mut results: Vec<CellResult> = Vec::new();
         for group in cells.chunk_by(|one, other| one.data == other.data) {
             let data = group[0].data;
-            let mut servers = Vec::new();
-            for contestant in &self.contestants {
-                self.stop.check()?;
-                if !group.iter().any(|cell| contestant.takes_part(cell)) {
-                    servers.push(Err(Failure(format!("{} was not needed", contestant.name))));
-                    continue;
-                }
-                progress.loading(&contestant.name, &data);
-                servers.push(contestant.start(&data, self.placement));
-            }
+            let mut sessions: Vec<Session<'_>> =
+                group.iter().map(|cell| self.session(cell)).collect();
             let mut rings = Rings { data, drawn: Vec::new() };
-            for cell in group {
-                progress.begin(cell.name);
-                let traffic = self.traffic(cell, &results, &servers, &mut rings)?;
-                results.push(self.measure_cell(cell, &traffic, &servers, progress)?);
+            let instances = self.plan.instances(&data);
+            for _ in 0..instances {
+                self.instance(&mut sessions, |_| true, &mut rings, progress)?;
+            }
+            // A second look, and the last one: as many instances again where p99.9 is not settled.
+            let open: Vec<bool> = sessions.iter().map(|one| self.is_unsettled(one)).collect();
+            for (session, &open) in sessions.iter_mut().zip(&open) {
+                session.was_extended = open;
+            }
+            if open.contains(&true) {
+                for _ in 0..instances {
+                    self.instance(&mut sessions, |one| one.was_extended, &mut rings, progress)?;
+                }
+            }
+            for session in sessions {
+                results.push(session.finish());
+                progress.done(results.last());
             }
         }
         Ok(results)
     }
 
-    /// The cell's load, with its rate filled in where that depends on memcached's.
-    fn traffic(
+    fn session<'a>(&self, cell: &'a Cell) -> Session<'a> {
+        let record = |(position, contestant): (usize, &Contestant)| {
+            let mut record = Record::new(&contestant.name);
+            record.row.absent = contestant.excused_from(cell).map(str::to_string);
+            contestant.takes_part(cell).then_some((position, record))
+        };
+        Session {
+            cell,
+            records: self.contestants.iter().enumerate().filter_map(record).collect(),
+            rate: None,
+            window: self.plan.window,
+            instances: 0,
+            rounds: 0,
+            was_extended: false,
+        }
+    }
+
+    fn is_unsettled(&self, session: &Session<'_>) -> bool {
+        if !self.plan.decides_tails || session.cell.metric != Metric::P999 {
+            return false;
+        }
+        let seen = session.evaluate();
+        seen.row(MIOCACHED).is_some_and(|row| row.absent.is_none())
+            && seen
+                .comparison(MIOCACHED, CONTROL, Metric::P999)
+                .is_none_or(|comparison| !comparison.is_settled())
+    }
+
+    /// Starts every server anew, and measures the chosen cells on them.
+    fn instance(
         &self,
-        cell: &Cell,
-        results: &[CellResult],
-        servers: &[Result<Running, Failure>],
+        sessions: &mut [Session<'_>],
+        chosen: impl Fn(&Session<'_>) -> bool,
         rings: &mut Rings,
-    ) -> Result<Vec<(Traffic, Rc<Ring>)>, Failure> {
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let needed = |contestant: &Contestant| {
+            let mut cells = sessions.iter().filter(|one| chosen(one)).map(|one| one.cell);
+            cells.any(|cell| contestant.takes_part(cell) && contestant.excused_from(cell).is_none())
+        };
+        let mut servers: Servers = Vec::new();
+        for contestant in &self.contestants {
+            self.stop.check()?;
+            if needed(contestant) {
+                progress.loading(&contestant.name, &rings.data);
+                servers.push(contestant.start(&rings.data, self.placement));
+            } else {
+                servers.push(Err(Failure(format!("{} was not needed", contestant.name))));
+            }
+        }
+        let cells = sessions.iter().filter(|one| chosen(one)).count();
+        for at in 0..sessions.len() {
+            if chosen(&sessions[at]) {
+                let load = self.load(at, sessions, &servers, rings)?;
+                self.measure_cell(&mut sessions[at], &load, &servers, progress)?;
+            }
+        }
+        progress.instance_done(cells, &rings.data);
+        Ok(())
+    }
+
+    /// The cell's load, with its rate filled in where that depends on memcached's.
+    fn load(
+        &self,
+        at: usize,
+        sessions: &mut [Session<'_>],
+        servers: &Servers,
+        rings: &mut Rings,
+    ) -> Result<Load, Failure> {
+        let cell = sessions[at].cell;
         let baseline = baseline_of(cell.data);
         let traffic = match &cell.method {
             Method::Load(traffic) => traffic.clone(),
-            Method::RateSearch => vec![baseline],
             Method::PercentOfSaturation(percent) => {
-                let known = results
-                    .iter()
-                    .find(|result| result.name == BASELINE)
-                    .and_then(|result| result.row(CONTROL)?.estimate(Metric::Throughput));
-                let most = match known {
-                    Some(estimate) => estimate.median,
-                    None => self.saturate_control(baseline, servers, rings)?,
+                let per_second = match sessions[at].rate {
+                    Some(known) => known,
+                    None => {
+                        let most = match saturated_rate(sessions) {
+                            Some(known) => known,
+                            None => self.saturate_control(baseline, servers, rings)?,
+                        };
+                        whole(most * f64::from(*percent) / 100.0)
+                    }
                 };
-                let per_second = search::whole(most * f64::from(*percent) / 100.0);
+                sessions[at].rate = Some(per_second);
                 vec![Traffic { pace: Pace::Fixed { per_second }, ..baseline }]
             }
         };
+        sessions[at].window = self.plan.window_at(cell, sessions[at].rate);
         Ok(traffic.into_iter().map(|traffic| (traffic, rings.ring(traffic))).collect())
     }
 
@@ -105,7 +178,7 @@ impl Turns {
     fn saturate_control(
         &self,
         baseline: Traffic,
-        servers: &[Result<Running, Failure>],
+        servers: &Servers,
         rings: &mut Rings,
     ) -> Result<f64, Failure> {
         let at = self.contestants.iter().position(|contestant| contestant.name == CONTROL);
@@ -117,201 +190,132 @@ impl Turns {
             Generator::connect(&running.endpoint, &traffic, running.contents, self.wait)?;
         let mut rates = Vec::new();
         for round in 0..3 {
-            let sample = generator.run(self.window, round, None)?;
+            let sample = generator.run(self.plan.window, round, None)?;
             rates.push(sample.operations as f64 / sample.seconds);
         }
         rates.sort_by(f64::total_cmp);
         Ok(rates[1])
     }
 
+    /// One instance's rounds of one cell.
     fn measure_cell(
         &self,
-        cell: &Cell,
-        traffic: &[(Traffic, Rc<Ring>)],
-        servers: &[Result<Running, Failure>],
+        session: &mut Session<'_>,
+        load: &Load,
+        servers: &Servers,
         progress: &mut Progress,
-    ) -> Result<CellResult, Failure> {
-        let mut entries: Vec<Entry<'_>> = self
-            .contestants
-            .iter()
-            .zip(servers)
-            .filter(|(contestant, _)| contestant.takes_part(cell))
-            .map(|(contestant, server)| self.enter(contestant, server, cell, traffic))
+    ) -> Result<(), Failure> {
+        let rounds = self.plan.rounds_each(&session.cell.data) as usize;
+        progress.begin(session.cell.name, session.instances, rounds);
+        let mut entries: Vec<Entry<'_>> = session
+            .records
+            .iter_mut()
+            .filter(|(_, record)| record.is_open())
+            .map(|(position, record)| self.enter(record, &servers[*position], load))
             .collect();
         // The first round warms caches and branch predictors, and grows buffers; it does not count.
         for entry in &mut entries {
-            entry.turn(|entry| entry.warm_up(self.window));
+            entry.turn(|entry| entry.warm_up(self.plan.warm_up()));
         }
-        for round in 0..self.rounds {
-            progress.round(round);
+        for nth in 0..rounds {
+            progress.round(nth);
+            let round = session.rounds + nth;
+            let turn = Turn {
+                window: session.window,
+                round,
+                instance: session.instances,
+                cpus: [self.placement.server, self.placement.generator],
+            };
             for step in 0..entries.len() {
                 self.stop.check()?;
                 let forward = (round + step) % entries.len();
-                // Every other round goes backwards, so that nobody always follows the same one.
-                let at = if round % 2 == 0 { forward } else { entries.len() - 1 - forward };
-                entries[at].turn(|entry| match cell.method {
-                    Method::RateSearch => entry.search(self.window, round),
-                    Method::Load(_) | Method::PercentOfSaturation(_) => {
-                        entry.measure(self.window, round)
-                    }
-                });
+                // Every other round goes backwards, so that none always follows the same one.
+                let at =
+                    if round.is_multiple_of(2) { forward } else { entries.len() - 1 - forward };
+                entries[at].turn(|entry| entry.measure(turn));
             }
         }
-        let rows: Vec<Row> = entries.into_iter().map(Entry::finish).collect();
-        let result = CellResult {
-            name: cell.name.to_string(),
-            what: cell.what.clone(),
-            metric: cell.metric,
-            rows,
-        };
-        progress.done(&result);
-        Ok(result)
+        for entry in &mut entries {
+            entry.record.row.resident_bytes = entry.running.and_then(Running::resident_bytes);
+            entry.record.row.evictions = entry.running.and_then(Running::evictions);
+        }
+        session.instances += 1;
+        session.rounds += rounds;
+        Ok(())
     }
 
     fn enter<'a>(
         &self,
-        contestant: &Contestant,
+        record: &'a mut Record,
         server: &'a Result<Running, Failure>,
-        cell: &Cell,
-        traffic: &[(Traffic, Rc<Ring>)],
+        load: &Load,
     ) -> Entry<'a> {
-        let mut entry = Entry {
-            running: None,
-            generator: None,
-            row: Row { name: contestant.name.clone(), ..Row::default() },
-            latencies: latency_histogram(),
-            expected_rate: 0.0,
-        };
-        if let Some(reason) = contestant.excused_from(cell) {
-            entry.row.absent = Some(reason.to_string());
-            return entry;
-        }
+        let mut entry = Entry { record, running: server.as_ref().ok(), generator: None };
         let connected = server.as_ref().map_err(Clone::clone).and_then(|running| {
-            entry.running = Some(running);
-            Generator::connect(&running.endpoint, traffic, running.contents, self.wait)
+            Generator::connect(&running.endpoint, load, running.contents, self.wait)
         });
         match connected {
             Ok(generator) => entry.generator = Some(generator),
-            Err(failure) => entry.fail(&failure),
+            Err(failure) => entry.record.fail(&failure),
         }
         entry
     }
 }
 
-impl Entry<'_> {
-    /// Does something with a contestant that is still in the race; a failure takes it out of this
-    /// cell, and is reported instead of its figures.
-    fn turn(&mut self, what: impl FnOnce(&mut Self) -> Result<(), Failure>) {
-        if self.generator.is_some()
-            && let Err(failure) = what(self)
-        {
-            self.fail(&failure);
-        }
+/// What memcached-A has served at most in the baseline so far.
+fn saturated_rate(sessions: &[Session<'_>]) -> Option<f64> {
+    let baseline = sessions.iter().find(|session| session.cell.name == BASELINE)?;
+    let (_, control) = baseline.records.iter().find(|(_, record)| record.row.name == CONTROL)?;
+    control.row.median_of(|round| Some(round.operations_per_s))
+}
+
+impl Session<'_> {
+    /// The cell's result so far.
+    fn evaluate(&self) -> CellResult {
+        let names: Vec<&str> =
+            self.records.iter().map(|(_, record)| record.row.name.as_str()).collect();
+        let longest = self.records.iter().map(|(_, record)| &record.row.rounds);
+        let instance_of: Vec<usize> = longest
+            .max_by_key(|rounds| rounds.len())
+            .map_or_else(Vec::new, |rounds| rounds.iter().map(|round| round.instance).collect());
+        let windows: Vec<&[tails::Counts]> =
+            self.records.iter().map(|(_, record)| &record.counts[..]).collect();
+        let references: Vec<usize> = names
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| REFERENCES.contains(name))
+            .map(|(at, _)| at)
+            .collect();
+        let pairs: Vec<(usize, usize)> = (0..names.len())
+            .flat_map(|over| references.iter().map(move |&under| (over, under)))
+            .collect();
+        let (tails, ratios) = tails::evaluate(&names, &windows, &instance_of, &pairs);
+        let row = |((_, record), tail): (&(usize, Record), _)| Row { tail, ..record.row.clone() };
+        self.result(self.records.iter().zip(tails).map(row).collect(), &ratios)
     }
 
-    fn fail(&mut self, failure: &Failure) {
-        self.row.absent = Some(failure.to_string());
-        self.row.failed = true;
-        self.generator = None;
-    }
-
-    fn warm_up(&mut self, window: Window) -> Result<(), Failure> {
-        let Some(generator) = &mut self.generator else {
-            return Ok(());
+    fn result(&self, rows: Vec<Row>, tails: &[TailRatio]) -> CellResult {
+        let mut result = CellResult {
+            name: self.cell.name.to_string(),
+            what: self.cell.what.clone(),
+            metric: self.cell.metric,
+            rate_per_s: self.rate,
+            window_ms: u64::try_from(self.window.measure.as_millis()).unwrap_or(u64::MAX),
+            instances: self.instances,
+            was_extended: self.was_extended,
+            rows,
+            comparisons: Vec::new(),
         };
-        let sample = generator.run(window, 0, None)?;
-        // A closed loop keeps all connections waiting; answers in time need some air.
-        self.expected_rate = 0.7 * sample.operations as f64 / sample.seconds;
-        self.count(&sample);
-        Ok(())
+        result.compare(tails);
+        result
     }
 
-    fn measure(&mut self, window: Window, round: usize) -> Result<(), Failure> {
-        let Some(generator) = &mut self.generator else {
-            return Ok(());
-        };
-        let clock = self.running.and_then(|running| running.clock);
-        let sample = generator.run(window, round + 1, clock)?;
-        self.count(&sample);
-        self.keep(&sample, sample.operations as f64 / sample.seconds);
-        Ok(())
-    }
-
-    fn search(&mut self, window: Window, round: usize) -> Result<(), Failure> {
-        let Some(generator) = &mut self.generator else {
-            return Ok(());
-        };
-        let clock = self.running.and_then(|running| running.clock);
-        let mut samples = Vec::new();
-        // The median and not the last, which a disturbance may have sent anywhere.
-        let found_before = self.row.median_of(|round| Some(round.operations_per_s));
-        let expected = found_before.filter(|&rate| rate > 0.0).unwrap_or(self.expected_rate);
-        let found =
-            search::highest_rate(expected, self.expected_rate / RATE_RANGE, |per_second| {
-                generator.set_pace(Pace::Fixed { per_second });
-                let sample = generator.run(window, round + 1, clock)?;
-                let p999_ns = sample.latencies.value_at_quantile(0.999);
-                samples.push((per_second, sample));
-                Ok(p999_ns)
-            })?;
-        for (_, sample) in &samples {
-            self.count(sample);
+    fn finish(self) -> CellResult {
+        let mut result = self.evaluate();
+        for (row, (_, record)) in result.rows.iter_mut().zip(self.records) {
+            row.distribution = record.distribution();
         }
-        // Of two probes at the rate, the second is there because the first one failed.
-        let passed = samples.iter().rev().find(|(per_second, _)| found == Some(*per_second));
-        if let Some((per_second, sample)) = passed {
-            self.keep(sample, *per_second as f64);
-        } else if let Some((_, sample)) = samples.last() {
-            self.keep(sample, 0.0);
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, sample: &Sample) {
-        let tally = &sample.tally;
-        self.row.requests += tally.requests;
-        self.row.checked += tally.checked;
-        self.row.misses += tally.misses;
-        self.row.errors += tally.errors;
-        if self.row.first_error.is_none() {
-            self.row.first_error.clone_from(&tally.first_error);
-        }
-    }
-
-    fn keep(&mut self, sample: &Sample, operations_per_s: f64) {
-        let latencies = &sample.latencies;
-        let operations = sample.operations as f64;
-        // With other traffic in the background, CPU time cannot be told apart.
-        let alone = sample.background_operations == 0 && sample.operations > 0;
-        self.row.rounds.push(Round {
-            operations_per_s,
-            background_per_s: sample.background_operations as f64 / sample.seconds,
-            cpu_ns_per_operation: sample
-                .server_cpu
-                .filter(|_| alone)
-                .map(|cpu| cpu.as_secs_f64() * 1e9 / operations),
-            p50_ns: latencies.value_at_quantile(0.5),
-            p99_ns: latencies.value_at_quantile(0.99),
-            p999_ns: latencies.value_at_quantile(0.999),
-            generator_busy: sample.generator_busy,
-            generator_on_cpu: sample.generator_on_cpu,
-            late_p99_ns: sample.late_p99_ns,
-        });
-        self.row.max_ns = self.row.max_ns.max(latencies.max());
-        // Both have the same bounds, so adding cannot fail.
-        let _ = self.latencies.add(latencies);
-    }
-
-    fn finish(mut self) -> Row {
-        /// Percent; enough for a smooth line on a scale of nines.
-        const PERCENTILES: [f64; 17] = [
-            0.0, 10.0, 25.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.8, 99.9,
-            99.95, 99.99, 100.0,
-        ];
-        let at = |percent: f64| (percent, self.latencies.value_at_percentile(percent));
-        self.row.distribution = PERCENTILES.map(at).to_vec();
-        self.row.resident_bytes = self.running.and_then(Running::resident_bytes);
-        self.row
+        result
     }
 }
 
