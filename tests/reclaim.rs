@@ -99,7 +99,7 @@ fn recipe(
     }
     if lag == 0 {
         reads = new;
-        hits = (0..new).filter(|number| cache.get(&format!("s{number}"), now_s)).count() as u32;
+        hits = (0..new).map(|number| u32::from(cache.get(&format!("s{number}"), now_s))).sum();
     }
     cache.store.verify();
     let counters = cache.store.counters();

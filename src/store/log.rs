@@ -161,7 +161,7 @@ impl Log {
         debug_assert_eq!(record.offset, self.offset(self.tail), "not the record at the tail");
         let bytes = arena.bytes_of(record) as u64;
         self.tail += bytes;
-        match record.kind {
+        match record.kind() {
             Kind::Live => {}
             Kind::Dead | Kind::Hole => self.dead_bytes -= bytes,
             Kind::LapEnd => self.lap_end_bytes -= bytes,
@@ -264,7 +264,7 @@ impl Log {
             assert!(bytes > 0, "the walk goes on");
             assert!(position % self.size + bytes <= self.size, "no record spans two laps");
             assert_eq!(self.position(record.offset), position, "offsets lead back to positions");
-            match record.kind {
+            match record.kind() {
                 Kind::Live => visit_live(&record),
                 Kind::Dead | Kind::Hole => dead_bytes += bytes,
                 Kind::LapEnd => lap_end_bytes += bytes,

@@ -106,10 +106,10 @@ pub(super) enum Kind {
 pub(super) struct Record {
     /// Where in the arena it starts.
     pub(super) offset: usize,
-    pub(super) kind: Kind,
+    /// The first four bytes: its [`Kind`] and a length.
+    first: u32,
     marks: u8,
     key_bytes: usize,
-    pub(super) value_bytes: usize,
     pub(super) expires_at_s: u32,
     pub(super) accessed_s: u32,
     /// As far as the header has room for it.
@@ -147,39 +147,50 @@ impl Record {
         };
         Self {
             offset,
-            kind: match first >> KIND_SHIFT {
-                0 => Kind::Live,
-                1 => Kind::Dead,
-                2 => Kind::Hole,
-                _ => Kind::LapEnd,
-            },
+            first,
             marks: header[MARKS_OFFSET],
             key_bytes,
-            value_bytes: (first & LENGTH_MAX) as usize,
             expires_at_s: u32_at(header, EXPIRES_OFFSET),
             accessed_s: u32_at(header, ACCESSED_OFFSET),
             cas: second >> 16,
         }
     }
 
+    /// What stands here.
+    pub(super) const fn kind(&self) -> Kind {
+        match self.first >> KIND_SHIFT {
+            0 => Kind::Live,
+            1 => Kind::Dead,
+            2 => Kind::Hole,
+            _ => Kind::LapEnd,
+        }
+    }
+
     /// Bytes that it takes, not rounded up.
     pub(super) const fn bytes(&self) -> usize {
-        match self.kind {
-            Kind::Live | Kind::Dead => {
-                self.key_offset() + self.key_bytes + self.value_bytes - self.offset
-            }
-            Kind::Hole | Kind::LapEnd => self.value_bytes * SKIPPED_UNIT_BYTES,
+        match self.kind() {
+            Kind::Live | Kind::Dead => self.value_offset() + self.value_bytes() - self.offset,
+            Kind::Hole | Kind::LapEnd => self.length() * SKIPPED_UNIT_BYTES,
         }
+    }
+
+    const fn length(&self) -> usize {
+        (self.first & LENGTH_MAX) as usize
+    }
+
+    /// Bytes of a record's value.
+    pub(super) const fn value_bytes(&self) -> usize {
+        self.length()
     }
 
     /// It counts as dead bytes of its log.
     pub(super) const fn is_dead(&self) -> bool {
-        matches!(self.kind, Kind::Dead | Kind::Hole)
+        matches!(self.kind(), Kind::Dead | Kind::Hole)
     }
 
     /// The map leads to it.
     pub(super) const fn is_live(&self) -> bool {
-        matches!(self.kind, Kind::Live)
+        matches!(self.kind(), Kind::Live)
     }
 
     /// It was read since it was stored.
@@ -214,12 +225,12 @@ impl Record {
 
     /// Key and value, which lie next to each other.
     pub(super) const fn content_bytes(&self) -> usize {
-        self.key_bytes + self.value_bytes
+        self.key_bytes + self.value_bytes()
     }
 
     pub(super) fn item<'s>(&self, arena: &'s [u8]) -> Item<'s> {
         Item {
-            value: &arena[self.value_offset()..][..self.value_bytes],
+            value: &arena[self.value_offset()..][..self.value_bytes()],
             attributes: self.attributes(arena),
             fetched: self.is_fetched(),
             accessed_s: self.accessed_s,
@@ -248,7 +259,7 @@ impl Record {
 
     /// Says in the arena that nothing leads here any more.
     pub(super) fn write_dead(&self, arena: &mut [u8]) {
-        write_first(arena, self.offset, Kind::Dead, self.value_bytes);
+        write_first(arena, self.offset, Kind::Dead, self.value_bytes());
     }
 
     /// Writes another count of reads.
@@ -299,7 +310,7 @@ impl Record {
     /// # Panics
     /// When the value is shorter than `start`.
     pub(super) fn overwrite_value(&self, start: &[u8], padding: u8, arena: &mut [u8]) {
-        let value = &mut arena[self.value_offset()..][..self.value_bytes];
+        let value = &mut arena[self.value_offset()..][..self.value_bytes()];
         let (first, rest) = value.split_at_mut(start.len());
         first.copy_from_slice(start);
         rest.fill(padding);
@@ -332,15 +343,15 @@ pub(super) fn write_extended(
     attributes: &Attributes,
     now_s: u32,
 ) {
-    let lengths = (old.key_bytes, old.value_bytes + more.len());
+    let lengths = (old.key_bytes, old.value_bytes() + more.len());
     let key_offset = write_header(arena, offset, lengths, attributes, old.counter(), now_s);
     let value_offset = key_offset + old.key_bytes;
     let (old_to, more_to) = match side {
-        Side::After => (value_offset, value_offset + old.value_bytes),
+        Side::After => (value_offset, value_offset + old.value_bytes()),
         Side::Before => (value_offset + more.len(), value_offset),
     };
     arena.copy_within(old.key_offset()..old.value_offset(), key_offset);
-    arena.copy_within(old.value_offset()..old.value_offset() + old.value_bytes, old_to);
+    arena.copy_within(old.value_offset()..old.value_offset() + old.value_bytes(), old_to);
     arena[more_to..more_to + more.len()].copy_from_slice(more);
 }
 

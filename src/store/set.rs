@@ -132,7 +132,7 @@ impl Store {
     ) -> Option<Stored> {
         let old = self.find_live(key, now_s)?;
         let Attributes { flags, cas, .. } = *attributes;
-        let bytes = record::bytes(key.bytes().len(), old.value_bytes + more.len(), flags, cas);
+        let bytes = record::bytes(key.bytes().len(), old.value_bytes() + more.len(), flags, cas);
         let bytes = self.arena.round_up(bytes) as u64;
         let is_large = bytes > self.large_bytes();
         if is_large || !self.evicts {
