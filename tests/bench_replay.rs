@@ -18,6 +18,8 @@ mod cases;
 #[path = "../benches/replay/drive.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod drive;
+#[path = "../benches/replay/memcached.rs"]
+mod memcached;
 #[path = "../benches/replay/model.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod model;
@@ -32,6 +34,8 @@ mod report;
 #[path = "../benches/replay/requests.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod requests;
+#[path = "../benches/replay/sessions.rs"]
+mod sessions;
 #[path = "../benches/replay/trace.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod trace;
@@ -226,6 +230,7 @@ fn workload(recipe: Recipe) -> Workload {
         warm: 10_000,
         counted: 50_000,
         rate_per_s: None,
+        pause_s: 0,
     }
 }
 

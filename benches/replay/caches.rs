@@ -150,14 +150,14 @@ fn ask(model: &mut dyn Model, workload: &Workload, request: Request, now_s: u32)
 
 fn push_key_of(workload: &Workload, key: u64, output: &mut Vec<u8>) {
     match &workload.source {
-        Source::Made(_) => push_key(key, KEY_BYTES as usize, output),
+        Source::Made(_) | Source::Sessions(_) => push_key(key, KEY_BYTES as usize, output),
         Source::Trace(trace) => output.extend_from_slice(trace.key(key)),
     }
 }
 
 fn key_bytes(workload: &Workload, key: u64) -> u32 {
     match &workload.source {
-        Source::Made(_) => KEY_BYTES,
+        Source::Made(_) | Source::Sessions(_) => KEY_BYTES,
         Source::Trace(trace) => u32::try_from(trace.key(key).len()).unwrap_or(u32::MAX),
     }
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use clap::ValueEnum;
 
+use super::memcached::Memcached;
 use super::queues::Queues;
 use super::real::Real;
 
@@ -24,6 +25,21 @@ pub(crate) trait Model {
     fn set(&mut self, key: u64, size: Size, expires_at_s: Option<u32>, now_s: u32) -> bool;
     /// Bytes of all records, dead ones included as long as they take room.
     fn bytes(&self) -> u64;
+    /// What it has done so far, where that is counted.
+    fn work(&self) -> Work {
+        Work::default()
+    }
+}
+
+/// Bytes of records, by what was done with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Written by clients.
+    pub(crate) stored_bytes: u64,
+    /// Written again, in compaction or as second chances.
+    pub(crate) moved_bytes: u64,
+    /// Looked at in search of what has expired.
+    pub(crate) scanned_bytes: u64,
 }
 
 /// The lengths that decide how much room an item takes.
@@ -46,6 +62,9 @@ impl Size {
 pub(crate) enum Design {
     /// One list, the least recently used item leaves first; what most caches promise
     Lru,
+    /// memcached 1.6.45: segmented LRU in slab classes, with a crawler
+    #[value(name = "memcached-model")]
+    Memcached,
     /// One log with 2-bit counters
     OneLog,
     /// Probation of a tenth and main, without memory of what left
@@ -65,6 +84,7 @@ impl Design {
     pub(crate) fn build(self, memory_bytes_max: u64) -> Box<dyn Model> {
         match self {
             Self::Lru => Box::new(Lru::new(memory_bytes_max)),
+            Self::Memcached => Box::new(Memcached::new(memory_bytes_max)),
             Self::OneLog => Box::new(Queues::new(memory_bytes_max, 0, false)),
             Self::TwoLogs => Box::new(Queues::new(memory_bytes_max, 10, false)),
             Self::S3Fifo10 => Box::new(Queues::new(memory_bytes_max, 10, true)),
