@@ -140,14 +140,15 @@ impl Driver<'_> {
         self.tally.refused += of(Outcome::Refused).count() as u64;
         self.tally.misses += of(Outcome::Miss).count() as u64;
 
+        let refills = |outcome: &Outcome| *outcome == Outcome::Miss && self.workload.refills();
         let again = self.asked[..left].iter().zip(left_outcomes);
-        let missed = again.filter(|(_, outcome)| **outcome == Outcome::Miss);
+        let missed = again.filter(|(_, outcome)| refills(outcome));
         let mut next: Vec<Request> = missed.map(|(request, _)| request.as_fill()).collect();
         let mut first_outcomes = first_outcomes.iter();
         for (request, first) in batch.iter().zip(firsts) {
             if !first {
                 next.push(*request);
-            } else if first_outcomes.next() == Some(&Outcome::Miss) {
+            } else if first_outcomes.next().is_some_and(refills) {
                 next.push(request.as_fill());
             }
         }

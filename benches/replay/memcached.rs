@@ -242,13 +242,13 @@ impl Memcached {
         }
         // As in lru_maintainer_crawler_check(): a hundredth of them has to be worth a walk.
         let mut sum = 0;
-        let worth = by_minute.iter().position(|&count| {
+        let worth = (0..).zip(by_minute).find(|&(_, count)| {
             sum += count;
             sum > with_time / 100 + 1
         });
         let class = &mut self.classes[class];
         match worth {
-            Some(minute) if class.crawl_wait_s < minute as u32 * 60 => class.crawl_wait_s += 60,
+            Some((minute, _)) if class.crawl_wait_s < minute * 60 => class.crawl_wait_s += 60,
             Some(_) => class.crawl_wait_s = class.crawl_wait_s.saturating_sub(60),
             None if sum == 0 => class.crawl_wait_s += 60,
             None => {}

@@ -72,6 +72,15 @@ pub(crate) enum Design {
     /// The same with a ghost: S3-FIFO
     #[value(name = "s3-fifo-10")]
     S3Fifo10,
+    /// S3-FIFO with a twentieth for probation, and a ghost of half as many keys as items
+    #[value(name = "s3-fifo-5")]
+    S3Fifo5,
+    /// The same, where large records need more reads to be written again
+    #[value(name = "s3-fifo-5-sized")]
+    S3Fifo5Sized,
+    /// S3-FIFO with a tenth, and a hand that looks for what has expired
+    #[value(name = "s3-fifo-10-hand")]
+    S3Fifo10Hand,
     /// S3-FIFO with a quarter for probation
     #[value(name = "s3-fifo-25")]
     S3Fifo25,
@@ -85,10 +94,13 @@ impl Design {
         match self {
             Self::Lru => Box::new(Lru::new(memory_bytes_max)),
             Self::Memcached => Box::new(Memcached::new(memory_bytes_max)),
-            Self::OneLog => Box::new(Queues::new(memory_bytes_max, 0, false)),
-            Self::TwoLogs => Box::new(Queues::new(memory_bytes_max, 10, false)),
-            Self::S3Fifo10 => Box::new(Queues::new(memory_bytes_max, 10, true)),
-            Self::S3Fifo25 => Box::new(Queues::new(memory_bytes_max, 25, true)),
+            Self::OneLog => Box::new(Queues::new(memory_bytes_max, 0, 0)),
+            Self::TwoLogs => Box::new(Queues::new(memory_bytes_max, 10, 0)),
+            Self::S3Fifo5 => Box::new(Queues::new(memory_bytes_max, 5, 50)),
+            Self::S3Fifo5Sized => Box::new(Queues::new(memory_bytes_max, 5, 50).sized()),
+            Self::S3Fifo10 => Box::new(Queues::new(memory_bytes_max, 10, 100)),
+            Self::S3Fifo10Hand => Box::new(Queues::new(memory_bytes_max, 10, 100).with_hand()),
+            Self::S3Fifo25 => Box::new(Queues::new(memory_bytes_max, 25, 100)),
             Self::Store => Box::new(Real::new(memory_bytes_max)),
         }
     }

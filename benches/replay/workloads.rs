@@ -74,6 +74,11 @@ impl Workload {
         }
     }
 
+    /// Whether a client writes what it has missed. A lost session is lost.
+    pub(crate) const fn refills(&self) -> bool {
+        !matches!(self.source, Source::Sessions(_))
+    }
+
     /// The write of one of the keys to be stored before.
     pub(crate) fn load(&self, key: u64, random: &mut Random) -> Option<Request> {
         match &self.source {
@@ -225,7 +230,8 @@ impl Maker {
         let items = |share: f64| whole(share * self.memory_bytes / bytes);
         let first_wave = Wave { items: items(0.9 - residents), read_at_once_percent };
         let read_after = items(distance);
-        let sessions = Wave { items: items(if distance < 0.5 { 0.95 } else { distance }), ..Wave::NONE };
+        let share = if distance < 0.5 { 0.85 - residents } else { distance };
+        let sessions = Wave { items: items(share), ..Wave::NONE };
         let recipe = Sessions {
             residents: items(residents),
             first_wave,
@@ -260,7 +266,7 @@ impl Maker {
         let per_s = whole(items / 2.0 / mean_s);
         let life = |(percent, ttl_s)| Life { percent, ttl_s, read_after: per_s * ttl_s * 3 / 4 };
         let recipe = Sessions {
-            residents: 1,
+            residents: whole(0.02 * items),
             first_wave: Wave::NONE,
             first_wave_ttl_s: 0,
             sessions: Wave { items: u32::MAX, ..wave },
@@ -268,7 +274,8 @@ impl Maker {
             sizes,
         };
         // 2 requests by session, and as many as are read at once.
-        let requests = |sessions: f64| whole(sessions * (2.0 + f64::from(wave.read_at_once_percent) / 100.0));
+        let requests =
+            |sessions: f64| whole(sessions * (2.0 + f64::from(wave.read_at_once_percent) / 100.0));
         let lives = lives.map(|(percent, s)| format!("{percent} % live {s} s"));
         Workload {
             name,
