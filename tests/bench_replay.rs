@@ -18,6 +18,8 @@ mod cases;
 #[path = "../benches/replay/drive.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod drive;
+#[path = "../benches/replay/memcached.rs"]
+mod memcached;
 #[path = "../benches/replay/model.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod model;
@@ -32,6 +34,8 @@ mod report;
 #[path = "../benches/replay/requests.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod requests;
+#[path = "../benches/replay/sessions.rs"]
+mod sessions;
 #[path = "../benches/replay/trace.rs"]
 #[allow(dead_code, reason = "tests look at parts only")]
 mod trace;
@@ -47,7 +51,7 @@ use std::thread;
 use caches::{Cache, Memory};
 use cases::Treatment;
 use drive::Tally;
-use model::{Design, Lru, Model, Size};
+use model::{Design, Lru, Model, Size, Work};
 use report::{Finding, Row};
 use requests::{Lifetimes, Pattern, Recipe, Request, Sizes};
 use rig::items::{in_lap, push_key};
@@ -154,62 +158,6 @@ fn writes_and_lives_come_in_their_shares() {
     }
 }
 
-/// LRU as anybody would write it who has time.
-struct Naive {
-    memory_bytes_max: u64,
-    /// The least recently used one first: key, bytes, end of life.
-    items: Vec<(u64, u64, Option<u32>)>,
-}
-
-impl Model for Naive {
-    fn get(&mut self, key: u64, now_s: u32) -> bool {
-        let Some(at) = self.items.iter().position(|item| item.0 == key) else { return false };
-        let item = self.items.remove(at);
-        let live = item.2.is_none_or(|ends_at_s| ends_at_s > now_s);
-        if live {
-            self.items.push(item);
-        }
-        live
-    }
-
-    fn set(&mut self, key: u64, size: Size, expires_at_s: Option<u32>, _now_s: u32) -> bool {
-        self.items.retain(|item| item.0 != key);
-        if size.record_bytes() > self.memory_bytes_max {
-            return false;
-        }
-        self.items.push((key, size.record_bytes(), expires_at_s));
-        while self.bytes() > self.memory_bytes_max {
-            self.items.remove(0);
-        }
-        true
-    }
-
-    fn bytes(&self) -> u64 {
-        self.items.iter().map(|item| item.1).sum()
-    }
-}
-
-#[test]
-fn the_model_of_lru_is_lru() {
-    let mut naive = Naive { memory_bytes_max: 4096, items: Vec::new() };
-    let mut lru = Lru::new(4096);
-    let mut random = Random::seeded(4);
-    for step in 0..50_000 {
-        let (key, now_s) = (u64::from(random.below(60)), 1 + step / 100);
-        if random.below(2) == 0 {
-            assert_eq!(lru.get(key, now_s), naive.get(key, now_s), "step {step}");
-        } else {
-            // One in ten is larger than everything.
-            let value_bytes = random.below(10).pow(4);
-            let size = Size { key_bytes: 36, value_bytes };
-            let ends_at_s = (random.below(3) == 0).then(|| now_s + random.below(5));
-            let stored = lru.set(key, size, ends_at_s, now_s);
-            assert_eq!(stored, naive.set(key, size, ends_at_s, now_s), "step {step}");
-        }
-        assert_eq!(lru.bytes(), naive.bytes(), "step {step}");
-    }
-}
-
 #[test]
 fn a_record_is_header_key_and_value_in_words() {
     let bytes = |key_bytes, value_bytes| Size { key_bytes, value_bytes }.record_bytes();
@@ -226,6 +174,7 @@ fn workload(recipe: Recipe) -> Workload {
         warm: 10_000,
         counted: 50_000,
         rate_per_s: None,
+        pause_s: 0,
     }
 }
 
@@ -278,7 +227,10 @@ fn a_key_that_comes_twice_in_a_batch_is_missed_once() {
     let mut cache = Cache::Model(Design::Lru.build(MIB));
     let tally = drive::replay(&workload, &mut cache, 1, &Stop::on_signals().unwrap()).unwrap();
     assert_eq!((tally.requests, tally.reads, tally.misses), (6, 6, 3));
-    assert_eq!(cache.memory().unwrap(), Memory::Records { bytes: 40 + 48 + 56 });
+    assert_eq!(
+        cache.memory().unwrap(),
+        Memory::Records { bytes: 40 + 48 + 56, work: Work::default() }
+    );
 }
 
 #[test]
@@ -288,7 +240,7 @@ fn what_fits_is_never_missed_and_what_does_not_is() {
     let workloads = workloads::all(memory_bytes, true);
     let names: HashSet<&str> = workloads.iter().map(|workload| workload.name).collect();
     assert_eq!(names.len(), workloads.len());
-    for workload in &workloads {
+    for workload in workloads.iter().filter(|workload| workload.refills()) {
         let mut cache = Cache::Model(Design::Lru.build(memory_bytes));
         let tally = drive::replay(workload, &mut cache, 1, &stop).unwrap();
         assert_eq!(tally.misses == 0, workload.fits, "{}: {tally:?}", workload.name);

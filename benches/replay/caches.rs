@@ -2,7 +2,7 @@
 //!
 //! Owns the running server. Knows no workload and no order of requests.
 
-use super::model::{Design, Model, Size};
+use super::model::{Design, Model, Size, Work};
 use super::requests::Request;
 use super::workloads::{KEY_BYTES, Source, Workload};
 use crate::rig::cpus::Placement;
@@ -85,7 +85,7 @@ pub(crate) enum Memory {
     /// The whole process: now, and before the first request.
     Resident { bytes: u64, fresh_bytes: u64 },
     /// A model's records.
-    Records { bytes: u64 },
+    Records { bytes: u64, work: Work },
 }
 
 impl Cache {
@@ -133,7 +133,7 @@ impl Cache {
                 bytes: resident_bytes(server.pid())?,
                 fresh_bytes: *fresh_bytes,
             }),
-            Self::Model(model) => Ok(Memory::Records { bytes: model.bytes() }),
+            Self::Model(model) => Ok(Memory::Records { bytes: model.bytes(), work: model.work() }),
         }
     }
 }
@@ -150,14 +150,14 @@ fn ask(model: &mut dyn Model, workload: &Workload, request: Request, now_s: u32)
 
 fn push_key_of(workload: &Workload, key: u64, output: &mut Vec<u8>) {
     match &workload.source {
-        Source::Made(_) => push_key(key, KEY_BYTES as usize, output),
+        Source::Made(_) | Source::Sessions(_) => push_key(key, KEY_BYTES as usize, output),
         Source::Trace(trace) => output.extend_from_slice(trace.key(key)),
     }
 }
 
 fn key_bytes(workload: &Workload, key: u64) -> u32 {
     match &workload.source {
-        Source::Made(_) => KEY_BYTES,
+        Source::Made(_) | Source::Sessions(_) => KEY_BYTES,
         Source::Trace(trace) => u32::try_from(trace.key(key).len()).unwrap_or(u32::MAX),
     }
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::caches::Cache;
 use super::requests::Request;
-use super::workloads::{Source, Workload};
+use super::workloads::Workload;
 use crate::rig::failure::Failure;
 use crate::rig::items::in_lap;
 use crate::rig::pipeline::{BATCH_BYTES_MAX, Outcome};
@@ -68,14 +68,13 @@ pub(crate) fn replay(
         asked: Vec::new(),
         outcomes: Vec::new(),
     };
-    if let Source::Made(recipe) = &workload.source {
-        let mut random = Random::seeded(seed);
-        let loads = (0..recipe.keys).map(|at| recipe.load(in_lap(1, at, recipe.keys), &mut random));
-        driver.run(loads, None, stop)?;
-    }
+    let (keys, mut random) = (workload.keys_loaded(), Random::seeded(seed));
+    let loads = (0..keys).filter_map(|at| workload.load(in_lap(1, at, keys), &mut random));
+    driver.run(loads, None, stop)?;
     let mut requests = workload.requests(seed);
     let mut pace = Pace::start(workload.rate_per_s, driver.cache.has_own_clock());
     driver.run(requests.by_ref().take(whole(workload.warm)), Some(&mut pace), stop)?;
+    pace.pause(workload.pause_s);
     driver.tally = Tally::default();
     driver.run(requests.take(whole(workload.counted)), Some(&mut pace), stop)?;
     Ok(Tally { late: pace.late, ..driver.tally })
@@ -141,14 +140,15 @@ impl Driver<'_> {
         self.tally.refused += of(Outcome::Refused).count() as u64;
         self.tally.misses += of(Outcome::Miss).count() as u64;
 
+        let refills = |outcome: &Outcome| *outcome == Outcome::Miss && self.workload.refills();
         let again = self.asked[..left].iter().zip(left_outcomes);
-        let missed = again.filter(|(_, outcome)| **outcome == Outcome::Miss);
+        let missed = again.filter(|(_, outcome)| refills(outcome));
         let mut next: Vec<Request> = missed.map(|(request, _)| request.as_fill()).collect();
         let mut first_outcomes = first_outcomes.iter();
         for (request, first) in batch.iter().zip(firsts) {
             if !first {
                 next.push(*request);
-            } else if first_outcomes.next() == Some(&Outcome::Miss) {
+            } else if first_outcomes.next().is_some_and(refills) {
                 next.push(request.as_fill());
             }
         }
@@ -180,6 +180,11 @@ impl Pace {
     fn now_s(&self) -> u32 {
         let rate_per_s = self.rate_per_s.unwrap_or(NOMINAL_PER_S);
         CLOCK_FROM_S + u32::try_from(self.done / u64::from(rate_per_s)).unwrap_or(u32::MAX - 1)
+    }
+
+    /// Lets time pass without requests.
+    fn pause(&mut self, seconds: u32) {
+        self.advance(seconds as usize * self.rate_per_s.unwrap_or(NOMINAL_PER_S) as usize);
     }
 
     /// Counts requests as done, and waits until the next ones are due.

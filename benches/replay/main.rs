@@ -29,6 +29,7 @@ use workloads::Workload;
 mod arguments;
 mod caches;
 mod drive;
+mod memcached;
 mod model;
 mod queues;
 mod real;
@@ -37,6 +38,7 @@ mod requests;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "the other benches use what this one does not")]
 mod rig;
+mod sessions;
 mod trace;
 mod workloads;
 

@@ -42,6 +42,13 @@ impl Row {
         Estimate::of_ratios(&self.miss_ratios(), &reference.miss_ratios()).map(|ratio| ratio.median)
     }
 
+    /// Hits by read, of those of the reference.
+    fn hits_of(&self, reference: &Self) -> Option<f64> {
+        let hits =
+            |row: &Self| row.miss_ratios().iter().map(|misses| 1.0 - misses).collect::<Vec<_>>();
+        Estimate::of_ratios(&hits(self), &hits(reference)).map(|ratio| ratio.median)
+    }
+
     /// By how many bytes it is beyond its limit, at the worst.
     fn excess_bytes(&self, memory_bytes: u64) -> Option<u64> {
         let allowed = memory_bytes + memory_bytes / 4 + BESIDE_BYTES;
@@ -71,7 +78,17 @@ impl Row {
         if refused > 0 {
             remarks.push(format!("{refused} writes refused"));
         }
+        remarks.extend(self.work());
         remarks.join("; ")
+    }
+
+    /// What a model did beside what clients asked for, in the last round.
+    fn work(&self) -> Option<String> {
+        let Some(Memory::Records { work, .. }) = self.memories.last() else { return None };
+        let by_stored = |bytes: u64| bytes as f64 / work.stored_bytes.max(1) as f64;
+        let (moved, scanned) = (by_stored(work.moved_bytes), by_stored(work.scanned_bytes));
+        let did = work.moved_bytes + work.scanned_bytes > 0;
+        did.then(|| format!("{moved:.2} moved and {scanned:.2} scanned by byte stored"))
     }
 
     /// Sums over rounds, for one seed's count means as much as another's.
@@ -80,7 +97,7 @@ impl Row {
         let misses = Estimate::of(&self.miss_ratios()).map_or(0.0, |estimate| estimate.median);
         let worst = |size: fn(&Memory) -> u64| self.memories.iter().map(size).max().unwrap_or(0);
         let resident = worst(|memory| match *memory {
-            Memory::Resident { bytes, .. } | Memory::Records { bytes } => bytes,
+            Memory::Resident { bytes, .. } | Memory::Records { bytes, .. } => bytes,
         });
         format!(
             "{:>10} {:>10} {:>10} {:>10.5} {:>9.1}",
@@ -159,6 +176,7 @@ pub(crate) fn summary(findings: &[Finding], memory_bytes: u64) -> String {
             ratios.len()
         );
     }
+    text += &hits_where_all_fits(findings);
     let greedy = |row: &&Row| row.excess_bytes(memory_bytes).is_some();
     let greedy: Vec<&Row> =
         findings.iter().flat_map(|finding| &finding.rows).filter(greedy).collect();
@@ -183,6 +201,29 @@ pub(crate) fn summary(findings: &[Finding], memory_bytes: u64) -> String {
              measure these again",
             late.join(", ")
         );
+    }
+    text
+}
+
+/// Where everything live fits, misses are few, and hits are what can be compared.
+fn hits_where_all_fits(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    let Some((reference, others)) = findings.first().and_then(|first| first.rows.split_first())
+    else {
+        return text;
+    };
+    for (at, other) in others.iter().enumerate() {
+        let fitting = findings.iter().filter(|finding| finding.fits);
+        let hits = fitting.filter_map(|finding| {
+            Some((finding.rows[at + 1].hits_of(&finding.rows[0])?, finding.workload))
+        });
+        if let Some((least, workload)) = hits.min_by(|one, another| one.0.total_cmp(&another.0)) {
+            let _ = writeln!(
+                text,
+                "{}: where all fits, hits at least {least:.3} of {}'s ({workload})",
+                other.name, reference.name
+            );
+        }
     }
     text
 }

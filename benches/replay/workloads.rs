@@ -18,7 +18,9 @@
 use std::rc::Rc;
 
 use super::requests::{Lifetimes, Pattern, Recipe, Request, Sizes};
+use super::sessions::{Life, Sessions, Wave};
 use super::trace::Trace;
+use crate::rig::random::Random;
 
 /// Bytes of every made key.
 pub(crate) const KEY_BYTES: u32 = 36;
@@ -47,6 +49,8 @@ pub(crate) struct Workload {
     pub(crate) counted: u64,
     /// Requests a second, where the clock matters.
     pub(crate) rate_per_s: Option<u32>,
+    /// Seconds without a request before counting begins.
+    pub(crate) pause_s: u32,
 }
 
 /// Where requests come from.
@@ -54,6 +58,8 @@ pub(crate) struct Workload {
 pub(crate) enum Source {
     /// Out of a recipe; every key that comes again has been stored once before.
     Made(Recipe),
+    /// Out of a recipe for items that expire; its residents have been stored before.
+    Sessions(Sessions),
     /// Out of a file, into an empty cache.
     Trace(Rc<Trace>),
 }
@@ -63,7 +69,22 @@ impl Workload {
     pub(crate) fn requests(&self, seed: u64) -> Box<dyn Iterator<Item = Request> + '_> {
         match &self.source {
             Source::Made(recipe) => Box::new(recipe.stream(seed)),
+            Source::Sessions(recipe) => Box::new(recipe.stream(seed)),
             Source::Trace(trace) => Box::new(trace.requests()),
+        }
+    }
+
+    /// Whether a client writes what it has missed. A lost session is lost.
+    pub(crate) const fn refills(&self) -> bool {
+        !matches!(self.source, Source::Sessions(_))
+    }
+
+    /// The write of one of the keys to be stored before.
+    pub(crate) fn load(&self, key: u64, random: &mut Random) -> Option<Request> {
+        match &self.source {
+            Source::Made(recipe) => Some(recipe.load(key, random)),
+            Source::Sessions(recipe) => Some(recipe.load(key, random)),
+            Source::Trace(_) => None,
         }
     }
 
@@ -71,6 +92,7 @@ impl Workload {
     pub(crate) fn keys_loaded(&self) -> u32 {
         match &self.source {
             Source::Made(recipe) => recipe.keys,
+            Source::Sessions(recipe) => recipe.residents,
             Source::Trace(_) => 0,
         }
     }
@@ -79,6 +101,7 @@ impl Workload {
     pub(crate) fn value_bytes_max(&self) -> u32 {
         match &self.source {
             Source::Made(recipe) => recipe.sizes.max(),
+            Source::Sessions(recipe) => recipe.sizes.max(),
             Source::Trace(trace) => trace.value_bytes_max(),
         }
     }
@@ -95,6 +118,7 @@ impl Workload {
             counted: trace.len(),
             source: Source::Trace(Rc::new(trace)),
             rate_per_s: None,
+            pause_s: 0,
         }
     }
 }
@@ -135,6 +159,7 @@ impl Maker {
             warm: self.warm_laps * u64::from(keys),
             counted: self.counted_laps * u64::from(keys),
             rate_per_s: None,
+            pause_s: 0,
         }
     }
 
@@ -173,6 +198,100 @@ impl Maker {
             ..READS
         };
         self.workload(name, "50 % writes of 16 to 1000 bytes, Zipf 1", extent, recipe)
+    }
+
+    /// cases.md: what expires while something without an expiry stays.
+    fn expiring(&self) -> Vec<Workload> {
+        let one_in = |percent: u32| Wave { items: 0, read_at_once_percent: percent };
+        vec![
+            self.blocked("blocker", 0.0, 0, 0.24),
+            self.blocked("blocker-1", 0.0, 1, 0.24),
+            self.blocked("blocker-10", 0.0, 10, 0.24),
+            self.blocked("blockers", 0.06, 0, 0.24),
+            self.blocked("write-mostly", 0.0, 0, 0.5),
+            self.sessions("sessions", one_in(0), [(100, 8), (0, 8)]),
+            self.sessions("sessions-1", one_in(1), [(100, 8), (0, 8)]),
+            self.sessions("sessions-10", one_in(10), [(100, 8), (0, 8)]),
+            self.sessions("sessions-mixed", one_in(0), [(80, 5), (20, 60)]),
+        ]
+    }
+
+    /// Residents at the tail, a memory full of items that expire, and then others, each of which is
+    /// read after as many others as fill `distance` of the memory.
+    fn blocked(
+        &self,
+        name: &'static str,
+        residents: f64,
+        read_at_once_percent: u32,
+        distance: f64,
+    ) -> Workload {
+        let sizes = Sizes::Varying { min: 100, max: 100 };
+        let bytes = f64::from(KEY_BYTES) + sizes.mean() + RECORD_OVERHEAD_BYTES;
+        let items = |share: f64| whole(share * self.memory_bytes / bytes);
+        let first_wave = Wave { items: items(0.9 - residents), read_at_once_percent };
+        let read_after = items(distance);
+        let share = if distance < 0.5 { 0.85 - residents } else { distance };
+        let sessions = Wave { items: items(share), ..Wave::NONE };
+        let recipe = Sessions {
+            residents: items(residents),
+            first_wave,
+            first_wave_ttl_s: 2,
+            sessions,
+            lives: [Life { percent: 100, ttl_s: 600, read_after }; 2],
+            sizes,
+        };
+        Workload {
+            name,
+            what: format!(
+                "{} items for ever, {} that expire, {} new ones, each read after {read_after} more",
+                recipe.residents, first_wave.items, sessions.items
+            ),
+            fits: true,
+            quick: false,
+            source: Source::Sessions(recipe),
+            warm: first_wave.requests(),
+            counted: 2 * u64::from(sessions.items),
+            rate_per_s: Some(PACED_PER_S),
+            pause_s: 4,
+        }
+    }
+
+    /// Sessions without an end, which fill half of the memory, each read after three quarters of
+    /// its life, and some at once; and one item for ever. Lives are percent and seconds.
+    fn sessions(&self, name: &'static str, wave: Wave, lives: [(u32, u32); 2]) -> Workload {
+        let sizes = Sizes::LogNormal;
+        let bytes = f64::from(KEY_BYTES) + sizes.mean() + RECORD_OVERHEAD_BYTES;
+        let items = self.memory_bytes / bytes;
+        let mean_s: f64 = lives.iter().map(|&(percent, s)| f64::from(percent * s) / 100.0).sum();
+        let per_s = whole(items / 2.0 / mean_s);
+        let life = |(percent, ttl_s)| Life { percent, ttl_s, read_after: per_s * ttl_s * 3 / 4 };
+        let recipe = Sessions {
+            residents: whole(0.02 * items),
+            first_wave: Wave::NONE,
+            first_wave_ttl_s: 0,
+            sessions: Wave { items: u32::MAX, ..wave },
+            lives: lives.map(life),
+            sizes,
+        };
+        // 2 requests by session, and as many as are read at once.
+        let requests =
+            |sessions: f64| whole(sessions * (2.0 + f64::from(wave.read_at_once_percent) / 100.0));
+        let lives = lives.map(|(percent, s)| format!("{percent} % live {s} s"));
+        Workload {
+            name,
+            what: format!(
+                "{per_s} sessions a second, of which {}; {} % read at once",
+                lives.join(", "),
+                wave.read_at_once_percent
+            ),
+            fits: true,
+            quick: false,
+            source: Source::Sessions(recipe),
+            warm: u64::from(requests(3.0 * items)),
+            counted: u64::from(requests(2.0 * items)),
+            rate_per_s: Some(requests(f64::from(per_s))),
+            pause_s: 0,
+        }
     }
 }
 
@@ -246,6 +365,7 @@ pub(crate) fn all(memory_bytes: u64, quick: bool) -> Vec<Workload> {
         make.overwrites("overwrites", Extent::Exceeds(2.0)),
         make.overwrites("overwrites-fits", fits),
     ];
+    all.extend(make.expiring());
     for workload in &mut all {
         let name = workload.name;
         workload.quick = ["zipf-1.0", "zipf-1.0-fits", "twitter-10m", "overwrites"].contains(&name);
