@@ -214,9 +214,10 @@ impl Row {
         Estimate::of(&figures).map(|estimate| estimate.median)
     }
 
-    /// The part of all lookups that found nothing.
+    /// The part of all lookups that found nothing; none where nothing was looked up, or nothing missed.
     pub(crate) fn miss_share(&self) -> Option<f64> {
-        (self.misses > 0).then(|| self.misses as f64 / self.lookups.max(self.misses) as f64)
+        let any = self.misses > 0 && self.lookups > 0;
+        any.then(|| self.misses as f64 / self.lookups as f64)
     }
 
     /// Rounds without a figure, because every attempt was disturbed.

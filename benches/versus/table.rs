@@ -268,6 +268,8 @@ fn notes(row: &Row) -> String {
     }
     if let Some(share) = row.miss_share() {
         notes.push(format!("{:.2} % of lookups missed", 100.0 * share));
+    } else if row.misses > 0 {
+        notes.push(format!("{} keys not found", row.misses));
     }
     if row.refills > 0 {
         notes.push(format!("{} refills", row.refills));

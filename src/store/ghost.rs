@@ -6,19 +6,11 @@
 
 /// Of the store's memory, one byte in so many is the ghost's.
 ///
-/// With records of 300 bytes it then remembers as many keys as eight tenths of the items. In parts of
-/// LRU's misses, by `replay`'s models of the store with other sizes:
-///
-/// ```text
-///           median of 8   zipf 0.9  zipf 1.2   loop  scans  twitter-2d  overwrites
-/// none            0.925      0.778     1.020  0.284  0.834       1.208       1.038
-/// 1 in 256        0.861      0.817     0.889  0.381  0.782       1.048       1.051
-/// 1 in 128        0.864      0.840     0.887  0.378  0.763       1.024       1.062
-/// 1 in 64         0.872      0.854     0.891  0.385  0.753       1.044       1.069
-/// 1 in 32         0.882      0.862     0.903  0.398  0.753       1.046       1.092
-/// ```
-/// A longer memory takes more into main that is not worth it, and its own room from the records.
-pub(super) const MEMORY_PER_GHOST: usize = 128;
+/// With records of 300 bytes it then remembers as many keys as four tenths of the items. In models a
+/// ghost of half the items has 0.98 of the misses of one of all items, and one of twice as many 1.08
+/// (the median of eleven workloads, see benches/replay/model.rs): a longer memory takes more into main
+/// that is not worth it, and its own room from the records.
+pub(super) const MEMORY_PER_GHOST: usize = 256;
 /// Fingerprints in a set.
 const SET_ITEMS: usize = 8;
 /// Into so many ages is the time divided in which all of the ghost is written once.

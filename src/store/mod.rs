@@ -3,7 +3,7 @@
 //! ```text
 //!   key --hash--> Map ------ address ------> Arena, which two Logs share
 //!                 [t0][t1][t2]..            +--------------------+--------------------------------+
-//!                 small tables of u32       | probation, a tenth | main                           |
+//!                 small tables of u32       | probation, 1/13    | main                           |
 //!                                           +--------------------+--------------------------------+
 //!   new records are appended at a log's head; room is made at its tail, where the oldest are
 //! ```
