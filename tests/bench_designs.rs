@@ -32,7 +32,7 @@ fn every_design_keeps_to_its_memory_and_finds_what_was_just_stored() {
             assert!(model.set(key, size(number), Some(100), 50));
             assert!(model.get(key, 99), "{design:?}: {key}");
             // memcached gives every slab class its first page beyond any limit.
-            let is_bounded = design != Design::Memcached;
+            let is_bounded = *design != Design::Memcached;
             assert!(!is_bounded || model.bytes() <= MEMORY_BYTES, "{design:?}");
         }
         let last = 19_999 * 19_999 % 3_001;
