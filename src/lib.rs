@@ -48,7 +48,7 @@
 //! ## What always holds
 //!
 //! * One thread: no lock, no `Arc`, no async runtime, no second thread. `unsafe` is forbidden.
-//! * One map, built in one place, changed through `&mut`.
+//! * One map, built in one place (`store/map.rs`, in `Store::new`), changed through `&mut`.
 //! * The protocol, the engine and the store never ask what time it is: `now` is an argument.
 //! * All items live in memory that is laid out at the start; no operation's work grows with their
 //!   number.
@@ -56,7 +56,7 @@
 //!   a turn's in [`net`].
 //! * What a client sends is never a reason to panic, nor to keep more memory than the budget of
 //!   [`net::buffer`] allows, nor to keep the others waiting for more than one buffer of requests or
-//!   one request that is longer, or for more than a megabyte of values that they go through.
+//!   one request that is longer, or for more than a megabyte that they have copied in the store.
 //! * Without traffic nothing wakes up.
 //!
 //! Deliberately absent: persistence, replication, TLS, SASL, UDP, the binary protocol, and a second
@@ -66,7 +66,8 @@
 //!
 //! Read `protocol/simple.rs`, `protocol/parser.rs`, `session.rs`, `engine/mod.rs`, `store/mod.rs`,
 //! `net/connection.rs` and `net/reactor.rs`, in this order; then `protocol/classic.rs`, and of the
-//! store `log.rs`, `change.rs`, `policy.rs` and `map.rs`. Beside them run `miocached -vv`: [`trace`] lists the steps that it shows.
+//! store `record.rs`, `log.rs`, `map.rs` and `policy.rs`. Beside them run `miocached -vv`: [`trace`]
+//! lists the steps that it shows.
 
 pub mod config;
 pub mod engine;

@@ -3,7 +3,10 @@
 //! to none when their items expired; sizes are an eighth of theirs.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use miocached::config::MIB;
+use miocached::config::{Config, MIB};
+use miocached::engine::{Engine, Now};
+use miocached::protocol::Room;
+use miocached::session::Session;
 use miocached::store::{Attributes, NEVER, Store, Stored};
 
 const START_S: u32 = 10;
@@ -285,4 +288,32 @@ fn without_eviction_expired_memory_is_given_to_new_items() {
     }
     assert!(cache.work_bytes_max <= STEP_BYTES_MAX, "{} bytes", cache.work_bytes_max);
     cache.store.verify();
+}
+
+/// As memcached: an absolute time that is past or now flushes all that is there, whenever it was
+/// stored. One before the server's own start flushes nothing.
+#[test]
+fn a_flush_at_a_time_that_is_past_flushes_everything() {
+    const UNIX_S: i64 = 1_700_000_000;
+    let up_s = |seconds: u32| Now {
+        uptime_s: Now::FIRST_S + seconds,
+        unix_s: UNIX_S + i64::from(seconds),
+    };
+    for (seconds_before, flushes) in [(5, true), (1, true), (0, true), (8, false), (90_000, false)]
+    {
+        let config = Config::default();
+        let mut engine = Engine::new(&config).unwrap();
+        let mut session = Session::new(&config);
+        let mut talk = |input: String, now: Now| {
+            let (mut output, mut room) = (Vec::new(), Room::UNBOUNDED);
+            session.advance(input.as_bytes(), &mut output, &mut room, &mut engine, now);
+            String::from_utf8(output).unwrap()
+        };
+        assert_eq!(talk("set old 0 0 1\r\nx\r\n".into(), up_s(5)), "STORED\r\n");
+        assert_eq!(talk("set new 0 0 1\r\nx\r\n".into(), up_s(7)), "STORED\r\n");
+        let at_s = up_s(7).unix_s - seconds_before;
+        assert_eq!(talk(format!("flush_all {at_s}\r\n"), up_s(7)), "OK\r\n");
+        let left = talk("get old new\r\n".into(), up_s(7));
+        assert_eq!(left == "END\r\n", flushes, "{seconds_before} s before: {left}");
+    }
 }

@@ -122,8 +122,8 @@ impl Engine {
         self.copied_bytes + self.store.work_bytes()
     }
 
-    /// Executes one command and writes its answer. `known` is its first key, if it has been looked
-    /// ahead for.
+    /// Executes one command and writes its answer. `known` is its first key, if that was
+    /// prefetched.
     pub fn execute<'a>(
         &mut self,
         command: &Command<'a>,

@@ -1,7 +1,7 @@
 //! When items are gone: past their time, or flushed.
 //!
 //! Both are exact at every lookup. A flush is a position in each log: what was written before it is
-//! gone, and what is written or moved later lies behind it. So it costs nothing, however much there is,
+//! gone, and what is written or moved later is above it. So it costs nothing, however much there is,
 //! and has nothing to do with the clock: any number of flushes in a second is as exact as one.
 
 use super::Store;
@@ -24,6 +24,7 @@ impl Store {
                 log.flush();
             }
             self.sweep.note_flush(now_s);
+            self.note_death();
         }
     }
 

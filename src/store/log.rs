@@ -142,7 +142,7 @@ impl Log {
     /// Nothing is copied: a log without a free byte begins wherever its tail is said to be.
     ///
     /// # Panics
-    /// When flushed records are here, which would no longer be told by their positions.
+    /// When flushed records are here, which could no longer be told apart by their positions.
     pub(super) fn rotate_to(&mut self, offset: usize, arena: &mut Arena) {
         assert!(!self.holds_flushed(), "flushed records do not get a later position");
         let passed = self.position(offset) - self.tail;

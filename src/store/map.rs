@@ -265,8 +265,8 @@ impl Map {
     /// its end.
     ///
     /// A walk takes the tables in the order of the hash bits that choose one, the first bit highest.
-    /// In this order a table that is split lies beside the new one, so that both are behind the walk,
-    /// or both before it.
+    /// In this order a table that is split lies beside the new one, so that the walk has passed both,
+    /// or neither.
     pub(super) fn walk(&self, cursor: u64) -> (impl Iterator<Item = u32>, Option<u64>) {
         let table = self.table_of(cursor.reverse_bits() << TABLE_SHIFT);
         // It is said by one bit less if its other half is still with it.

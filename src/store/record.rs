@@ -23,7 +23,7 @@ pub(super) const RECORD_BYTES_MIN: usize = HEADER_BYTES + 1;
 /// An `expires_at_s` that never comes.
 pub const NEVER: u32 = 0;
 
-/// A length of key that says: the true one stands behind the header.
+/// A length of key that says: the true one follows the header.
 const LONG_KEY: u8 = u8::MAX;
 const KEY_BYTES_OFFSET: usize = 4;
 const MARKS_OFFSET: usize = 5;
@@ -43,9 +43,9 @@ pub(super) const FETCHED: u8 = 1 << 2;
 const STALE: u8 = 1 << 3;
 const WIN_SENT: u8 = 1 << 4;
 const KEY_ENCODED: u8 = 1 << 5;
-/// Flags stand behind the header.
+/// Flags follow the header.
 const WITH_FLAGS: u8 = 1 << 6;
-/// The whole cas id stands behind the header.
+/// The whole cas id follows the header.
 const WITH_LONG_CAS: u8 = 1 << 7;
 
 const KIND_SHIFT: u32 = 30;
