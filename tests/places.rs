@@ -181,7 +181,7 @@ fn room_for_a_large_value_is_made_in_steps() {
             break;
         }
         steps += 1;
-        assert!(store.counters().evictions - evictions <= LARGE_BYTES / 32 + 1);
+        assert!(store.counters().evictions - evictions <= LARGE_BYTES / 52 + 1);
         // More than one step makes room for, in overwrites of main's records and in new ones.
         for _ in 0..1000 {
             other += 1;

@@ -61,6 +61,7 @@ struct Pair {
     store: Store,
     model: Model,
     evicts: bool,
+    memory_bytes: usize,
     value_bytes_max: usize,
     now_s: u32,
     /// Values stored so far; makes each one different, and is its cas.
@@ -84,9 +85,14 @@ fn name(key: u16) -> Vec<u8> {
 impl Pair {
     fn new(memory_bytes: usize, evicts: bool) -> Self {
         Self {
-            store: Store::new(memory_bytes, evicts).unwrap(),
+            store: {
+                let mut store = Store::new(memory_bytes, evicts).unwrap();
+                store.track_sizes();
+                store
+            },
             model: Model::default(),
             evicts,
+            memory_bytes,
             value_bytes_max: (memory_bytes * 2 / 5).saturating_sub(350),
             now_s: 2,
             stored: 0,
@@ -123,6 +129,10 @@ impl Pair {
         };
         if stored == Stored::NoRoom {
             assert!(!self.evicts, "there is always room for a value that fits");
+            // A record must not span the end of a lap, so as much as the largest may be lost there.
+            let needed = (key.len() + value_bytes + 40 + self.value_bytes_max + 350) as u64;
+            let live = self.store.bytes();
+            assert!(live + needed > self.memory_bytes as u64, "{live} live, {needed} needed");
             return;
         }
         self.model.set(&key, value, attributes);

@@ -18,10 +18,12 @@ pub(super) enum Counted {
     NotNumber,
     /// It became longer, and there is no room.
     NoRoom,
+    /// Some of the room for it has been made: ask again, after others.
+    NeedsStep,
 }
 
 impl Engine {
-    /// `incr` and `decr`.
+    /// `incr` and `decr`. False when they have to be asked for again.
     pub(super) fn count_plain(
         &mut self,
         key: HashedKey<'_>,
@@ -29,8 +31,9 @@ impl Engine {
         delta: u64,
         now: Now,
         reply: &mut ReplyWriter<'_>,
-    ) {
+    ) -> bool {
         match self.count(key, direction, delta, (None, None), now) {
+            Counted::NeedsStep => return false,
             Counted::Number { number, .. } => reply.count(number),
             Counted::Missing => {
                 self.count_miss(direction);
@@ -39,6 +42,7 @@ impl Engine {
             Counted::NotNumber => reply.line(Reply::NotNumber),
             Counted::NoRoom | Counted::Exists => reply.line(Reply::NoRoomForNumber),
         }
+        true
     }
 
     /// Counts the number under `key` up or down, if the item has the cas id `compare`. It gets the cas
@@ -79,19 +83,23 @@ impl Engine {
             found.overwrite_value(digits, b' ');
             found.count_access();
         } else if fits {
-            if !self.make_room_for_cas(key, cas, &old, now) {
-                return Counted::NoRoom;
+            match self.make_room_for_cas(key, cas, &old, now) {
+                Stored::Kept => {}
+                Stored::NeedsStep => return self.number_needs_step(next_cas),
+                Stored::NoRoom => return Counted::NoRoom,
             }
             if let Some(mut longer) = self.store.item_mut(key, now.uptime_s) {
                 longer.overwrite_value(digits, b' ');
+                longer.count_access();
             }
         } else {
             let marks = Marks { key_encoded: old.marks.key_encoded, ..Marks::default() };
             let attributes = Attributes { cas, marks, ..old };
-            if self.store.set(key, digits, &attributes, now.uptime_s) != Stored::Kept {
-                return Counted::NoRoom;
+            match self.store.set(key, digits, &attributes, now.uptime_s) {
+                Stored::Kept => self.counters.total_items += 1,
+                Stored::NeedsStep => return self.number_needs_step(next_cas),
+                Stored::NoRoom => return Counted::NoRoom,
             }
-            self.counters.total_items += 1;
         }
         match direction {
             Direction::Up => self.counters.incr_hits += 1,
@@ -100,18 +108,26 @@ impl Engine {
         Counted::Number { number, cas, expires_at_s: old.expires_at_s }
     }
 
-    /// Writes an item anew, with a client's own cas id that its record has no room for. False when
-    /// there is no room for the longer one.
+    /// A cas id that was taken for a number which has to be asked for again is given back.
+    const fn number_needs_step(&mut self, next_cas: Option<u64>) -> Counted {
+        if next_cas.is_none() {
+            self.cas_ids.give_back();
+        }
+        Counted::NeedsStep
+    }
+
+    /// Writes an item anew, with a client's own cas id that its record has no room for.
     pub(super) fn make_room_for_cas(
         &mut self,
         key: HashedKey<'_>,
         cas: u64,
         old: &Attributes,
         now: Now,
-    ) -> bool {
+    ) -> Stored {
         let attributes = Attributes { cas, ..*old };
         let extended = self.store.extend(key, (b"", Side::After), &attributes, now.uptime_s);
-        extended == Some(Stored::Kept)
+        // It may have been evicted meanwhile: then there is nothing to change any more.
+        extended.unwrap_or(Stored::Kept)
     }
 
     /// There was no number to count up or down.

@@ -37,7 +37,11 @@ impl Engine {
             if !reply.has_room(LINE_BYTES_MAX) {
                 return false;
             }
-            is_new = self.vivify(key, meta, now);
+            match self.make(key, b"", meta, now) {
+                Ok(_) => is_new = true,
+                Err(Stored::NeedsStep) => return false,
+                Err(_) => {}
+            }
         }
         let Some(mut found) = self.store.item_mut(key, now.uptime_s) else {
             trace::miss(key.bytes());
@@ -74,20 +78,28 @@ impl Engine {
         true
     }
 
-    /// Makes the empty item that `N` asks for. Its time is set with the other flags, because one
-    /// that expires at once is shown all the same.
-    fn vivify(&mut self, key: HashedKey<'_>, meta: &Meta<'_>, now: Now) -> bool {
-        self.make(key, b"", meta, now).is_some()
-    }
-
-    /// Makes the item that `N` asks for, and returns its cas id. None when there is no room.
-    fn make(&mut self, key: HashedKey<'_>, value: &[u8], meta: &Meta<'_>, now: Now) -> Option<u64> {
+    /// Makes the item that `N` asks for, and returns its cas id, or what the store said instead of
+    /// keeping it. Its time is set with the other flags, because one that expires at once is shown all
+    /// the same.
+    fn make(
+        &mut self,
+        key: HashedKey<'_>,
+        value: &[u8],
+        meta: &Meta<'_>,
+        now: Now,
+    ) -> Result<u64, Stored> {
         let cas = self.cas_ids.given_or_next(meta.next_cas());
         let marks = Marks { key_encoded: meta.key.encoded, ..Marks::default() };
         let attributes = Attributes { flags: 0, expires_at_s: NEVER, cas, marks };
-        let made = self.store.set(key, value, &attributes, now.uptime_s) == Stored::Kept;
-        self.counters.total_items += u64::from(made);
-        made.then_some(cas)
+        let stored = self.store.set(key, value, &attributes, now.uptime_s);
+        if stored == Stored::Kept {
+            self.counters.total_items += 1;
+            return Ok(cas);
+        }
+        if stored == Stored::NeedsStep && meta.next_cas().is_none() {
+            self.cas_ids.give_back();
+        }
+        Err(stored)
     }
 
     /// `ms`.
@@ -152,26 +164,33 @@ impl Engine {
         Executed::Done
     }
 
-    /// `md`.
+    /// `md`. False when it has to be asked for again.
     pub(super) fn meta_delete(
         &mut self,
         meta: &Meta<'_>,
         known: Option<HashedKey<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
-    ) {
+    ) -> bool {
         let mut space = [0; KEY_BYTES_MAX];
         let key = self.key(meta.key.decode(&mut space), known);
         let Some(old) = self.store.peek(key, now.uptime_s).map(|item| item.attributes) else {
             self.counters.delete_misses += 1;
-            return answer(b"NF", meta, key.bytes(), reply);
+            answer(b"NF", meta, key.bytes(), reply);
+            return true;
         };
         if meta.compare().is_some_and(|expected| expected != old.cas) {
             self.counters.delete_misses += 1;
-            return answer(b"EX", meta, key.bytes(), reply);
+            answer(b"EX", meta, key.bytes(), reply);
+            return true;
         }
-        if !self.invalidate(key, meta, &old, now) {
-            return reply.line(Reply::NoRoomForNumber);
+        match self.invalidate(key, meta, &old, now) {
+            Stored::Kept => {}
+            Stored::NeedsStep => return false,
+            Stored::NoRoom => {
+                reply.line(Reply::NoRoomForNumber);
+                return true;
+            }
         }
         if !meta.has(b'I') {
             self.counters.delete_hits += 1;
@@ -179,21 +198,22 @@ impl Engine {
         if !meta.has(b'q') {
             answer(b"HD", meta, key.bytes(), reply);
         }
+        true
     }
 
-    /// Deletes an item, or makes it empty, or stale, or both. False when there is no room for that.
+    /// Deletes an item, or makes it empty, or stale, or both.
     fn invalidate(
         &mut self,
         key: HashedKey<'_>,
         meta: &Meta<'_>,
         old: &Attributes,
         now: Now,
-    ) -> bool {
+    ) -> Stored {
         let (empties, is_stale) = (meta.has(b'x'), meta.has(b'I'));
         if !empties && !is_stale {
             self.store.delete(key, now.uptime_s);
             trace::deleted(key.bytes());
-            return true;
+            return Stored::Kept;
         }
         let expires_at_s = meta.ttl().map(|ttl| now.deadline_s(ttl));
         let given_cas = self.cas_ids.given(meta.next_cas());
@@ -203,24 +223,37 @@ impl Engine {
             given_cas.unwrap_or(old.cas)
         };
         let marks = Marks { stale: is_stale, win_sent: false, key_encoded: old.marks.key_encoded };
-        if empties {
+        let takes_next_cas = is_stale && given_cas.is_none();
+        let stored = if empties {
             let expires_at_s = expires_at_s.unwrap_or(NEVER);
-            let flags = meta.client_flags;
-            let attributes = Attributes { flags, expires_at_s, cas, marks };
-            self.counters.total_items += 1;
-            return self.store.set(key, b"", &attributes, now.uptime_s) == Stored::Kept;
+            let attributes = Attributes { flags: meta.client_flags, expires_at_s, cas, marks };
+            let stored = self.store.set(key, b"", &attributes, now.uptime_s);
+            self.counters.total_items += u64::from(stored == Stored::Kept);
+            stored
+        } else {
+            let expires_at_s = expires_at_s.unwrap_or(old.expires_at_s);
+            self.mark_stale(key, &Attributes { expires_at_s, cas, marks, ..*old }, now)
+        };
+        if stored == Stored::NeedsStep && takes_next_cas {
+            self.cas_ids.give_back();
         }
-        let expires_at_s = expires_at_s.unwrap_or(old.expires_at_s);
-        if let Some(mut item) = self.store.item_mut(key, now.uptime_s) {
-            item.set_expiry(expires_at_s);
-            item.set_marks(marks);
-            let attributes = Attributes { expires_at_s, marks, ..*old };
-            return item.set_cas(cas) || self.make_room_for_cas(key, cas, &attributes, now);
-        }
-        true
+        stored
     }
 
-    /// `ma`.
+    /// Gives an item other attributes, in place where its record has room for the cas id.
+    fn mark_stale(&mut self, key: HashedKey<'_>, attributes: &Attributes, now: Now) -> Stored {
+        let Some(mut item) = self.store.item_mut(key, now.uptime_s) else {
+            return Stored::Kept;
+        };
+        if !item.set_cas(attributes.cas) {
+            return self.make_room_for_cas(key, attributes.cas, attributes, now);
+        }
+        item.set_expiry(attributes.expires_at_s);
+        item.set_marks(attributes.marks);
+        Stored::Kept
+    }
+
+    /// `ma`. False when it has to be asked for again.
     pub(super) fn meta_count(
         &mut self,
         meta: &Meta<'_>,
@@ -228,7 +261,7 @@ impl Engine {
         known: Option<HashedKey<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
-    ) {
+    ) -> bool {
         let mut space = [0; KEY_BYTES_MAX];
         let key = self.key(meta.key.decode(&mut space), known);
         let cas_ids = (meta.compare(), meta.next_cas());
@@ -237,7 +270,10 @@ impl Engine {
                 self.show_number(meta, key, (number, cas, expires_at_s), false, now, reply);
             }
             // It is no miss when the item is made.
-            Counted::Missing if meta.vivify().is_some() => self.make_number(meta, key, now, reply),
+            Counted::Missing if meta.vivify().is_some() => {
+                return self.make_number(meta, key, now, reply);
+            }
+            Counted::NeedsStep => return false,
             Counted::Missing => {
                 self.count_miss(direction);
                 answer(b"NF", meta, key.bytes(), reply);
@@ -246,22 +282,29 @@ impl Engine {
             Counted::NotNumber => reply.line(Reply::NotNumber),
             Counted::NoRoom => reply.line(Reply::NoRoomForNumber),
         }
+        true
     }
 
-    /// Makes the number that `N` asks for where there is none.
+    /// Makes the number that `N` asks for where there is none. False when it has to be asked for again.
     fn make_number(
         &mut self,
         meta: &Meta<'_>,
         key: HashedKey<'_>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
-    ) {
+    ) -> bool {
         let mut space = [0; 20];
         let digits = digits_of(meta.initial, &mut space);
-        let Some(cas) = self.make(key, digits, meta, now) else {
-            return reply.line(Reply::NoRoomForNewNumber);
+        let cas = match self.make(key, digits, meta, now) {
+            Ok(cas) => cas,
+            Err(Stored::NeedsStep) => return false,
+            Err(_) => {
+                reply.line(Reply::NoRoomForNewNumber);
+                return true;
+            }
         };
         self.show_number(meta, key, (meta.initial, cas, NEVER), true, now, reply);
+        true
     }
 
     /// Answers an `ma` that has a number, and sets the time that its flags ask for.

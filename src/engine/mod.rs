@@ -139,7 +139,9 @@ impl Engine {
             Command::Store { .. } => return self.store_plain(command, known, now, reply),
             Command::TooLarge { ref store } => self.refuse_too_large(store, now, reply),
             Command::Count { direction, key, delta } => {
-                self.count_plain(self.key(key, known), direction, delta, now, reply);
+                if !self.count_plain(self.key(key, known), direction, delta, now, reply) {
+                    return Executed::Stalled(*command);
+                }
             }
             Command::Touch { key, exptime } => {
                 self.touch(self.key(key, known), exptime, now, reply)
@@ -147,14 +149,20 @@ impl Engine {
             Command::Delete { key } => self.delete(self.key(key, known), now, reply),
             Command::MetaGet(ref meta) => {
                 if !self.meta_get(meta, known, now, reply) {
-                    trace::stalled("the output is full");
+                    trace::stalled("room in the output or the store is needed");
                     return Executed::Stalled(*command);
                 }
             }
             Command::MetaSet { .. } => return self.meta_set(command, known, now, reply),
-            Command::MetaDelete(ref meta) => self.meta_delete(meta, known, now, reply),
+            Command::MetaDelete(ref meta) => {
+                if !self.meta_delete(meta, known, now, reply) {
+                    return Executed::Stalled(*command);
+                }
+            }
             Command::MetaCount { ref meta, direction } => {
-                self.meta_count(meta, direction, known, now, reply)
+                if !self.meta_count(meta, direction, known, now, reply) {
+                    return Executed::Stalled(*command);
+                }
             }
             Command::MetaDebug(ref meta) => self.meta_debug(meta, now, reply),
             Command::MetaNoop => reply.line(Reply::Noop),

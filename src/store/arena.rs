@@ -28,8 +28,8 @@ const _: () = assert!(MEMORY_BYTES_CEILING <= (u32::MAX as u64 + 1) << COARSE_SH
 
 /// See the module.
 pub(super) struct Arena {
-    /// The records, followed by as many bytes as a header has, so that the header of a filler,
-    /// which may be shorter than a record's, can be read as if it were one.
+    /// The records, followed by as many bytes as a header has, so that the header of skipped
+    /// space, which may be shorter than a record's, can be read as if it were one.
     bytes: MmapMut,
     /// Log2 of what offsets are a multiple of.
     shift: u32,

@@ -5,7 +5,7 @@ use super::log::Log;
 use super::record::{NEVER, Record};
 
 /// Records that are looked at in search of the oldest item: dead ones may be older.
-const OLDEST_RECORDS_MAX: u32 = 4096;
+const OLDEST_RECORDS_MAX: u32 = 256;
 
 /// What has happened in a store since it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

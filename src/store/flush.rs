@@ -1,10 +1,11 @@
-//! When items are gone: past their time, or flushed.
+//! Expiry and flush: which records are no longer live.
 //!
 //! Both are exact at every lookup. A flush is a position in each log: what was written before it is
-//! gone, and what is written or moved later is above it. So it costs nothing, however much there is,
+//! gone, and what is written or moved later is after it. So it costs nothing, however much there is,
 //! and has nothing to do with the clock: any number of flushes in a second is as exact as one.
 
 use super::Store;
+use super::log::Log;
 use super::record::{NEVER, Record};
 
 impl Store {
@@ -20,10 +21,11 @@ impl Store {
     pub(super) fn flush_if_due(&mut self, now_s: u32) {
         if self.flush_at_s.is_some_and(|at_s| at_s <= now_s) {
             self.flush_at_s = None;
+            let holds_flushed = self.logs.iter().any(Log::holds_flushed);
             for log in &mut self.logs {
                 log.flush();
             }
-            self.sweep.note_flush(now_s);
+            self.sweep.note_flush(now_s, holds_flushed);
             self.note_death();
         }
     }

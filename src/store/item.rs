@@ -38,7 +38,7 @@ impl ItemMut<'_> {
         self.record.count_access(0, self.now_s, &mut self.store.arena);
     }
 
-    /// Sets the first second in which the item is gone, or `NEVER`.
+    /// Sets the first second in which the item has expired, or `NEVER`.
     pub fn set_expiry(&mut self, expires_at_s: u32) {
         self.record.set_expiry(expires_at_s, &mut self.store.arena);
         self.store.sweep.note_expiry(expires_at_s);

@@ -123,32 +123,46 @@ impl Log {
         offset
     }
 
-    /// Makes holes of the free bytes: head and tail meet, and a record at the tail can be reinserted
-    /// where it is, without being copied.
+    /// Makes holes of the free bytes, one or two: head and tail meet, and a record at the tail can be
+    /// reinserted where it is, without being copied. Returns where the holes are.
     #[allow(clippy::cast_possible_truncation, reason = "below the size, which came from a usize")]
-    pub(super) fn close_gap(&mut self, arena: &mut Arena) {
+    pub(super) fn close_gap(&mut self, arena: &mut Arena) -> [Option<usize>; 2] {
+        let mut holes = [None, None];
         let mut gap = self.free_bytes();
-        while gap > 0 {
+        for place in &mut holes {
+            if gap == 0 {
+                break;
+            }
             let hole = gap.min(self.size - self.head % self.size);
             let offset = self.offset(self.head);
             record::write_skipped(arena, offset, hole as usize, Kind::Hole);
             self.dead_bytes += hole;
             self.head += hole;
             gap -= hole;
+            *place = Some(offset);
         }
+        holes
     }
 
     /// Makes the record at `offset` the oldest one, and everything between the tail and it the newest.
-    /// Nothing is copied: a log without a free byte begins wherever its tail is said to be.
+    /// Nothing is copied: a full log may begin at any of its records. Returns the holes that the free
+    /// bytes have become.
     ///
     /// # Panics
     /// When flushed records are here, which could no longer be told apart by their positions.
-    pub(super) fn rotate_to(&mut self, offset: usize, arena: &mut Arena) {
+    pub(super) fn rotate_to(&mut self, offset: usize, arena: &mut Arena) -> [Option<usize>; 2] {
         assert!(!self.holds_flushed(), "flushed records do not get a later position");
         let passed = self.position(offset) - self.tail;
-        self.close_gap(arena);
+        let holes = self.close_gap(arena);
         self.tail += passed;
         self.head += passed;
+        holes
+    }
+
+    /// Does the record at `offset` lie between tail and head? For tests.
+    pub(super) fn holds(&self, offset: usize) -> bool {
+        let position = self.position(offset);
+        self.contains(offset) && self.tail <= position && position < self.head
     }
 
     /// What stands at the tail, or None where nothing is kept.

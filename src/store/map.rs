@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!  hash of a key:   7 bits tag | .. | bits from 20 on: which table | .. | low bits: which slot
-//!  +---------+---------+---------+- -    some hundred addresses in each, as u32; one more table
+//!  +---------+---------+---------+- -    about a hundred addresses in each, u32; one more table
 //!  | table 0 | table 1 | table 2 |       for every 96 records
 //!  +---------+---------+---------+- -
 //! ```
-//! Why not one `HashMap`: growing one stalls everybody (8 million items: 1.8 s at once), and it would
+//! Why not one `HashMap`: growing one stalls all clients (8 million items: 1.8 s at once), and it would
 //! hold each key a second time. So there are many small tables, each of which grows alone, and for
 //! every [`TABLE_ITEMS`] records there comes one more, in the manner of linear hashing (Litwin, 1980):
 //! the next in turn is split by one more bit of the hash. No operation touches more than
@@ -37,7 +37,7 @@ const _: () = assert!(TABLE_ITEMS_MAX <= REHASHED_MAX);
 const TAKEN_MAX: usize = 26;
 const TINY_SLOTS: usize = 16;
 /// Bits of the hash from here on choose the table. hashbrown takes the slot from the lowest bits
-/// (tables have at most 1,024) and its tag from the top seven; a table chosen by either would
+/// (tables have at most 512) and its tag from the top seven; a table chosen by either would
 /// leave the filter without effect (measured: 8 compared keys a miss instead of 0.06).
 const TABLE_SHIFT: u32 = 20;
 
@@ -62,12 +62,12 @@ impl<'k> HashedKey<'k> {
 
 /// See the module.
 pub(super) struct Map {
-    /// Invariant: a table holds the addresses of exactly those live records whose key's hash says this
+    /// Invariant: a table holds the addresses of exactly those live records whose key's hash selects this
     /// table (see [`Self::table_of`]). Never reallocated.
     tables: Vec<HashTable<u32>>,
     /// The number of tables, rounded up to a power of two, less 1.
     mask: usize,
-    /// The seed of all hashes, another one in each process, so that no client can choose keys that
+    /// The seed of all hashes, another one in each process, so that no client can compute keys that
     /// share a table. std's SipHash costs some 15 ns for a key of 36 bytes; a faster one would give
     /// up that promise for less than a hundredth of what a request costs.
     seed: RandomState,
@@ -116,9 +116,9 @@ impl Map {
         hasher.finish()
     }
 
-    /// The table that a hash says: with as many bits as the number of tables takes, or one less
+    /// The index of a hash's table: with as many bits as the number of tables takes, or one less
     /// where that table does not exist yet.
-    #[allow(clippy::cast_possible_truncation, reason = "the mask leaves 23 bits at most")]
+    #[allow(clippy::cast_possible_truncation, reason = "the mask leaves 24 bits at most")]
     const fn table_of(&self, hash: u64) -> usize {
         let table = (hash >> TABLE_SHIFT) as usize & self.mask;
         if table < self.tables.len() { table } else { table & self.mask >> 1 }
@@ -194,7 +194,7 @@ impl Map {
         self.tables[table].len()
     }
 
-    /// Forgets those addresses of one table that `keeps` says no to.
+    /// Forgets those addresses of one table for which `keeps` is false.
     pub(super) fn retain(&mut self, table: usize, mut keeps: impl FnMut(u32) -> bool) {
         let table = &mut self.tables[table];
         let before = table.len();
@@ -269,7 +269,7 @@ impl Map {
     /// or neither.
     pub(super) fn walk(&self, cursor: u64) -> (impl Iterator<Item = u32>, Option<u64>) {
         let table = self.table_of(cursor.reverse_bits() << TABLE_SHIFT);
-        // It is said by one bit less if its other half is still with it.
+        // A table that is not split yet is selected by one bit fewer.
         let half = table | (self.mask + 1) >> 1;
         let whole = table == half || half < self.tables.len();
         let bits = (self.mask >> usize::from(!whole)).count_ones();

@@ -16,8 +16,8 @@
 //! * this file finds an item; `item`: a handle that changes it in place; `set`: stores, extensions and
 //!   deletions; `prefetch`: the memory of several lookups, waited for once
 //! * `policy`: which log a record goes to, and what is evicted when memory is full; `ghost`: the keys
-//!   that were evicted too early
-//! * `flush`, `sweep`: when items are gone, and how their memory comes back
+//!   that were evicted from probation
+//! * `flush`, `sweep`: when items expire or are flushed, and how their memory comes back
 //! * `counters`, `sizes`, `walk`, `verify`: what is kept, in numbers, one by one, and checked
 //!
 //! Knows no protocol, no socket and no clock: `now_s` is an argument, in whole seconds on a scale

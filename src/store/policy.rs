@@ -7,7 +7,7 @@
 //! for each of up to three reads. So what is read once, such as a scan, passes by without evicting
 //! what is read often; and a read changes two bits instead of a list.
 //!
-//! Dead and expired memory comes before anything live:
+//! Dead and expired memory comes before anything live, within these bounds:
 //! * what is dead or expired at a tail is reclaimed when the tail passes;
 //! * expired records elsewhere are found by the sweep (see `sweep`) and become dead bytes;
 //! * while a twentieth of a log is dead, what is live at its tail is compacted, that is reinserted
@@ -32,9 +32,8 @@
 //! next lap. (With lives of ten minutes, eight hours and two days mixed, `twitter-mixed`, 0.980 of
 //! LRU's misses with it and 0.969 without.)
 //!
-//! All work is in proportion to the bytes that a store brings. Room for a value above
-//! [`LARGE_BYTES`] is made in steps of that size, between which other clients have their turn. Knows no
-//! hash table and no layout of records.
+//! What a store evicts and copies is in proportion to its bytes. Room for a value above
+//! [`LARGE_BYTES`] is made in steps of that size, between which other clients have their turn.
 
 use super::log::Log;
 use super::record::Record;
@@ -42,17 +41,17 @@ use super::set::Stored;
 use super::{RECORD_WORK_BYTES, Store};
 
 /// Records above this go to main at once, and room is made in steps of this size: 64 KiB of the
-/// smallest records are some 2,000, which are evicted in a third of a millisecond.
+/// smallest records are some 2,700, which are evicted in a third of a millisecond.
 pub const LARGE_BYTES: u64 = 64 << 10;
 /// New records pass through one in so many bytes of the memory before they are kept for longer (see
 /// the module's table).
 const PROBATION_SHARE: usize = 13;
 /// A record at main's tail is reinserted for its reads if it is at most so many tenths of the mean live
-/// record of main for each read: large records have to be read more often for the room that they take.
+/// record for each read: large records have to be read more often for the room that they take.
 const REINSERTED_TENTHS: u64 = 14;
 /// Bytes of records that may be reinserted or promoted for each byte stored, because they were read.
-/// What one store leaves of that is kept for the next ones, up to [`LARGE_BYTES`]; after that records
-/// are evicted, read or not.
+/// The unused rest carries over to the next stores, up to [`LARGE_BYTES`]; after that records are
+/// evicted, read or not.
 ///
 /// In the mean fewer are needed (0.1 to 0.6 bytes for each one stored, 1.0 in a loop), but they come
 /// in bursts. Misses in parts of LRU's: by Zipf 0.9 0.854 with this, 0.872 with a factor of 8 and
@@ -70,7 +69,7 @@ const REINSERTION_FACTOR: u64 = 2;
 const DEAD_SHARE: u64 = 20;
 /// Bytes that compaction may copy for each byte stored. With a twentieth dead, evenly spread, 19 would
 /// be needed, but what is dead lies where records are old. With 4 overwrites have 1.125 of LRU's misses
-/// instead of 1.035. What one store leaves is kept for the next ones, up to [`LARGE_BYTES`].
+/// instead of 1.035. The unused rest carries over, up to [`LARGE_BYTES`].
 const COMPACTION_FACTOR: u64 = 12;
 /// Compaction copies no record above this, which takes 0.1 ms, but evicts it. A record may be larger
 /// than what is kept of the factor; the stores that follow pay for it. (Half writes of 1 KB to 400 KB,
@@ -81,9 +80,10 @@ const COPIED_BYTES_MAX: u64 = 1 << 20;
 const SEARCHED_RECORDS_MAX: u32 = 1024;
 /// Where nothing is evicted: dead records that are remembered, the latest of them.
 const HOLES_MAX: usize = 64;
-/// A large value whose store was not repeated during as many steps of others was given up: its
-/// client has disconnected. There are no more clients than a thousand by default.
+/// A large value whose store was not repeated during as many steps of others, or for as many seconds,
+/// was given up: its client has disconnected. There are no more clients than a thousand by default.
 const UNSEEN_STEPS_MAX: u32 = 1024;
+const UNSEEN_S_MAX: u32 = 10;
 
 /// The two logs, by what they are to the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,17 +115,23 @@ struct Reservation {
     /// Of its key.
     hash: u64,
     bytes: u64,
-    /// Steps that others have made since its own last one.
+    /// Steps that others have made since its own last one, which was in this second.
     unseen_steps: u32,
+    seen_s: u32,
 }
 
 /// Where nothing is evicted: what is known of dead bytes that a new record can have.
 #[derive(Debug, Default)]
 struct Search {
-    /// Offsets of records that died last. Valid as long as the tail does not move.
+    /// Offsets of records that died last. Valid until the tail passes one of them, or a live record is
+    /// written over one.
     holes: Vec<usize>,
     /// Bytes that the tail has yet to pass until it has been everywhere.
     lap_left_bytes: Option<u64>,
+    /// Something died, or the tail jumped, since the lap began: it may have missed room. Then there is
+    /// a second lap.
+    lap_is_stale: bool,
+    is_second_lap: bool,
     /// The tail has been everywhere, and there was no room for as many bytes. Until something dies
     /// there is none for more, either.
     fruitless_bytes: Option<u64>,
@@ -260,7 +266,7 @@ impl Store {
         }
         let others_bytes = match &mut self.policy.reservation {
             Some(own) if own.hash == hash => {
-                (own.bytes, own.unseen_steps) = (bytes, 0);
+                (own.bytes, own.unseen_steps, own.seen_s) = (bytes, 0, now_s);
                 0
             }
             Some(other) if other.unseen_steps < UNSEEN_STEPS_MAX => {
@@ -278,11 +284,12 @@ impl Store {
             return Stored::Kept;
         }
         if others_bytes == 0 {
-            self.policy.reservation = Some(Reservation { hash, bytes, unseen_steps: 0 });
+            self.policy.reservation =
+                Some(Reservation { hash, bytes, unseen_steps: 0, seen_s: now_s });
         }
         let enough = (log.free_bytes() + LARGE_BYTES).min(needed);
         self.sweep_for_room(LARGE_BYTES, now_s);
-        let record_bytes_max = LARGE_BYTES.max(bytes);
+        let record_bytes_max = LARGE_BYTES.max(bytes).min(COPIED_BYTES_MAX);
         let mut budget = Budget { record_bytes_max, ..self.take_budget(LARGE_BYTES) };
         while self.logs[main].free_bytes() < enough {
             self.move_tail(Queue::Main, &mut budget, now_s);
@@ -406,13 +413,17 @@ impl Store {
         let Some(address) = self.map.obstacle(hash) else {
             return true;
         };
-        if self.evicts {
-            let record = self.arena.record(self.arena.offset(address));
+        let record = self.arena.record(self.arena.offset(address));
+        let hash = self.map.hash(record.key(&self.arena));
+        if !self.is_live(&record, now_s) {
+            self.forget_expired(hash, &record);
+        } else if self.evicts {
             self.counters.count_evicted(&record, now_s);
-            let hash = self.map.hash(record.key(&self.arena));
             self.forget(hash, &record);
+        } else {
+            return false;
         }
-        self.evicts
+        true
     }
 
     /// Moves the record at the tail of probation to the head of main, which has room for it.
@@ -423,7 +434,7 @@ impl Store {
     }
 
     /// Moves the record at a log's tail to the same log's head. There is always room for it: up to
-    /// its own end all is free, and a filler before it would end where that lap ends, before it.
+    /// its own end all is free, and space skipped before it would end where that lap ends, before it.
     fn reinsert(&mut self, queue: Queue, hash: u64, record: &Record) {
         let bytes = self.pop(queue, record);
         self.copy_to_head(queue, hash, record, bytes);
@@ -449,28 +460,29 @@ impl Store {
         if self.logs[main].has_room(bytes, 0) || self.reuse_hole(bytes) {
             return Stored::Kept;
         }
-        self.sweep_for_room(bytes, now_s);
-        if self.sweep.is_fruitful(now_s) {
-            return Stored::NeedsStep;
-        }
+        self.sweep_for_room(bytes.min(LARGE_BYTES), now_s);
         let log = &self.logs[main];
         let is_refused = self.policy.search.fruitless_bytes.is_some_and(|least| bytes >= least);
         let too_few_dead = log.free_bytes() + log.dead_bytes() < bytes && !log.holds_flushed();
         if is_refused || too_few_dead {
+            // What is likely to have expired may yet make room.
             self.policy.search.lap_left_bytes = None;
-            return Stored::NoRoom;
+            let waits = self.sweep.is_fruitful(now_s);
+            return if waits { Stored::NeedsStep } else { Stored::NoRoom };
         }
-        let mut left_bytes = self.policy.search.lap_left_bytes.unwrap_or_else(|| log.used_bytes());
-        let mut copied_bytes = 0;
+        let (search, mut copied_bytes) = (&mut self.policy.search, 0);
+        let mut left_bytes = search.lap_left_bytes.unwrap_or_else(|| {
+            search.lap_is_stale = false;
+            log.used_bytes()
+        });
         for _ in 0..SEARCHED_RECORDS_MAX {
             if self.logs[main].has_room(bytes, 0) {
-                self.policy.search.lap_left_bytes = None;
+                let search = &mut self.policy.search;
+                (search.lap_left_bytes, search.is_second_lap) = (None, false);
                 return Stored::Kept;
             }
             if left_bytes == 0 {
-                self.policy.search.lap_left_bytes = None;
-                self.policy.search.fruitless_bytes = Some(bytes);
-                return Stored::NoRoom;
+                return self.end_lap(bytes);
             }
             if copied_bytes >= COPIED_BYTES_MAX {
                 break;
@@ -483,6 +495,21 @@ impl Store {
         Stored::NeedsStep
     }
 
+    /// The tail has been everywhere, and there is no room for `bytes`.
+    fn end_lap(&mut self, bytes: u64) -> Stored {
+        let search = &mut self.policy.search;
+        search.lap_left_bytes = None;
+        if search.lap_is_stale && !search.is_second_lap {
+            search.is_second_lap = true;
+            return Stored::NeedsStep;
+        }
+        search.is_second_lap = false;
+        if !search.lap_is_stale {
+            search.fruitless_bytes = Some(bytes);
+        }
+        Stored::NoRoom
+    }
+
     /// Moves main's tail on by one record, which stays if it is live. Returns the bytes that were
     /// passed, and those of them that were copied.
     fn search_past_tail(&mut self, now_s: u32) -> (u64, u64) {
@@ -492,12 +519,12 @@ impl Store {
         };
         let bytes = self.arena.bytes_of(&tail) as u64;
         if let Some((record, hash)) = self.live_tail(Queue::Main, now_s) {
-            if bytes > COPIED_BYTES_MAX {
-                // In a log without a free byte it is reinserted where it is.
-                self.logs[main].close_gap(&mut self.arena);
-            }
+            // In a log without a free byte it is reinserted where it is.
+            let gap = bytes > COPIED_BYTES_MAX;
+            let holes = if gap { self.logs[main].close_gap(&mut self.arena) } else { [None, None] };
             self.reinsert(Queue::Main, hash, &record);
-            return (bytes, bytes.min(COPIED_BYTES_MAX));
+            self.policy.search.holes.extend(holes.into_iter().flatten());
+            return (bytes, if gap { 0 } else { bytes });
         }
         (bytes, 0)
     }
@@ -515,8 +542,11 @@ impl Store {
         if log.holds_flushed() {
             return false;
         }
-        let offset = self.policy.search.holes.swap_remove(at);
-        log.rotate_to(offset, &mut self.arena);
+        let search = &mut self.policy.search;
+        let offset = search.holes.swap_remove(at);
+        search.lap_is_stale = true;
+        let gap = log.rotate_to(offset, &mut self.arena);
+        search.holes.extend(gap.into_iter().flatten());
         let hole = self.arena.record(offset);
         // The others are where they were: nothing has moved, and the tail has passed this one only.
         log.pop(&hole, &self.arena);
@@ -526,7 +556,7 @@ impl Store {
     /// Where nothing is evicted: notes that a record has died.
     pub(super) fn note_hole(&mut self, record: &Record) {
         let search = &mut self.policy.search;
-        if search.holes.len() == HOLES_MAX {
+        if search.holes.len() >= HOLES_MAX {
             search.holes.remove(0);
         }
         search.holes.push(record.offset);
@@ -535,10 +565,36 @@ impl Store {
     /// Where nothing is evicted: notes that there may be room again.
     pub(super) const fn note_death(&mut self) {
         self.policy.search.fruitless_bytes = None;
+        self.policy.search.lap_is_stale = true;
     }
 
-    /// Where nothing is evicted: dead records may have become part of a live one.
-    pub(super) fn forget_holes(&mut self) {
-        self.policy.search.holes.clear();
+    /// Gives up the room of a large value whose client does not come back.
+    pub(super) fn drop_old_reservation(&mut self, now_s: u32) {
+        let given_up =
+            |reservation: &Reservation| now_s.saturating_sub(reservation.seen_s) > UNSEEN_S_MAX;
+        if self.policy.reservation.as_ref().is_some_and(given_up) {
+            self.policy.reservation = None;
+        }
+    }
+
+    /// Checks what is remembered of dead records. For tests.
+    ///
+    /// # Panics
+    /// When one is none.
+    pub(super) fn verify_holes(&self) {
+        for &offset in &self.policy.search.holes {
+            assert!(self.arena.record(offset).is_dead(), "a hole is dead");
+            assert!(self.logs[Queue::Main as usize].holds(offset), "a hole is in the log");
+        }
+    }
+
+    /// Where nothing is evicted: notes what an overwrite in place did to the dead space after it.
+    pub(super) fn note_overwrite(&mut self, took_dead_space: bool, left_dead_space: bool) {
+        if took_dead_space {
+            self.policy.search.holes.clear();
+        }
+        if left_dead_space {
+            self.note_death();
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::{HashedKey, Store};
 pub const PREFETCH_BATCH: usize = 16;
 /// What a load brings into the processor's caches.
 const CACHE_LINE_BYTES: usize = 64;
-/// Of a longer record the rest is loaded by the processor itself, which guesses what comes next.
+/// Of a longer record the rest is loaded by the hardware prefetcher.
 const RECORD_BYTES_MAX: usize = 512;
 
 impl Store {

@@ -1,4 +1,4 @@
-//! A record: one item as it lies in the arena. The only file that knows where in it what stands.
+//! A record: one item as it lies in the arena. The only file that knows its layout.
 //!
 //! ```text
 //!   0                 4     5       6             12           16           20
@@ -23,7 +23,7 @@ pub(super) const RECORD_BYTES_MIN: usize = HEADER_BYTES + 1;
 /// An `expires_at_s` that never comes.
 pub const NEVER: u32 = 0;
 
-/// A length of key that says: the true one follows the header.
+/// This length of key means: the length is in an optional field.
 const LONG_KEY: u8 = u8::MAX;
 const KEY_BYTES_OFFSET: usize = 4;
 const MARKS_OFFSET: usize = 5;
@@ -51,12 +51,12 @@ const WITH_LONG_CAS: u8 = 1 << 7;
 const KIND_SHIFT: u32 = 30;
 const LENGTH_MAX: u32 = (1 << KIND_SHIFT) - 1;
 
-/// What a client says of an item beside its key and value, and what meta commands remember.
+/// An item's metadata: what a client stores beside key and value, and what meta commands remember.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// The client's own number.
     pub flags: u32,
-    /// The first second in which the item is gone, or [`NEVER`].
+    /// The first second in which the item has expired, or [`NEVER`].
     pub expires_at_s: u32,
     /// Changes with every change of the value.
     pub cas: u64,
@@ -101,7 +101,7 @@ pub(super) enum Kind {
     LapEnd = 3,
 }
 
-/// A record's offset and what its header says.
+/// A record's offset and its decoded header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     /// Where in the arena it starts.
@@ -257,7 +257,7 @@ impl Record {
         }
     }
 
-    /// Says in the arena that nothing leads here any more.
+    /// Writes the kind [`Kind::Dead`].
     pub(super) fn write_dead(&self, arena: &mut [u8]) {
         write_first(arena, self.offset, Kind::Dead, self.value_bytes());
     }
@@ -355,7 +355,7 @@ pub(super) fn write_extended(
     arena[more_to..more_to + more.len()].copy_from_slice(more);
 }
 
-/// Writes all that stands in front of a record's key. Returns where the key goes.
+/// Writes the header and the optional fields. Returns where the key goes.
 fn write_header(
     arena: &mut [u8],
     offset: usize,

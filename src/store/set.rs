@@ -11,11 +11,11 @@
 //! in place wherever it fits                                      1.081                     2.82
 //! the same, and over dead space after the record                 1.072                     1.86
 //! ```
-//! Knows how a record comes and goes, and leaves to `policy` where it goes and what is evicted for it.
+//! Inserts and removes records; `policy` decides in which log, and what is evicted.
 
 use super::policy::Queue;
 use super::record::{self, Attributes, Record, Side};
-use super::{HashedKey, Store};
+use super::{HashedKey, RECORD_WORK_BYTES, Store};
 
 /// What became of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +103,7 @@ impl Store {
         let lengths = (old_bytes, bytes, reach);
         self.logs[queue as usize].overwritten(old.offset, lengths, &mut self.arena);
         if !self.evicts {
-            self.note_death();
-            self.forget_holes();
+            self.note_overwrite(reach > old_bytes, reach > bytes);
         }
         self.sweep.note_expiry(attributes.expires_at_s);
         self.counters.stored_bytes += bytes as u64;
@@ -165,6 +164,7 @@ impl Store {
         let rehashed = self.map.insert(hash, self.arena.address(offset), &self.arena);
         self.counters.rehashed += rehashed as u64;
         self.counters.rehashed_at_once_max = self.counters.rehashed_at_once_max.max(rehashed);
+        self.work_bytes += rehashed as u64 * RECORD_WORK_BYTES;
         self.counters.stored_bytes += bytes;
         self.sizes.add(bytes as usize);
     }

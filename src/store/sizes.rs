@@ -1,6 +1,6 @@
 //! How many items there are of each size, for operators who choose a limit.
 //!
-//! Kept only where it was asked for: every store then costs a look into a tree. Knows no record.
+//! Kept only where it was asked for: every store then costs a lookup in a tree. Knows no record.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ impl Sizes {
         }
     }
 
-    /// A record of so many bytes is gone.
+    /// A record of so many bytes was removed.
     pub(super) fn remove(&mut self, bytes: usize) {
         if let Some(counts) = &mut self.0 {
             uncount(counts, bytes);

@@ -2,10 +2,10 @@
 //!
 //! It takes the map's tables one after the other, in laps, and turns each expired record into dead
 //! bytes of its log, which compaction then reclaims. It knows a lower bound of when the next record
-//! expires, so it does nothing while none has. A step belongs to the call that makes it: the first
+//! expires, so it does nothing while none can have. A step belongs to the call that makes it: the first
 //! one of a second looks at [`RECORDS_PER_SECOND`] records, so that `curr_items` and `bytes` come
 //! true with any traffic; and a store that needs room goes on as long as that finds something to
-//! reclaim. Nothing runs while there is no traffic. Knows no policy.
+//! reclaim. Nothing runs while there is no traffic.
 
 use super::record::NEVER;
 use super::{RECORD_WORK_BYTES, Store};
@@ -36,7 +36,7 @@ pub(super) struct Sweep {
     flushed_s: u32,
     /// The second of the last call.
     second_s: u32,
-    /// The last table was worth its while.
+    /// At least one record in [`YIELD_SHARE`] of the last table had expired.
     pays: bool,
     /// Records that stores may yet look at.
     quota: usize,
@@ -64,11 +64,19 @@ impl Sweep {
         }
     }
 
-    /// Notes that everything so far was flushed.
-    pub(super) fn note_flush(&mut self, now_s: u32) {
-        self.flushed_s = now_s;
+    /// Notes that everything so far was flushed, perhaps while something is left of an earlier flush:
+    /// then the earlier second counts, so that flushes in quick succession do not keep putting it off.
+    pub(super) fn note_flush(&mut self, now_s: u32, holds_flushed: bool) {
+        if !holds_flushed {
+            self.flushed_s = now_s;
+        }
         self.pays = true;
-        self.note_expiry(now_s);
+        self.note_expiry(self.flushed_s);
+    }
+
+    /// No record expires before this second. For tests.
+    pub(super) const fn earliest_s(&self) -> u32 {
+        self.earliest_s
     }
 
     /// May some record have expired by `at_s`?
@@ -76,7 +84,7 @@ impl Sweep {
         self.earliest_s <= at_s
     }
 
-    /// Is it worth while to go on?
+    /// Is more likely to be found?
     pub(super) const fn is_fruitful(&self, now_s: u32) -> bool {
         self.may_find(now_s) && self.pays
     }
@@ -103,6 +111,7 @@ impl Store {
     fn begin_second(&mut self, now_s: u32) {
         self.sweep.second_s = now_s;
         self.flush_if_due(now_s);
+        self.drop_old_reservation(now_s);
         let (mut records, by_s) = (0, now_s.saturating_sub(GRACE_S));
         while self.sweep.may_find(by_s) && records < RECORDS_PER_SECOND {
             // A table may be empty, and there may be many of them.
@@ -121,6 +130,9 @@ impl Store {
             && self.sweep.quota >= self.map.table_len(self.sweep.table).max(1)
         {
             self.sweep.quota -= self.sweep_table(now_s).max(1);
+        }
+        if !self.sweep.may_find(now_s) {
+            self.sweep.quota = 0;
         }
     }
 
@@ -148,7 +160,9 @@ impl Store {
             log.mark_dead(&record, arena);
             false
         });
-        sweep.pays = expired * YIELD_SHARE >= records;
+        if records > 0 {
+            sweep.pays = expired * YIELD_SHARE >= records;
+        }
         sweep.note_expiry(earliest_s);
         sweep.table += 1;
         if sweep.table >= map.tables() {

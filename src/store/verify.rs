@@ -1,6 +1,6 @@
 //! All invariants of the store, checked the slow way: each type's own, and those between them.
 
-use super::Store;
+use super::{NEVER, Store};
 
 impl Store {
     /// Walks everything and checks every invariant. For tests.
@@ -14,10 +14,16 @@ impl Store {
                 let key = self.map.hashed_key(record.key(&self.arena));
                 let found = self.map.find(key, &self.arena).map(|found| found.offset);
                 assert_eq!(found, Some(record.offset), "a live record is what its key leads to");
+                let expires_at_s = record.expires_at_s;
+                assert!(
+                    expires_at_s == NEVER || expires_at_s >= self.sweep.earliest_s(),
+                    "nothing expires before the sweep looks for it"
+                );
                 live += 1;
             });
         }
         self.map.verify();
+        self.verify_holes();
         assert_eq!(live, self.map.len(), "the map leads to the live records and to nothing else");
         let sized: u64 = self.sizes().map(|(_, items)| items).sum();
         assert!(sized == 0 || sized == live as u64, "every item has been sized");

@@ -1,9 +1,9 @@
-//! A walk over all items in steps, between which they may change. Nothing here changes an item.
+//! A walk over all items in steps, between which they may change. A step of the sweep may come first.
 
 use super::Store;
 use super::record::Item;
 
-/// How far a walk has come. The default is the beginning.
+/// A position in a walk. The default is the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(u64);
 
