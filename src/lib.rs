@@ -48,7 +48,7 @@
 //! ## What always holds
 //!
 //! * One thread: no lock, no `Arc`, no async runtime, no second thread. `unsafe` is forbidden.
-//! * One map, built in one place (`store/map.rs`, in `Store::new`), changed through `&mut`.
+//! * One map, built in one place (its type is in `store/map.rs`), changed through `&mut`.
 //! * The protocol, the engine and the store never ask what time it is: `now` is an argument.
 //! * All items live in memory that is laid out at the start; no operation's work grows with their
 //!   number.
