@@ -1,4 +1,4 @@
-//! How a server's binary was built, as far as the file itself and what lies beside it can say.
+//! How a server's binary was built, as far as the file itself and the `config.log` beside it can say.
 //!
 //! An ELF file names its compiler and whether it carries symbols, debug information or instruments;
 //! it does not name the optimisation level. That stands in the `config.log` of a build tree, which is
@@ -19,7 +19,7 @@ pub(crate) struct Binary {
     pub(crate) has_debug_info: bool,
     /// Debug information was split off into another file, as distributions do.
     pub(crate) has_debug_link: bool,
-    /// Local symbols renamed by link-time optimisation; a stripped file does not tell.
+    /// Local symbols renamed by link-time optimisation; unknown for a stripped file.
     pub(crate) shows_lto: bool,
     /// Sanitizers, coverage counters and profilers found inside.
     pub(crate) instruments: Vec<&'static str>,
