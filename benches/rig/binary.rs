@@ -96,7 +96,9 @@ impl Binary {
         if self.has_debug_link {
             parts.push("debug information split off, as distributions do".to_string());
         }
-        parts.push(match (self.shows_lto, self.has_symbols) {
+        // The sign is GCC's; rustc leaves none.
+        let would_show = self.has_symbols && !self.compilers.iter().any(|x| x.contains("rustc"));
+        parts.push(match (self.shows_lto, would_show) {
             (true, _) => "link-time optimised".to_string(),
             (false, true) => "no sign of link-time optimisation".to_string(),
             (false, false) => "link-time optimisation not recorded".to_string(),
