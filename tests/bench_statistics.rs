@@ -15,7 +15,7 @@ mod dropping;
 #[allow(dead_code, reason = "tests look at parts only")]
 mod tails;
 
-use dropping::{REPEATS_MAX, STEAL_MAX, attempt, is_disturbed};
+use dropping::{REPEATS_MAX, STEAL_MAX, STEAL_MAX_OF_TAILS, attempt, is_disturbed};
 use hdrhistogram::Histogram;
 use rig::accounting::{Reading, Shares, ticks_of};
 use rig::binary::{Binary, configure_arguments, instruments_among};
@@ -264,9 +264,11 @@ fn with_steal(steal: f64) -> Shares {
 #[test]
 fn a_window_is_dropped_for_steal_on_either_cpu_and_for_nothing_else() {
     let calm = [with_steal(0.0), with_steal(STEAL_MAX)];
-    assert!(!is_disturbed(None) && !is_disturbed(Some(&calm)));
-    assert!(is_disturbed(Some(&[with_steal(0.02), with_steal(0.0)])));
-    assert!(is_disturbed(Some(&[with_steal(0.0), with_steal(0.011)])));
+    assert!(!is_disturbed(None, STEAL_MAX) && !is_disturbed(Some(&calm), STEAL_MAX));
+    assert!(is_disturbed(Some(&[with_steal(0.02), with_steal(0.0)]), STEAL_MAX));
+    assert!(is_disturbed(Some(&[with_steal(0.0), with_steal(0.011)]), STEAL_MAX));
+    assert!(is_disturbed(Some(&[with_steal(0.0), with_steal(0.0001)]), STEAL_MAX_OF_TAILS));
+    assert!(!is_disturbed(Some(&[with_steal(0.0), with_steal(0.0)]), STEAL_MAX_OF_TAILS));
 }
 
 #[test]
@@ -331,6 +333,11 @@ fn versions_are_compared_as_numbers() {
     for current in ["memcached 1.6.35", "memcached 1.6.45", "memcached 1.10.0", "miocached 0.1.0"] {
         assert!(!singly(current), "{current}");
     }
+    let unknown = |version: &str| {
+        Program { path: "x".into(), version: version.to_string() }.is_of_unknown_release()
+    };
+    assert!(!unknown("memcached 1.6.45") && !unknown("memcached 1.6.9_4_gabcdef"));
+    assert!(unknown("memcached") && unknown("memcached devel") && unknown("other 1.6.45"));
 }
 
 #[test]

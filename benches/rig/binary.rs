@@ -1,4 +1,4 @@
-//! How a server's binary was built, as far as the file itself and what lies beside it can say.
+//! How a server's binary was built, as far as the file itself and the `config.log` beside it can say.
 //!
 //! An ELF file names its compiler and whether it carries symbols, debug information or instruments;
 //! it does not name the optimisation level. That stands in the `config.log` of a build tree, which is
@@ -19,7 +19,7 @@ pub(crate) struct Binary {
     pub(crate) has_debug_info: bool,
     /// Debug information was split off into another file, as distributions do.
     pub(crate) has_debug_link: bool,
-    /// Local symbols renamed by link-time optimisation; a stripped file does not tell.
+    /// Local symbols renamed by link-time optimisation; unknown for a stripped file.
     pub(crate) shows_lto: bool,
     /// Sanitizers, coverage counters and profilers found inside.
     pub(crate) instruments: Vec<&'static str>,
@@ -96,7 +96,9 @@ impl Binary {
         if self.has_debug_link {
             parts.push("debug information split off, as distributions do".to_string());
         }
-        parts.push(match (self.shows_lto, self.has_symbols) {
+        // The sign is GCC's; rustc leaves none.
+        let would_show = self.has_symbols && !self.compilers.iter().any(|x| x.contains("rustc"));
+        parts.push(match (self.shows_lto, would_show) {
             (true, _) => "link-time optimised".to_string(),
             (false, true) => "no sign of link-time optimisation".to_string(),
             (false, false) => "link-time optimisation not recorded".to_string(),

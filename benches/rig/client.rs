@@ -114,7 +114,7 @@ impl Client {
         self.0.get_mut().write_all(bytes).doing(|| "sending to the server".into())
     }
 
-    /// What the server has sent and nobody has taken yet.
+    /// What the server has sent and has not been read yet.
     pub(crate) fn input(&mut self) -> &mut impl BufRead {
         &mut self.0
     }

@@ -94,7 +94,7 @@ impl Placement {
     /// What the two share, as a sentence for the report.
     pub(crate) fn kinship_in_words(self) -> &'static str {
         match self.kinship {
-            Kinship::Same => "ONE CPU FOR BOTH",
+            Kinship::Same => "same CPU",
             Kinship::Siblings => "SMT SIBLINGS of one core: each slows the other down",
             Kinship::Cores => "different cores by the kernel's account, no SMT siblings",
             Kinship::Unknown => "whether they are SMT siblings is not known",

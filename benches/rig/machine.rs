@@ -26,10 +26,16 @@ pub(crate) struct Machine {
     /// What the kernel reads the time from: a slow one adds to every latency.
     #[serde(default)]
     pub(crate) clock_source: String,
+    /// Mitigations of CPU vulnerabilities that are in force: they make system calls dearer.
+    #[serde(default)]
+    pub(crate) mitigations: String,
+    /// Whether memory comes in transparent huge pages.
+    #[serde(default)]
+    pub(crate) huge_pages: String,
 }
 
 impl Machine {
-    /// Asks the kernel; what it does not tell is "unknown", for no figure hangs on it.
+    /// Asks the kernel; what it does not say is "unknown", for no figure depends on it.
     pub(crate) fn here() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -46,11 +52,33 @@ impl Machine {
             governor: governor(),
             clock_source: fs::read_to_string(CLOCK_SOURCE)
                 .map_or_else(|_| "unknown".to_string(), |name| name.trim().to_string()),
+            mitigations: mitigations(),
+            huge_pages: fs::read_to_string(HUGE_PAGES)
+                .map_or_else(|_| "unknown".to_string(), |setting| setting.trim().to_string()),
         }
     }
 }
 
 const CLOCK_SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+const VULNERABILITIES: &str = "/sys/devices/system/cpu/vulnerabilities";
+
+/// What the kernel says of each CPU vulnerability that affects this machine.
+fn mitigations() -> String {
+    let of = |file: fs::DirEntry| {
+        let state = fs::read_to_string(file.path()).ok()?;
+        let affected = !state.starts_with("Not affected");
+        affected.then(|| format!("{}: {}", file.file_name().to_string_lossy(), state.trim()))
+    };
+    let Ok(files) = fs::read_dir(VULNERABILITIES) else {
+        return "unknown".to_string();
+    };
+    let states: BTreeSet<String> = files.flatten().filter_map(of).collect();
+    if states.is_empty() {
+        return "no vulnerability reported".to_string();
+    }
+    states.into_iter().collect::<Vec<_>>().join("; ")
+}
 
 /// The governors of all CPUs, each once.
 fn governor() -> String {

@@ -48,7 +48,7 @@ pub(crate) fn resident_bytes(pid: u32) -> Result<u64, Failure> {
     Err(Failure(format!("process {pid} does not say how much memory is resident")))
 }
 
-/// The number behind `field:` in the `/proc` files that list one `Name:  123 kB` per line.
+/// The number after `field:` in the `/proc` files that list one `Name:  123 kB` per line.
 pub(crate) fn kib_of(text: &str, field: &str) -> Option<u64> {
     text.lines()
         .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))

@@ -40,7 +40,7 @@ impl Program {
     }
 
     /// Whether this is memcached itself, under whichever name: it speaks no simple dialect, and it
-    /// refuses to run as root without being told so.
+    /// refuses to run as root without `-u root`.
     pub(crate) fn is_memcached(&self) -> bool {
         self.version.starts_with("memcached ")
     }
@@ -50,6 +50,12 @@ impl Program {
     pub(crate) fn sends_gets_singly(&self) -> bool {
         self.is_memcached()
             && release_of(&self.version).is_some_and(|release| release < FIRST_WITH_BATCHED_GETS)
+    }
+
+    /// Whether it cannot be said how this program answers pipelined gets, for it is no memcached with
+    /// a version of three numbers.
+    pub(crate) fn is_of_unknown_release(&self) -> bool {
+        !self.is_memcached() || release_of(&self.version).is_none()
     }
 
     /// What must stand on its command line for it to start as the user we are.
@@ -85,7 +91,8 @@ pub(crate) fn release_of(version: &str) -> Option<[u32; 3]> {
 
 const MEMCACHED_MISSING: &str = "memcached is not installed, and everything here is measured \
     against it: name a current build with MEMCACHED=path (--help says how to make one). A \
-    distribution's package works too, but one older than 1.6.35 flatters pipelined gets";
+    distribution's package works too, but one older than 1.6.35 makes its pipelined gets look slow, \
+    which favours other servers";
 
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())

@@ -23,6 +23,16 @@ impl Random {
         u32::try_from(((self.bits() >> 32) * u64::from(limit)) >> 32).unwrap_or(0)
     }
 
+    /// The numbers below `count` in a random order (Fisher and Yates).
+    pub(crate) fn permutation(&mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        for last in (1..count).rev() {
+            let limit = u32::try_from(last + 1).unwrap_or(u32::MAX);
+            order.swap(last, self.below(limit) as usize);
+        }
+        order
+    }
+
     /// A number in 0..1, of 53 bits.
     pub(crate) fn fraction(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64

@@ -1,7 +1,7 @@
 //! A server process of ours: started on loopback or a Unix socket, pinned, and ended with its owner.
 //!
-//! Owns the child and the folder of its socket. Whoever holds a [`Server`] holds the process: it is
-//! killed when that goes, on every path, panics included. Knows no protocol beyond `version`.
+//! Owns the child and the folder of its socket. The process lives as long as its [`Server`]: dropping
+//! that kills it, on every path, panics included. Knows no protocol beyond `version`.
 
 use std::fmt;
 use std::fs::File;
@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::client::Client;
@@ -24,7 +26,7 @@ pub(crate) const POGOCACHE: &str = "pogocache ";
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// Between two attempts to reach a starting server.
 const START_RETRY: Duration = Duration::from_millis(2);
-/// A free port can be taken by somebody else before the server binds it.
+/// A free port can be taken by another process before the server binds it.
 const START_ATTEMPTS: u32 = 3;
 
 /// Where a server listens.
@@ -65,7 +67,7 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// The command line behind the program's name, without where to listen.
+    /// The command line after the program's name, without where to listen.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![
             "-m".to_string(),
@@ -136,7 +138,7 @@ impl Server {
         })
     }
 
-    /// Starts any command that listens where it is told and answers `version`.
+    /// Starts any command that listens at the endpoint that it is given and answers `version`.
     pub(crate) fn start_as(
         transport: Transport,
         placement: Placement,
@@ -169,6 +171,22 @@ impl Server {
     /// Its process id, for the kernel's accounting.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Stops the process (SIGSTOP): its timers and background threads take no CPU time until
+    /// [`Self::resume`]. The kernel still completes connections to it, and keeps what is sent.
+    pub(crate) fn pause(&self) -> Result<(), Failure> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets the process go on (SIGCONT).
+    pub(crate) fn resume(&self) -> Result<(), Failure> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        let pid = i32::try_from(self.pid()).doing(|| format!("process id {}", self.pid()))?;
+        kill(Pid::from_raw(pid), signal).doing(|| format!("sending {signal} to a server"))
     }
 
     fn wait_until_ready(&mut self) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Being asked to stop: SIGINT and SIGTERM set a flag, so that servers are ended on the way out.
 //!
-//! A signal's default action would end the bench without running any `Drop`, and leave servers
-//! behind that keep their memory and their CPU.
+//! A signal's default action would end the bench without running any `Drop`, and its servers would go
+//! on using memory and CPU.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -134,7 +134,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Expects one more answer, behind all others.
+    /// Expects one more answer, after all others.
     pub(crate) fn expect(&mut self, pending: Pending) {
         self.pending.push_back(pending);
     }
@@ -196,7 +196,7 @@ impl Answers {
         if self.hit_at == 0 {
             let nth = tally.operations + u64::from(self.hits);
             self.checking = contents == Contents::Checked && nth.is_multiple_of(CHECK_EVERY);
-            // A single key needs no telling apart.
+            // A single key cannot be confused with another.
             if keys > 1 {
                 self.skip_missing(bytes, place, keys, wire, ring);
             }
@@ -221,7 +221,7 @@ impl Answers {
         Ok(part.len())
     }
 
-    /// Only a hit that is compared in full needs to know its key, and only behind a miss is that
+    /// Only a hit that is compared in full needs to know its key, and only after a miss is that
     /// not the next one in order.
     fn skip_missing(&mut self, hit: &[u8], place: usize, keys: u32, wire: &Wire, ring: &Ring) {
         let mut candidate = self.hits + self.skipped;

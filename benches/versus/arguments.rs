@@ -33,18 +33,20 @@ pub(crate) struct Arguments {
     /// Rounds; each measures every contestant once [default: 15, quick: 4]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// Starts of every server, over which the rounds are divided: layout and hash seed are drawn
-    /// anew at each. At most 3 where more than two million items are loaded [default: 5, quick: 2]
+    /// Starts of every server, over which the rounds are divided: memory layout and miocached's hash
+    /// seed are drawn anew at each (memcached has no seed per process). At most 3 where more than
+    /// two million items are loaded [default: 5, quick: 2]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     instances: Option<u32>,
     /// Length of one contestant's turn, of which a fifth more is warm-up [default: 300, quick: 60]
     #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
     window: Option<u64>,
-    /// What the load generator does while it has nothing to do
+    /// What the load generator does when idle
     #[arg(long, value_enum, default_value_t = WaitArgument::Spin)]
     wait: WaitArgument,
     /// A running server on loopback or a Unix socket (NAME=unix:PATH), measured with the others in
-    /// the cells of its transport; its CPU and memory only with a pid
+    /// the cells of its transport. ITEMS ARE STORED INTO IT. Its CPU and memory are measured only
+    /// with a pid, and it is not paused during the turns of others
     #[arg(long, value_name = "NAME=HOST:PORT[,pid=PID]", value_parser = target)]
     pub(crate) target: Vec<Target>,
     /// A further miocached with these arguments, such as 'busy=--busy-poll 200'
@@ -53,7 +55,7 @@ pub(crate) struct Arguments {
     /// Compare with an earlier report.json
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
-    /// What cargo says to every bench; changes nothing
+    /// Accepted for cargo; ignored
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -70,14 +72,14 @@ and libevent's headers (Debian: libevent-dev):
     MEMCACHED=/path/to/that/memcached cargo bench --bench versus
 
 A released archive comes with `configure`; autogen.sh is for a checkout. The report names the version,
-what the binary says of its making, and the config.log beside it. A memcached older than 1.6.35 sends
-each answer to a bare `get` with a system call of its own: every cell with pipelined gets then
-flatters all others by a factor of 4 to 6, and the report says so at its top.";
+the compiler recorded in the binary, and the config.log beside it. A memcached older than 1.6.35 sends
+each answer to a bare `get` with a system call of its own: that makes all other servers look better
+by a factor of 4 to 6 in every cell with pipelined gets, and the report says so at its top.";
 
 /// [`Wait`] on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum WaitArgument {
-    /// Ask again at once
+    /// Busy-poll
     Spin,
     /// Sleep, as most clients do
     Block,
@@ -145,7 +147,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     let address =
         address.ok_or("HOST:PORT with an IP address or localhost, or unix:PATH is expected")?;
     if !address.ip().is_loopback() {
-        return Err("load is made on loopback only, never on somebody's network".to_string());
+        return Err("only loopback addresses are allowed".to_string());
     }
     Ok(Endpoint::Tcp(address))
 }

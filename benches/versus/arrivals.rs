@@ -13,7 +13,7 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// The same sequence for the same round and rate, whoever is asked.
+    /// The same sequence for the same round and rate, whichever server is asked.
     pub(crate) fn begin(round: usize, per_second: u64) -> Self {
         /// Apart from the seeds of the request mix, which are the rounds themselves.
         const SEED: u64 = 0x6172_7269_7661_6c73;

@@ -33,7 +33,7 @@ impl DataSet {
         [self.small].into_iter().chain(self.second)
     }
 
-    /// The smallest power of two that is no less than the number of items, as its exponent.
+    /// The exponent of the smallest power of two that is no less than the number of items.
     pub(crate) fn items_log2(&self) -> u32 {
         let items: u32 = self.keyspaces().map(|keyspace| keyspace.count).sum();
         items.next_power_of_two().trailing_zeros()
@@ -65,7 +65,7 @@ impl DataSet {
 pub(crate) enum Method {
     /// As this traffic says; the first kind is what is reported.
     Load(Vec<Traffic>),
-    /// Like the baseline, at a fixed rate: so many percent of what memcached-A serves when saturated.
+    /// Like the baseline, at a fixed rate: so many percent of memcached-A's closed-loop throughput.
     PercentOfSaturation(u32),
 }
 
@@ -210,7 +210,7 @@ fn on_baseline_data(tcp: DataSet) -> Vec<Cell> {
 
 /// What a PHP client does that keeps no connection.
 const CONNECT: &str = "a new connection for each request: connect, one get, quit, and the server's \
-    close; 50 at a time; per get";
+    close; 50 concurrent connections; figures per get";
 
 fn gets_depth_50(traffic: &mut Traffic) {
     (traffic.sets_percent, traffic.depth) = (0, 50);
@@ -250,14 +250,14 @@ fn by_command(tcp: DataSet) -> Vec<Cell> {
         cell(
             "deletes-depth-50",
             "deletes, each followed by a set of the same key, 50 requests at a time (25 of each; \
-             at depth 1 all servers cost what the kernel costs)",
+             at depth 1 most of the CPU time is the kernel's)",
             tcp,
             at_depth_50(Work::DeletesAndSets),
         ),
         cell(
             "touches-depth-50",
-            "only touches, with an exptime of a day, 50 at a time (at depth 1 all servers cost \
-             what the kernel costs)",
+            "only touches, with an exptime of a day, 50 at a time (at depth 1 most of the CPU time \
+             is the kernel's)",
             tcp,
             at_depth_50(Work::Touches),
         ),
@@ -269,8 +269,8 @@ fn at_fixed_rates(tcp: DataSet) -> Vec<Cell> {
         method,
         ..by_metric(metric, cell(name, what, tcp, |_| {}))
     };
-    let half = "at a fixed rate, half of what memcached-A serves at most, arriving at random";
-    let most = "at a fixed rate, 80 % of what memcached-A serves at most, arriving at random";
+    let half = "at a fixed rate, half of memcached-A's closed-loop throughput, arriving at random";
+    let most = "at a fixed rate, 80 % of memcached-A's closed-loop throughput, arriving at random";
     vec![
         quick(paced("rate-50-percent", half, Method::PercentOfSaturation(50), Metric::P999)),
         paced("rate-80-percent", most, Method::PercentOfSaturation(80), Metric::P999),
@@ -363,6 +363,11 @@ fn mixed(data: DataSet, large: Keyspace) -> Cell {
     }
 }
 
+/// The lifetimes, and what they mean for windows that are some seconds apart.
+const EXPIRING: &str = "a quarter of the keys expires after 2 s, which is about the time between two \
+    windows of one contestant, so most of them have expired when a window begins; a quarter has an \
+    exptime of 120 s, which is after the last window";
+
 /// A cache as it is used: more items than fit, and a miss costs a set.
 fn in_tight_memory(quick_run: bool) -> Vec<Cell> {
     let (keys, mib) = if quick_run { (200_000, 16) } else { (MILLION, 64) };
@@ -371,15 +376,10 @@ fn in_tight_memory(quick_run: bool) -> Vec<Cell> {
     let expiring = DataSet { small, ..lasting };
     let cache_aside = |t: &mut Traffic| (t.work, t.depth) = (Work::CacheAside, 10);
     let what = format!(
-        "-m {mib}, gets, 10 at a time, each miss followed by a set; per get, with its share of sets"
+        "-m {mib}, gets, 10 at a time, each miss followed by a set; figures per get, refills included"
     );
     vec![
         cell("evictions", &format!("{what}; no item expires"), lasting, cache_aside),
-        quick(cell(
-            "evictions-and-ttls",
-            &format!("{what}; a quarter of the keys expires after 2 s, a quarter after 10 s"),
-            expiring,
-            cache_aside,
-        )),
+        quick(cell("evictions-and-ttls", &format!("{what}; {EXPIRING}"), expiring, cache_aside)),
     ]
 }

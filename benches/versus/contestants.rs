@@ -10,6 +10,7 @@ use super::cells::{Cell, DataSet};
 use super::floor;
 use super::keyspace::{Dialect, Wire};
 use super::ring::ZIPF_EXPONENT;
+use crate::rig::binary::Binary;
 use crate::rig::client::Client;
 use crate::rig::cpus::Placement;
 use crate::rig::failure::{Doing, Failure};
@@ -44,7 +45,7 @@ pub(crate) struct Variant {
     pub(crate) extra: Vec<String>,
 }
 
-/// Somebody to measure.
+/// One server to be measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Contestant {
     pub(crate) name: String,
@@ -65,7 +66,7 @@ enum Kind {
 }
 
 impl Contestant {
-    /// Everybody, in the order of the report. `also` are further miocacheds with their arguments.
+    /// All of them, in the order of the report. `also` are further miocacheds with their arguments.
     /// pogocache is one of them where the environment has POGOCACHE.
     pub(crate) fn all(
         miocached: &Program,
@@ -99,6 +100,11 @@ impl Contestant {
                 kind: Kind::Target(target.clone()),
             }),
         );
+        let mut names: Vec<&str> = all.iter().map(|contestant| contestant.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Failure(format!("two contestants are called {}; rename one", pair[0])));
+        }
         Ok(all)
     }
 
@@ -114,13 +120,30 @@ impl Contestant {
                 format!("{} {}", program.version, extra.join(" ")).trim_end().to_string()
             }
             Kind::Tuned(program) => {
-                format!("{} {}", program.version, tuned_arguments("log2 of the items").join(" "))
+                let hashpower = "<log2 of the items, at least 12>";
+                format!(
+                    "{} {}; in the cells that evict {}",
+                    program.version,
+                    tuned_arguments(hashpower, false).join(" "),
+                    tuned_arguments(hashpower, true).join(" ")
+                )
             }
             Kind::Pogocache(program) => {
                 format!("{} {}", program.version, POGOCACHE_ARGUMENTS.join(" "))
             }
-            Kind::Floor => "a bare mio server with canned answers".to_string(),
+            Kind::Floor => "a bare mio server with fixed responses".to_string(),
             Kind::Target(target) => format!("running at {}", target.endpoint),
+        }
+    }
+
+    /// How its binary was built, as far as the file says.
+    pub(crate) fn build(&self) -> String {
+        match &self.kind {
+            Kind::Program { program, .. } | Kind::Tuned(program) | Kind::Pogocache(program) => {
+                Binary::at(&program.path).in_words()
+            }
+            Kind::Floor => "part of this bench's binary".to_string(),
+            Kind::Target(_) => "unknown, started by the user".to_string(),
         }
     }
 
@@ -149,7 +172,7 @@ impl Contestant {
                 Some("does not speak the simple dialect")
             }
             Kind::Target(_) if simple => Some("not asked in the simple dialect"),
-            Kind::Target(_) if evicts => Some("its memory is its user's choice"),
+            Kind::Target(_) if evicts => Some("memory limit unknown"),
             Kind::Floor if evicts => Some("never misses"),
             Kind::Program { .. }
             | Kind::Tuned(_)
@@ -166,7 +189,9 @@ impl Contestant {
         let server = match &self.kind {
             Kind::Program { program, extra } => Some(start(program, extra)?),
             Kind::Tuned(program) => {
-                Some(start(program, &tuned_arguments(&data.items_log2().to_string()))?)
+                let hashpower = data.items_log2().max(HASHPOWER_MIN).to_string();
+                let evicts = data.memory_mib.is_some();
+                Some(start(program, &tuned_arguments(&hashpower, evicts))?)
             }
             Kind::Pogocache(program) => {
                 Some(start(program, &POGOCACHE_ARGUMENTS.map(str::to_string))?)
@@ -190,7 +215,7 @@ impl Contestant {
         }
         let clock = pid.map(CpuClock::of).transpose()?;
         let evicts = data.memory_mib.is_some();
-        Ok(Running { endpoint, clock, contents, pid, evicts, _server: server })
+        Ok(Running { endpoint, clock, contents, pid, evicts, server })
     }
 }
 
@@ -202,8 +227,8 @@ pub(crate) struct Running {
     pid: Option<u32>,
     /// Whether it has too little memory for its items.
     evicts: bool,
-    /// Ends with this value, unless it is the user's own.
-    _server: Option<Server>,
+    /// Ends with this value; none for a server that the user runs.
+    server: Option<Server>,
 }
 
 impl Running {
@@ -217,7 +242,27 @@ impl Running {
         if !self.evicts {
             return None;
         }
-        Client::connect(&self.endpoint).and_then(|mut client| client.stat("evictions")).ok()?
+        let ask = || Client::connect(&self.endpoint)?.stat("evictions");
+        self.while_resumed(ask).ok()?
+    }
+
+    /// Lets the process run while `what` is done, and stops it again. An idle server is not without
+    /// work: memcached's LRU maintainer wakes up 18 to 35 times a second, and its crawler takes up to
+    /// 400 ms of CPU time at once, which another server's window would pay for.
+    pub(crate) fn while_resumed<T>(
+        &self,
+        what: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.server.as_ref().map_or(Ok(()), Server::resume)?;
+        let done = what();
+        let paused = self.pause();
+        done.and_then(|done| paused.map(|()| done))
+    }
+
+    /// Stops the process until the next [`Self::while_resumed`]. A server that the user runs is never
+    /// paused.
+    pub(crate) fn pause(&self) -> Result<(), Failure> {
+        self.server.as_ref().map_or(Ok(()), Server::pause)
     }
 }
 
@@ -225,10 +270,15 @@ impl Running {
 /// thread beside it that looks for expired items.
 const POGOCACHE_ARGUMENTS: [&str; 4] = ["--threads", "1", "--autosweep", "no"];
 
+/// memcached refuses to start with a smaller `hashpower`.
+const HASHPOWER_MIN: u32 = 12;
+
 /// memcached tuned for pipelines and one thread: it answers up to 1,000 requests of a connection at
-/// a time instead of 20, its table never grows, and no thread works on its lists beside the one.
-fn tuned_arguments(items_log2: &str) -> Vec<String> {
-    let table = format!("hashpower={items_log2},no_lru_crawler,no_lru_maintainer");
+/// a time instead of 20, and its table never grows. Without evictions no thread works on its lists
+/// either; with evictions that would turn its segmented LRU off, and its hit ratio with it.
+fn tuned_arguments(hashpower: &str, evicts: bool) -> Vec<String> {
+    let lists = if evicts { "" } else { ",no_lru_crawler,no_lru_maintainer" };
+    let table = format!("hashpower={hashpower}{lists}");
     ["-t", "1", "-R", "1000", "-o", &table].map(str::to_string).to_vec()
 }
 

@@ -1,20 +1,22 @@
 //! Which windows are dropped, and how often one is measured again.
 //!
 //! The rule looks at the machine only, never at the figures, and is fixed before the run: what it
-//! drops cannot depend on whom it would favour. Pure.
+//! drops cannot depend on which contestant that would favour. Pure.
 
 use crate::rig::accounting::Shares;
 use crate::rig::failure::Failure;
 
 /// A window in which the hypervisor took more than this part of either CPU is dropped.
 pub(crate) const STEAL_MAX: f64 = 0.01;
+/// The same for a p99.9: one tick of 10 ms is 1 % of a window of a second, ten times what is above it.
+pub(crate) const STEAL_MAX_OF_TAILS: f64 = 0.0;
 /// So often a dropped window is measured again at most; after that its round has no figure.
-pub(crate) const REPEATS_MAX: usize = 2;
+pub(crate) const REPEATS_MAX: usize = 4;
 
 /// Whether a window is dropped, by what the kernel says of the CPUs. What it does not account for
 /// cannot drop one.
-pub(crate) fn is_disturbed(cpus: Option<&[Shares]>) -> bool {
-    cpus.is_some_and(|cpus| cpus.iter().any(|cpu| cpu.steal > STEAL_MAX))
+pub(crate) fn is_disturbed(cpus: Option<&[Shares]>, steal_max: f64) -> bool {
+    cpus.is_some_and(|cpus| cpus.iter().any(|cpu| cpu.steal > steal_max))
 }
 
 /// What came of one round.

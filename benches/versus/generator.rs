@@ -76,7 +76,7 @@ impl Generator {
         })
     }
 
-    /// Makes load for one window, and leaves all connections idle behind it.
+    /// Makes load for one window, and leaves all connections idle after it.
     pub(crate) fn run(
         &mut self,
         window: Window,
@@ -182,7 +182,7 @@ impl Generator {
         let (Some(arrivals), Some(flow)) = (&mut self.arrivals, self.flows.first_mut()) else {
             return Ok(());
         };
-        // Up to one fixed moment: at a rate that nobody can keep up with, time would run away.
+        // Up to one fixed moment: at a rate that is too high to keep up with, the loop would not end.
         let until_ns = watch.now_ns();
         loop {
             let due_ns = arrivals.due_ns();

@@ -308,7 +308,7 @@ impl Wire {
             let exptime: &[u8] = match self.keyspace.lifetimes.exptime_s(scattered(index)) {
                 0 => b" 0",
                 2 => b" 2",
-                _ => b" 10",
+                _ => b" 120",
             };
             output.extend_from_slice(exptime);
         }

@@ -3,12 +3,12 @@
 //! How it measures, in the order of the files:
 //! 1. [`contestants`] are started, pinned to one CPU, and filled; the load runs on another.
 //! 2. [`cells`] say what is asked: a baseline, and each factor varied alone; [`plan`] how often.
-//! 3. [`turns`] measures each contestant for a short while, round after round, in changing order, on
+//! 3. [`turns`] measures each contestant for a short while, round after round, in random order, on
 //!    several instances of each server; [`record`] keeps what came of it, [`dropping`] drops some.
 //! 4. [`generator`] makes the load of one window: it moves bytes by [`connection`], chooses requests
 //!    by [`traffic`] and [`ring`], checks them by [`answers`], and takes times by [`window`].
 //! 5. [`results`] takes ratios within rounds before their median, and [`tails`] adds all rounds up.
-//! 6. [`table`], [`page`] and [`compare`] tell it; [`method`] says what it means.
+//! 6. [`table`], [`page`] and [`compare`] write the report; [`method`] says what it means.
 //!
 //! The report says what a difference is: more than two identical memcacheds show against each other.
 
@@ -61,6 +61,7 @@ mod table;
 mod tails;
 mod traffic;
 mod turns;
+mod verdicts;
 mod window;
 
 fn main() -> ExitCode {
@@ -163,7 +164,7 @@ fn announce(cells: &[Cell], turns: &Turns, memcached: &Baseline, expected: Durat
         cells.iter().filter(|cell| cell.metric == Metric::P999).cloned().collect();
     if plan.decides_tails && !about_tails.is_empty() {
         let more = progress::expected_duration(&about_tails, &turns.contestants, plan).as_secs();
-        eprintln!("up to {more} s more if p99.9 is not settled in the cells that are about it");
+        eprintln!("up to {more} s more if p99.9 is undecided in the p99.9 cells");
     }
     eprintln!("{}: {}", memcached.version, memcached.build);
     for warning in &memcached.warnings {
@@ -180,6 +181,8 @@ fn baseline(memcached: &Program) -> Baseline {
     let mut warnings = binary.doubts();
     if memcached.sends_gets_singly() {
         warnings.insert(0, method::SENDS_GETS_SINGLY.to_string());
+    } else if memcached.is_of_unknown_release() {
+        warnings.insert(0, method::RELEASE_UNKNOWN.to_string());
     }
     Baseline {
         version: memcached.version.clone(),
@@ -217,6 +220,7 @@ fn contestant_facts(contestants: &[Contestant]) -> Vec<ContestantFacts> {
     let facts = |contestant: &Contestant| ContestantFacts {
         name: contestant.name.clone(),
         facts: contestant.facts(),
+        build: contestant.build(),
     };
     contestants.iter().map(facts).collect()
 }

@@ -3,64 +3,45 @@
 //!
 //! Owns sentences. What they state is done elsewhere, and is looked up there where it is a number.
 
+use super::contestants::MIOCACHED;
 use super::dropping::{REPEATS_MAX, STEAL_MAX};
 use super::results::{CellResult, Report, TAIL_SETTLED_BELOW};
 use super::tails::SAMPLES_ABOVE_MIN;
 use super::turns::Turns;
+use super::verdicts;
 use super::window::Wait;
 use crate::rig::bootstrap::{RESAMPLES, coverage_at_worst};
+use crate::rig::server::POGOCACHE;
 
 /// Said wherever figures against such a memcached stand.
-pub(crate) const SENDS_GETS_SINGLY: &str = "THIS MEMCACHED IS OLDER THAN 1.6.35 AND FLATTERS ALL \
-    OTHERS IN EVERY CELL WITH PIPELINED GETS: it sends each answer to a bare get with a system call \
-    of its own (15,001 sendmsg for 15,000 pipelined gets, 901 since 1.6.35). No figure of this run \
-    holds against a current memcached; --help says how to build one";
+pub(crate) const SENDS_GETS_SINGLY: &str = "THIS MEMCACHED IS OLDER THAN 1.6.35 AND MAKES ALL OTHER \
+    SERVERS LOOK BETTER IN EVERY CELL WITH PIPELINED GETS: it sends each answer to a bare get with a \
+    system call of its own (15,001 sendmsg for 15,000 pipelined gets, 901 since 1.6.35). No figure of \
+    this run holds against a current memcached; --help says how to build one";
+
+/// Said where the version of what stands for memcached cannot be read.
+pub(crate) const RELEASE_UNKNOWN: &str = "VERSION UNKNOWN: cannot say whether this memcached is older \
+    than 1.6.35. One that is older sends each answer to a bare get with a system call of its own, and \
+    makes all other servers look better in every cell with pipelined gets; --help says how to build a \
+    current one";
 
 /// What a reader has to know beside the figures.
 pub(crate) fn caveats(turns: &Turns) -> Vec<String> {
-    let mut caveats = vec![
-        format!(
-            "Figures are medians over all windows. Intervals are 95 % percentile intervals of a \
-             hierarchical bootstrap, {RESAMPLES} resamples, seeded: server instances are drawn first, \
-             then windows within each; percentiles are expanded for few instances (Hesterberg 2015). \
-             Ratios are taken round by round first. With n instances that differ more than their \
-             windows do, such an interval holds the truth with 1 - 2^(1-n): {}. Where instances do not \
-             differ it is wider than it had to be: in simulations 99 % with 5 instances of 3 windows.",
-            [3, 5, 8].map(|n| format!("{:.0} % of {n}", 100.0 * coverage_at_worst(n))).join(", ")
-        ),
-        "\"No difference\" means: the ratio is no further from 1 than the interval of two identical \
-         memcacheds against each other (A/A), or its own interval holds 1. The percentage beside it is \
-         the smallest detectable effect: the larger of the A/A spread and the half-width of the \
-         ratio's own interval. A smaller difference may exist and would not have been seen."
-            .to_string(),
-        format!(
-            "p99.9 is that of all windows together, not a median over windows, and is decided only \
-             with {SAMPLES_ABOVE_MIN} requests above it; its interval resamples instances and whole \
-             windows. Cells about p99.9 have windows long enough for that, and are measured once more \
-             on as many new instances if there is neither a difference nor a smallest detectable \
-             effect below {:.0} %. That second look raises the chance of a false difference there \
-             from 5 % to 8 % at most.",
-            100.0 * TAIL_SETTLED_BELOW
-        ),
-        format!(
-            "A window is dropped if the hypervisor took more than {:.0} % of either CPU (steal in \
-             /proc/stat, counted in ticks of 10 ms, so in a short window by a single tick). It is \
-             measured again with other keys, {REPEATS_MAX} times at most; after that the round has no \
-             figure. Dropped windows are counted in each cell and kept in the JSON.",
-            100.0 * STEAL_MAX
-        ),
+    let mut caveats = about_the_intervals();
+    caveats.extend([
         "An operation is one key read, stored or changed; a latency is one request's, of a batch \
-         counted from its sending, at a fixed rate from the moment it was due. Max is over all rounds."
+         counted from its sending, at a fixed rate from the moment it was due. Max: largest \
+         latency in any kept window."
             .to_string(),
         "Load comes over loopback, from one thread on one other CPU: no network card, no switch, \
-         and a shared last-level cache. Other work on the machine shows in the latencies first. \
+         and a shared last-level cache. Other processes affect latency more than CPU time. \
          memcached with default threads is pinned to the same single CPU as all others."
             .to_string(),
-    ];
+    ]);
     if turns.wait == Wait::Spin {
         caveats.push(
-            "The generator never sleeps, so that no server pays for waking it up and its own waking \
-             is in no latency; clients that sleep see more (--wait block)."
+            "The generator never sleeps: no server pays for waking it up, and latencies do not \
+             include the client's wake-up; clients that sleep see more (--wait block)."
                 .to_string(),
         );
     }
@@ -70,61 +51,130 @@ pub(crate) fn caveats(turns: &Turns) -> Vec<String> {
     caveats
 }
 
-/// Windows that were measured again, and rounds without a figure, over some cells.
+fn about_the_intervals() -> Vec<String> {
+    let coverage = |instances| format!("{:.0} %", 100.0 * coverage_at_worst(instances));
+    vec![
+        format!(
+            "Figures are medians over all windows. Intervals are 95 % percentile intervals of a \
+             hierarchical bootstrap, {RESAMPLES} resamples, seeded: server instances are drawn \
+             first, then windows within each; percentiles are expanded for few instances \
+             (Hesterberg 2015). Ratios are taken round by round first. Where instances differ \
+             more than their windows do, the interval has {} coverage with 3 instances, {} with \
+             5. Where they do not differ it is wider than necessary: 99 % coverage in simulations \
+             with 5 instances of 3 windows.",
+            coverage(3),
+            coverage(5)
+        ),
+        "\"No difference\" means: the ratio is within the A/A spread (the interval of two \
+         identical memcacheds against each other), or its 95 % interval contains 1. The \
+         percentage beside it is the smallest detectable effect: the larger of the A/A spread and \
+         the half-width of the ratio's own interval. That is the effect that would be detected \
+         with 50 % power; 80 % needs 1.4 times as much. A smaller difference may exist."
+            .to_string(),
+        format!(
+            "p99.9 is that of all windows together, not a median over windows, and is decided \
+             only with {SAMPLES_ABOVE_MIN} requests above it; its interval resamples instances \
+             and whole windows. Cells about p99.9 have windows long enough for that. They are \
+             measured once more on as many new instances if the interval contains 1 and the \
+             smallest detectable effect is not below {:.0} %. This repetition on new instances \
+             raises the chance of a false difference there from 5 % to 8 % at most.",
+            100.0 * TAIL_SETTLED_BELOW
+        ),
+        format!(
+            "A window is dropped if the hypervisor took more than {:.0} % of either CPU, in cells \
+             about p99.9 if it took any (steal in /proc/stat, counted in ticks of 10 ms, so in a \
+             short window by a single tick). It is repeated with other keys, {REPEATS_MAX} times \
+             at most; after that the round is without result. Dropped windows are counted in each \
+             cell and kept in the JSON.",
+            100.0 * STEAL_MAX
+        ),
+    ]
+}
+
+/// Windows that were repeated, and rounds without result, over some cells.
 pub(crate) fn dropped<'a>(cells: impl Iterator<Item = &'a CellResult>) -> (usize, usize) {
-    cells
-        .flat_map(|cell| &cell.rows)
-        .fold((0, 0), |(again, lost), row| (again + row.dropped.len(), lost + row.missing()))
+    cells.flat_map(|cell| &cell.rows).fold((0, 0), |(repeated, missing), row| {
+        (repeated + row.dropped.len(), missing + row.missing())
+    })
 }
 
 /// Questions of a suspicious reader, with the answers for this run.
 pub(crate) fn questions(report: &Report) -> Vec<(&'static str, String)> {
-    let mut questions = about_the_baseline(report);
+    let mut questions = about_the_servers(report);
     questions.extend(about_the_load(report));
+    questions.extend(about_the_generator());
+    questions.extend(about_the_cells());
+    questions.extend(about_the_machine(report));
     questions.extend(about_the_statistics(report));
     questions
 }
 
-fn about_the_baseline(report: &Report) -> Vec<(&'static str, String)> {
+fn about_the_servers(report: &Report) -> Vec<(&'static str, String)> {
     let memcached = &report.memcached;
     let tuning: Vec<String> = report
         .contestants
         .iter()
         .map(|contestant| format!("{} runs as \"{}\"", contestant.name, contestant.facts))
         .collect();
+    let gets = if memcached.sends_gets_singly {
+        SENDS_GETS_SINGLY
+    } else if memcached.warnings.iter().any(|warning| warning == RELEASE_UNKNOWN) {
+        RELEASE_UNKNOWN
+    } else {
+        "It collects the answers to pipelined gets before it sends them, as every release since \
+         1.6.35 does."
+    };
     vec![
         (
             "Which memcached, and how was it built?",
             format!(
-                "{}; {}. The file itself does not name its optimisation level; a config.log is quoted \
-                 as what lies beside it. {}",
-                memcached.version,
-                memcached.build,
-                if memcached.sends_gets_singly {
-                    SENDS_GETS_SINGLY
-                } else {
-                    "It collects the answers to pipelined gets before it sends them, as every release \
-                     since 1.6.35 does."
-                }
+                "{}; {}. The file itself does not name its optimisation level; the configure line \
+                 is from config.log in the binary's directory. {gets}",
+                memcached.version, memcached.build
             ),
         ),
+        ("How were miocached and pogocache built?", builds(report)),
         (
-            "Was it tuned, or is it a straw man?",
+            "Is memcached tuned?",
             format!(
-                "{}. All get the same -m, large enough for the data of the cell, the same -c, and -I \
-                 where values need it. Every ratio is shown against memcached as shipped with one \
-                 worker and against the tuned one; the verdicts below each cell name both.",
+                "{}. All get the same -m, large enough for the data of the cell, the same -c, and \
+                 -I where values need it. Every ratio is shown against memcached as shipped with \
+                 one worker and against the tuned one; the verdicts below each cell name both.",
                 tuning.join("; ")
             ),
         ),
         (
             "memcached has threads. Why one?",
-            "All servers share one CPU by turns, and the question is what one CPU serves. With its \
-             default threads it is measured too, on the same CPU; on several CPUs it scales, and \
-             miocached would be started several times. That is not measured here."
+            "All servers are measured one after another on the same CPU, and the question is what \
+             one CPU serves. With its default threads memcached is measured too, on the same CPU; \
+             on several CPUs it scales, and miocached would be started several times. That is not \
+             measured here."
+                .to_string(),
+        ),
+        (
+            "How full is the memory?",
+            "About half, except in the eviction cells. A log-structured store overwrites cheaply \
+             there; only the eviction cells show its cost when full. Equal -m is not equal RSS; \
+             see that column."
                 .to_string(),
         ),
     ]
+}
+
+fn builds(report: &Report) -> String {
+    let build = |name: &str| {
+        let known = report.contestants.iter().find(|contestant| contestant.name == name);
+        known.map(|contestant| format!("{name}: {}; {}. ", contestant.facts, contestant.build))
+    };
+    let pogocache = build(POGOCACHE.trim_end()).map_or_else(String::new, |text| {
+        format!("{text}pogocache waits by io_uring where its build and the kernel have it. ")
+    });
+    format!(
+        "{}Cargo's release profile for miocached is opt-level 3, fat LTO, one codegen unit and no \
+         target-cpu, unless MIOCACHED names another binary or RUSTFLAGS says otherwise. \
+         {pogocache}",
+        build(MIOCACHED).unwrap_or_default()
+    )
 }
 
 fn about_the_load(report: &Report) -> Vec<(&'static str, String)> {
@@ -132,97 +182,198 @@ fn about_the_load(report: &Report) -> Vec<(&'static str, String)> {
     vec![
         (
             "Why loopback?",
-            "The servers' own work is in question. A network card adds the same to all of them, and its \
-             interrupts would land on one of two CPUs by chance. So absolute latencies are lower than in \
-             a network, and ratios of latencies further from 1. The floor is a server that only \
-             receives and sends: what it costs is the kernel's, and no server can save it."
+            "The servers' own work is in question. A network card adds the same to all of them, \
+             and its interrupts would land on one of two CPUs by chance. So absolute latencies \
+             are lower than in a network, and ratios of latencies further from 1. The floor is a \
+             server that only receives and sends, with epoll, one read and one write per batch: \
+             what it costs is mostly the kernel's. A server that makes fewer system calls, as by \
+             io_uring, can cost less."
                 .to_string(),
         ),
         (
             "Why pinned, and where?",
             format!(
-                "So that the scheduler does not decide. Servers run on CPU {}, the generator on CPU {}: \
-                 {}. All servers of a data set are loaded and wait in epoll; only one is asked at a time.",
+                "So that the scheduler does not decide. Servers run on CPU {}, the generator on \
+                 CPU {}: {}.",
                 run.server_cpu, run.generator_cpu, run.cpus
             ),
         ),
         (
+            "Do idle servers disturb the one that is measured?",
+            "All servers of a data set are loaded; outside its turn each is stopped by SIGSTOP, \
+             and it is continued before its warm-up, so its timers and background threads take no \
+             CPU time from another one's window. A server that was stopped sees time jump, so \
+             periodic work that has become due, such as memcached's LRU crawler, runs in its own \
+             turn. A server given by --target is not stopped."
+                .to_string(),
+        ),
+        (
+            "Does a spinning client favour anyone?",
+            "A client on the same machine usually sleeps, and the server pays for waking it. That \
+             cost is common to all servers and brings ratios nearer to 1; --wait block measures \
+             it."
+            .to_string(),
+        ),
+    ]
+}
+
+fn about_the_generator() -> Vec<(&'static str, String)> {
+    vec![
+        (
             "Coordinated omission?",
-            "In a closed loop a slow answer delays the next request, and latencies understate what \
-             users would see; those cells are about CPU and throughput. In cells at a fixed rate a \
-             request's latency counts from the moment it was due, whether or not it could be sent \
-             then, and what was never sent counts as waiting until the end. If the generator itself was \
-             late, a note says by how much."
+            "In a closed loop a slow answer delays the next request, and latencies understate \
+             what users would see; those cells are about CPU and throughput, and their latencies \
+             are not judged. In cells at a fixed rate a request's latency counts from the moment \
+             it was due, whether or not it could be sent then, and what was never sent counts as \
+             waiting until the end. If the generator itself was late, a note says by how much."
                 .to_string(),
         ),
         (
             "Is the generator the bottleneck?",
-            "Rows in which it was busy for 95 % of the window say \"generator bound\": then operations a \
-             second compare nothing, while CPU per operation still does, which is why it is the measure \
-             of most cells."
+            "Rows in which it was busy for 95 % of the window say \"generator bound\": then \
+             operations a second and latencies cannot be compared, and the verdicts leave them \
+             out. CPU per operation still can, but the faster server then runs at part load."
                 .to_string(),
         ),
         (
             "Are the answers right?",
-            "Every answer's framing and length is checked, and one in 64 byte by byte. Errors fail the \
-             run. Misses are shown as a share of the keys looked up, where there are any."
+            "Every answer's framing and length is checked, and one in 64 byte by byte. Errors \
+             fail the run. Misses are shown as a share of the keys looked up, where there are \
+             any."
                 .to_string(),
         ),
     ]
 }
 
+fn about_the_cells() -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "Why so many pipelined cells?",
+            "At depth 1 most of a server's CPU time is the kernel's, so those cells differ \
+             little; they are baseline, connections-*, unix, meta and sizes-twitter. No average \
+             over cells is formed: the choice of cells would decide it."
+                .to_string(),
+        ),
+        (
+            "In which order are cells measured?",
+            "In a fixed order, on the same servers where the data is the same; later ones find a \
+             store that has already been written to. Within a cell the contestants' order is \
+             random in each round."
+                .to_string(),
+        ),
+        (
+            "What does CPU per operation contain?",
+            "User and system time of all threads of the server between the window's edges. Soft \
+             interrupts count for the task that they interrupt where the kernel has no \
+             IRQ_TIME_ACCOUNTING. Steal that the hypervisor reports is not included."
+                .to_string(),
+        ),
+        (
+            "Which rate is the fixed rate?",
+            "A part of the closed-loop throughput of memcached-A in the baseline: the median of \
+             its windows up to that cell on the first instance, and the same rate on all others. \
+             A note says how busy each server's CPU was at that rate."
+                .to_string(),
+        ),
+        (
+            "Why is there no highest rate under a latency bound?",
+            "It was measured once: on machines shared with other guests two identical memcacheds \
+             came out up to a factor of 2 apart, because a single pause of the machine decides \
+             such a search. The cells at half and at 80 % of memcached's own rate answer the same \
+             question."
+                .to_string(),
+        ),
+    ]
+}
+
+fn about_the_machine(report: &Report) -> Vec<(&'static str, String)> {
+    let machine = &report.machine;
+    let rounds = report.cells.iter().flat_map(|cell| &cell.rows).flat_map(|row| &row.rounds);
+    let gap = rounds.filter_map(|round| round.longest_gap_ns).max().map_or_else(
+        || "is not known, for it slept".to_string(),
+        |ns| format!("was {:.1} ms", ns as f64 / 1e6),
+    );
+    vec![
+        (
+            "Frequency, interrupts, other guests?",
+            format!(
+                "Governor: {}; clock source: {}. Each cell says how much of both CPUs went to \
+                 interrupts, soft interrupts and other guests. On loopback soft interrupts are \
+                 the network stack at work, a part of each server's job. Contestants take turns \
+                 of a fraction of a second in random order, so that slow drift affects all \
+                 contestants equally. A hypervisor may not report steal; the longest gap of an \
+                 idle generator within a window {gap}.",
+                machine.governor, machine.clock_source
+            ),
+        ),
+        (
+            "What does a system call cost here?",
+            format!(
+                "It depends on the mitigations of CPU vulnerabilities: {}. Where calls are \
+                 dearer, a server that makes fewer gains more.",
+                machine.mitigations
+            ),
+        ),
+        (
+            "Huge pages?",
+            format!(
+                "Transparent huge pages: {} (the one in brackets holds). No server asks for them \
+                 by default.",
+                machine.huge_pages
+            ),
+        ),
+    ]
+}
+
 fn about_the_statistics(report: &Report) -> Vec<(&'static str, String)> {
-    let (again, lost) = dropped(report.cells.iter());
+    let (repeated, missing) = dropped(report.cells.iter());
     let counts: Vec<String> = report
         .cells
         .iter()
         .filter(|cell| cell.instances != report.run.instances)
         .map(|cell| format!("{} has {}", cell.name, cell.instances))
         .collect();
+    let verdicts: usize =
+        report.cells.iter().map(|cell| verdicts::judged_comparisons(cell).count()).sum();
     vec![
         (
             "What is an instance?",
             format!(
-                "One start of a server, with its data loaded anew: addresses, hash seed and the order \
-                 of allocations are drawn again. Cells have {} unless said otherwise{}. Rounds on one \
-                 instance are not independent of each other, so intervals draw instances first. A \
-                 server given by --target is the user's and is not restarted.",
+                "One start of a server, with its data loaded anew: addresses and the order of \
+                 allocations are drawn again, and miocached's hash seed. memcached has no hash \
+                 seed per process, so A/A contains no seed variance. Cells have {} unless said \
+                 otherwise{}. Rounds on one instance are not independent of each other, so \
+                 intervals draw instances first. A server given by --target is the user's and is \
+                 not restarted.",
                 report.run.instances,
                 if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) }
             ),
         ),
         (
-            "How is a difference told from noise?",
-            "memcached runs twice under two names with the same arguments. What these two show against \
-             each other is noise by construction, that of separate starts included; a ratio within it \
-             is no difference. The page says in how many cells the A/A interval held 1."
+            "How is a difference distinguished from noise?",
+            "memcached runs twice under two names with the same arguments. What these two show \
+             against each other is noise by construction, that of separate starts included; a \
+             ratio within it is no difference. The page says in how many cells the A/A interval \
+             contained 1; verdicts of the others are marked \"control failed\"."
                 .to_string(),
+        ),
+        (
+            "How many verdicts, corrected?",
+            format!(
+                "{verdicts}, uncorrected for their number; a difference must also exceed the A/A \
+                 spread. Cells of one data set share instances, so an unlucky instance shows in \
+                 all of them."
+            ),
         ),
         (
             "Which windows were dropped?",
             format!(
-                "Those with more than {:.0} % steal on either CPU, a rule fixed before the run: {again} \
-                 were measured again, {lost} rounds have no figure. Nothing else is ever dropped, \
-                 neither slow windows nor outliers. Each cell says its own number.",
+                "Those with more than {:.0} % steal on either CPU, in cells about p99.9 those \
+                 with any, a rule fixed before the run: {repeated} were repeated, {missing} \
+                 rounds are without result. Nothing else is ever dropped, neither slow windows \
+                 nor outliers. Each cell says its own number.",
                 100.0 * report.run.steal_bound
             ),
-        ),
-        (
-            "Frequency, interrupts, other guests?",
-            format!(
-                "Governor: {}; clock source: {}. Each cell says how much of both CPUs went to \
-                 interrupts, soft interrupts and other guests. On loopback soft interrupts are the \
-                 network stack at work, a part of each server's job. Contestants take turns of a \
-                 fraction of a second in changing order, so that slow drifts meet all alike.",
-                report.machine.governor, report.machine.clock_source
-            ),
-        ),
-        (
-            "Why is there no highest rate under a latency bound?",
-            "It was measured once: on machines shared with other guests two identical memcacheds came \
-             out up to a factor of 2 apart, because a single pause of the machine decides such a search. \
-             The cells at half and at 80 % of memcached's own rate answer the same question."
-                .to_string(),
         ),
     ]
 }

@@ -4,7 +4,7 @@ use super::contestants::{CONTROL_AGAIN, FLOOR};
 use super::method;
 use super::plots::{self, Line};
 use super::results::{CellResult, Metric, Report, Row};
-use super::table;
+use super::{table, verdicts};
 use crate::rig::failure::Failure;
 
 const STYLE: &str = "body{font:14px/1.4 sans-serif;margin:2em auto;max-width:1500px;padding:0 1em}\
@@ -26,7 +26,7 @@ pub(crate) fn render(report: &Report, comparison: &[String]) -> Result<String, F
         let class = if loud { " class=\"warning\"" } else { "" };
         page.push_str(&format!("<p{class}>{}</p>", escaped(line)));
     }
-    page.push_str(&paragraph(&table::control_summary(report)));
+    page.push_str(&paragraph(&verdicts::control_summary(report)));
     for line in comparison {
         page.push_str(&paragraph(line));
     }
@@ -75,7 +75,7 @@ fn plots(report: &Report) -> Result<Vec<String>, Failure> {
     Ok(all)
 }
 
-/// The control's second half is left out of all plots: it is for telling chance, not for looking.
+/// The second half of the control is left out of all plots: it only measures chance.
 fn drawn(row: &&Row) -> bool {
     row.name != CONTROL_AGAIN && !row.rounds.is_empty()
 }
@@ -145,7 +145,7 @@ fn block(cell: &CellResult) -> String {
         block.push_str(&row("td", &mut line.iter().map(String::as_str)));
     }
     block.push_str("</table></div>");
-    for verdict in table::verdicts(cell) {
+    for verdict in verdicts::verdicts(cell) {
         block.push_str(&paragraph(&verdict));
     }
     block.push_str(&format!("<p class=\"aside\">{}</p>", escaped(&table::circumstances(cell))));

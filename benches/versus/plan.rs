@@ -17,6 +17,9 @@ const WINDOW_MAX: Duration = Duration::from_secs(4);
 /// Samples planned for a p99.9, with a margin for dropped windows.
 const SAMPLES_PLANNED: u64 = SAMPLES_MIN * 6 / 5;
 
+/// From the last server's loading to the first window.
+pub(crate) const SETTLING: Duration = Duration::from_millis(500);
+
 /// The measure of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::cells::{Cell, DataSet};
 use super::contestants::{Contestant, FLOOR};
-use super::plan::Plan;
+use super::plan::{Plan, SETTLING};
 use super::results::CellResult;
 use super::window::Window;
 
@@ -22,7 +22,7 @@ const TURN_OVERHEAD: Duration = Duration::from_millis(5);
 /// Requests a second where the rate is chosen from memcached's, which is not known yet.
 const RATE_EXPECTED: u64 = 50_000;
 
-/// An estimate of the whole run, without second looks.
+/// An estimate of the whole run, without the repetitions of undecided p99.9 cells.
 pub(crate) fn expected_duration(
     cells: &[Cell],
     contestants: &[Contestant],
@@ -35,7 +35,7 @@ pub(crate) fn expected_duration(
     let mut total = Duration::ZERO;
     for group in cells.chunk_by(|one, other| one.data == other.data) {
         let data = &group[0].data;
-        let mut instance = Duration::ZERO;
+        let mut instance = SETTLING;
         for contestant in contestants {
             if group.iter().any(|cell| here(contestant, cell)) {
                 let loaded = contestant.name != FLOOR;
@@ -62,7 +62,7 @@ fn loading(data: &DataSet) -> Duration {
     data.keyspaces().map(of).sum()
 }
 
-/// Lines, or one line rewritten where somebody watches.
+/// Lines, or one rewritten line on a terminal.
 pub(crate) struct Progress {
     started: Instant,
     cells: usize,

@@ -41,6 +41,8 @@ pub(crate) struct Turn {
     pub(crate) instance: usize,
     /// The servers' CPU and the generator's.
     pub(crate) cpus: [usize; 2],
+    /// With a larger share of steal on either CPU the window is repeated.
+    pub(crate) steal_max: f64,
 }
 
 impl Record {
@@ -102,12 +104,13 @@ impl Record {
 }
 
 impl Entry<'_> {
-    /// Does something with a contestant that still takes part; a failure takes it out of this cell,
-    /// and is reported instead of its figures.
+    /// Resumes a contestant that still takes part, does something with it, and pauses it again; a
+    /// failure takes it out of this cell, and is reported instead of its figures.
     pub(crate) fn turn(&mut self, what: impl FnOnce(&mut Self) -> Result<(), Failure>) {
-        if self.generator.is_some()
-            && let Err(failure) = what(self)
-        {
+        let Some(running) = self.running.filter(|_| self.generator.is_some()) else {
+            return;
+        };
+        if let Err(failure) = running.while_resumed(|| what(self)) {
             self.record.fail(&failure);
             self.generator = None;
         }
@@ -136,7 +139,7 @@ impl Entry<'_> {
             let after = Reading::of(&turn.cpus);
             let cpus = after.zip(before).and_then(|(after, before)| after.since(&before));
             record.count(&sample);
-            let disturbed = is_disturbed(cpus.as_deref());
+            let disturbed = is_disturbed(cpus.as_deref(), turn.steal_max);
             Ok(((round(&sample, turn.instance, cpus), sample.latencies), disturbed))
         })?;
         record.row.dropped.extend(attempts.dropped.into_iter().map(|(round, _)| round));
@@ -149,7 +152,7 @@ impl Entry<'_> {
 fn round(sample: &Sample, instance: usize, cpus: Option<Vec<Shares>>) -> Round {
     let latencies = &sample.latencies;
     let operations = sample.operations as f64;
-    // With other traffic in the background, CPU time cannot be told apart.
+    // With other traffic in the background, it cannot be said what the CPU time was used for.
     let alone = sample.background_operations == 0 && sample.operations > 0;
     Round {
         instance,
@@ -166,6 +169,7 @@ fn round(sample: &Sample, instance: usize, cpus: Option<Vec<Shares>>) -> Round {
         generator_busy: sample.generator_busy,
         generator_on_cpu: sample.generator_on_cpu,
         late_p99_ns: sample.late_p99_ns,
+        longest_gap_ns: sample.longest_gap_ns,
         cpus,
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Baseline {
     /// How it was built, as far as its file can say.
     pub(crate) build: String,
     /// Older than 1.6.35: each answer to a bare `get` is sent with a system call of its own, which
-    /// flatters everything else wherever gets are pipelined.
+    /// makes all other servers look better wherever gets are pipelined.
     pub(crate) sends_gets_singly: bool,
     /// Why its figures may be worse than those of a careful build of a current release.
     pub(crate) warnings: Vec<String>,
@@ -67,11 +67,14 @@ pub(crate) struct RunFacts {
     pub(crate) seconds_expected: f64,
 }
 
-/// Who took part.
+/// A contestant's description.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ContestantFacts {
     pub(crate) name: String,
     pub(crate) facts: String,
+    /// What its binary says of its compiler, and what stands beside it.
+    #[serde(default)]
+    pub(crate) build: String,
 }
 
 /// The figure that a cell is about.
@@ -168,7 +171,7 @@ pub(crate) struct Row {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Round {
     pub(crate) instance: usize,
-    /// Still disturbed after the last repetition: in no figure.
+    /// Disturbed in the last repetition too: in no figure.
     pub(crate) missing: bool,
     pub(crate) operations_per_s: f64,
     pub(crate) background_per_s: f64,
@@ -179,6 +182,9 @@ pub(crate) struct Round {
     pub(crate) generator_busy: f64,
     pub(crate) generator_on_cpu: Option<f64>,
     pub(crate) late_p99_ns: Option<u64>,
+    /// The longest pause of a generator that never sleeps, while it had nothing to do.
+    #[serde(default)]
+    pub(crate) longest_gap_ns: Option<u64>,
     /// What the kernel says of the servers' CPU and the generator's, warm-up included.
     pub(crate) cpus: Option<Vec<Shares>>,
 }
@@ -249,6 +255,14 @@ impl CellResult {
         self.comparison(over, under, metric).map(|comparison| comparison.ratio)
     }
 
+    /// Whether its figure is a latency: at a fixed rate, or with one connection.
+    pub(crate) fn is_about_latency(&self) -> bool {
+        match self.metric {
+            Metric::P50 | Metric::P99 | Metric::P999 => true,
+            Metric::ServerCpu | Metric::Throughput => false,
+        }
+    }
+
     /// What the two identical memcacheds show against each other.
     pub(crate) fn control(&self, metric: Metric) -> Option<Estimate> {
         self.ratio(CONTROL_AGAIN, CONTROL, metric)
@@ -292,9 +306,10 @@ impl CellResult {
 }
 
 impl Comparison {
-    /// Whether the question is answered: there is a difference, or one that matters would have shown.
+    /// Whether the question is answered: the interval excludes 1, or a difference that matters would
+    /// have shown.
     pub(crate) fn is_settled(&self) -> bool {
-        self.differs == Some(true)
+        !self.ratio.holds(1.0)
             || self.smallest_detectable.is_some_and(|effect| effect < TAIL_SETTLED_BELOW)
     }
 }

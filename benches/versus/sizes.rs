@@ -80,7 +80,9 @@ fn twitter_bytes(class: usize) -> usize {
 pub(crate) enum Lifetimes {
     /// Never.
     Unlimited,
-    /// Half of the keys never, a quarter after 2 seconds, a quarter after 10: within one cell.
+    /// Half of the keys never, a quarter after 2 seconds, a quarter after 120. Nothing in between:
+    /// servers are loaded one after another, so items would expire within the windows of those
+    /// loaded first, and after the windows of those loaded last.
     Mixed,
 }
 
@@ -89,7 +91,7 @@ impl Lifetimes {
     pub(crate) fn exptime_s(self, scattered: u64) -> u32 {
         match (self, scattered >> 62) {
             (Self::Mixed, 2) => 2,
-            (Self::Mixed, 3) => 10,
+            (Self::Mixed, 3) => 120,
             (Self::Mixed | Self::Unlimited, _) => 0,
         }
     }

@@ -1,19 +1,19 @@
 //! The table: one block of rows a cell, as text for stdout and as strings for the page.
 //!
-//! Owns how figures are written and which ratios are shown. Measures and computes nothing.
+//! Owns how figures are written and which ratios are shown; [`super::verdicts`] judges them.
 
-use super::contestants::{CONTROL, CONTROL_AGAIN, FLOOR, MIOCACHED, THREADED, TUNED};
+use super::contestants::{CONTROL, CONTROL_AGAIN, FLOOR, THREADED, TUNED};
 use super::method;
-use super::results::{CellResult, Comparison, Metric, Report, Row};
-use super::tails::{SAMPLES_MIN, Tail};
+use super::results::{CellResult, Metric, Report, Row};
+use super::verdicts::{
+    control_in_words, control_summary, effect_in_words, generator_bound, verdicts,
+};
 use crate::rig::accounting::Shares;
 use crate::rig::statistics::Estimate;
 
-/// From this part of the window on, the generator and not the server may be what limits a rate.
-const GENERATOR_BOUND: f64 = 0.95;
-/// Requests sent later than this are worth a note beside the latency that it is part of.
+/// A note says when requests were sent later than this, for it is part of their latency.
 const LATE_NS_NOTED: f64 = 50_000.0;
-/// Below this part of the window, other programs on the generator's CPU show in the latencies.
+/// Below this part of the window, other programs on the generator's CPU add to the latencies.
 const GENERATOR_DISTURBED: f64 = 0.97;
 const COLUMNS: usize = 14;
 
@@ -27,11 +27,11 @@ pub(crate) const HEADINGS: [&str; COLUMNS] = [
     "p99.9",
     "max",
     "RSS MiB",
-    "to mem-A",
-    "to mem-B",
-    "to tuned",
-    "to threads",
-    "to floor",
+    "÷ memcached-A",
+    "÷ memcached-B",
+    "÷ tuned",
+    "÷ threads",
+    "÷ floor",
     "notes",
 ];
 
@@ -52,7 +52,7 @@ pub(crate) fn print(report: &Report) -> String {
 /// Machine, options, contestants and caveats, a sentence a line.
 pub(crate) fn head(report: &Report) -> Vec<String> {
     let (machine, run) = (&report.machine, &report.run);
-    let (again, lost) = method::dropped(report.cells.iter());
+    let (repeated, missing) = method::dropped(report.cells.iter());
     let mut lines = warnings(report);
     lines.extend([
         format!(
@@ -67,8 +67,8 @@ pub(crate) fn head(report: &Report) -> Vec<String> {
             machine.clock_source
         ),
         format!(
-            "{} rounds of {} ms on {} instances of each server; servers on CPU {}, generator on CPU \
-             {}, which {}: {}; {:.0} s, {:.0} expected; {}",
+            "{} rounds of {} ms on {} instances of each server; servers on CPU {}, generator on \
+             CPU {}, which {}: {}; {:.0} s, {:.0} expected; {}",
             run.rounds,
             run.window_ms,
             run.instances,
@@ -81,7 +81,8 @@ pub(crate) fn head(report: &Report) -> Vec<String> {
             run.options
         ),
         format!(
-            "windows with more than {:.0} % steal: {again} measured again, {lost} rounds without figures",
+            "windows with too much steal (more than {:.0} %; in the p99.9 cells any): {repeated} \
+             repeated, {missing} rounds without result",
             100.0 * run.steal_bound
         ),
         format!("the baseline is {}: {}", report.memcached.version, report.memcached.build),
@@ -101,23 +102,21 @@ pub(crate) fn warnings(report: &Report) -> Vec<String> {
 
 /// A cell's name, what it measures, and what its ratios compare.
 pub(crate) fn title(cell: &CellResult) -> String {
-    let control = cell.control(cell.metric).map_or_else(
-        || "no A/A control".to_string(),
-        |control| format!("A/A spread {}", effect_in_words(control.spread())),
-    );
+    let control = control_in_words(cell);
     let rate = cell.rate_per_s.map_or_else(String::new, |rate| format!(" ({rate} a second)"));
     format!("{}: {}{rate}; ratios of {}, {control}", cell.name, cell.what, cell.metric.name())
 }
 
-/// What the machine did meanwhile: windows, steal and interrupts.
+/// What the machine did in the cell's windows: steal and interrupts.
 pub(crate) fn circumstances(cell: &CellResult) -> String {
     let rounds = cell.rows.iter().map(|row| row.rounds.len()).max().unwrap_or(0);
-    let (again, lost) = method::dropped(std::iter::once(cell));
+    let (repeated, missing) = method::dropped(std::iter::once(cell));
     let windows = format!(
-        "{rounds} windows of {} ms on {} instances{}; {again} measured again, {lost} missing",
+        "{rounds} windows of {} ms on {} instances{}; {repeated} repeated because of steal, \
+         {missing} without result",
         cell.window_ms,
         cell.instances,
-        if cell.was_extended { ", half of them a second look" } else { "" }
+        if cell.was_extended { ", half of them a repetition on new instances" } else { "" }
     );
     let all = || cell.rows.iter().flat_map(|row| &row.rounds).filter_map(|x| x.cpus.as_ref());
     let share = |cpu: usize, of: fn(&Shares) -> f64| {
@@ -143,72 +142,6 @@ pub(crate) fn lines(cell: &CellResult) -> Vec<[String; COLUMNS]> {
     cell.rows.iter().map(|row| line(cell, row)).collect()
 }
 
-/// What miocached's figures say, in words; a chance difference is none.
-pub(crate) fn verdicts(cell: &CellResult) -> Vec<String> {
-    [CONTROL, TUNED]
-        .iter()
-        .filter_map(|under| {
-            let part = |&metric: &Metric| {
-                let judged = match cell.comparison(MIOCACHED, under, metric) {
-                    Some(comparison) => judged(comparison),
-                    None if metric == Metric::P999 => undecided(cell, [MIOCACHED, under])?,
-                    None => return None,
-                };
-                Some(format!("{} {judged}", metric.name()))
-            };
-            let parts: Vec<String> = Metric::ALL.iter().filter_map(part).collect();
-            (!parts.is_empty()).then(|| format!("{MIOCACHED} to {under}: {}", parts.join("; ")))
-        })
-        .collect()
-}
-
-fn judged(comparison: &Comparison) -> String {
-    let ratio = comparison.ratio;
-    let figures = format!("{:.3} [{:.3} to {:.3}]", ratio.median, ratio.low, ratio.high);
-    match (comparison.differs, comparison.smallest_detectable) {
-        (Some(false), Some(effect)) => {
-            let open = comparison.metric == Metric::P999 && !comparison.is_settled();
-            format!(
-                "no difference, smallest detectable effect {}{}",
-                effect_in_words(effect),
-                if open { " (not settled)" } else { "" }
-            )
-        }
-        (Some(true), _) if ratio.median < 1.0 => format!("lower: {figures}"),
-        (Some(true), _) => format!("higher: {figures}"),
-        (Some(false) | None, _) => format!("{figures} (no control)"),
-    }
-}
-
-/// Why there is no ratio of two p99.9, if both were measured.
-fn undecided(cell: &CellResult, names: [&str; 2]) -> Option<String> {
-    let tails: Option<Vec<&Tail>> =
-        names.iter().map(|name| cell.row(name)?.tail.as_ref()).collect();
-    let samples = tails?.iter().map(|tail| tail.samples).min()?;
-    Some(format!("cannot be decided ({samples} of {SAMPLES_MIN} requests)"))
-}
-
-/// How the instrument itself did: two identical servers must come out as identical.
-pub(crate) fn control_summary(report: &Report) -> String {
-    let controls: Vec<(&str, Estimate)> = report
-        .cells
-        .iter()
-        .filter_map(|cell| Some((cell.name.as_str(), cell.control(cell.metric)?)))
-        .collect();
-    let outside: Vec<&str> =
-        controls.iter().filter(|(_, control)| !control.holds(1.0)).map(|(name, _)| *name).collect();
-    let mut text = format!(
-        "A/A control: the interval of {CONTROL_AGAIN} to {CONTROL} holds 1 in {} of {} cells; by \
-         chance alone one in twenty does not.",
-        controls.len() - outside.len(),
-        controls.len()
-    );
-    if !outside.is_empty() {
-        text.push_str(&format!(" It does not in {}.", outside.join(", ")));
-    }
-    text
-}
-
 fn line(cell: &CellResult, row: &Row) -> [String; COLUMNS] {
     let absent = || "n/a".to_string();
     let latency = |metric| row.estimate(metric).map_or_else(absent, |x| latency(x.median));
@@ -229,7 +162,7 @@ fn line(cell: &CellResult, row: &Row) -> [String; COLUMNS] {
         to(TUNED),
         to(THREADED),
         to(FLOOR),
-        notes(row),
+        notes(cell, row),
     ]
 }
 
@@ -241,7 +174,7 @@ fn ratio(cell: &CellResult, row: &Row, under: &str) -> String {
         return "n/a".to_string();
     };
     match (comparison.differs, comparison.smallest_detectable) {
-        // The floor is no rival: how close something comes to it is always told.
+        // The floor is no rival: its ratio is always shown.
         (Some(false), Some(effect)) if under != FLOOR => {
             format!("no difference ({})", effect_in_words(effect))
         }
@@ -257,7 +190,7 @@ fn p999(row: &Row) -> String {
     }
 }
 
-fn notes(row: &Row) -> String {
+fn notes(cell: &CellResult, row: &Row) -> String {
     let mut notes = Vec::new();
     if let Some(absent) = &row.absent {
         notes.push(if row.failed { format!("FAILED: {absent}") } else { absent.clone() });
@@ -278,29 +211,36 @@ fn notes(row: &Row) -> String {
         notes.push(format!("{evictions} evictions since the start"));
     }
     if row.missing() > 0 {
-        notes.push(format!("{} rounds missing because of steal", row.missing()));
+        notes.push(format!("{} rounds without result because of steal", row.missing()));
     }
-    let busy = row.median_of(|round| Some(round.generator_busy));
-    if let Some(busy) = busy.filter(|&busy| busy > GENERATOR_BOUND) {
+    if let Some(busy) = server_busy(cell, row) {
+        notes.push(format!("server CPU {:.0} % busy", 100.0 * busy));
+    }
+    if let Some(busy) = generator_bound(row) {
         notes.push(format!("generator bound ({:.0} % busy)", 100.0 * busy));
     }
     let on_cpu = row.median_of(|round| round.generator_on_cpu);
     if let Some(on_cpu) = on_cpu.filter(|&on_cpu| on_cpu < GENERATOR_DISTURBED) {
-        notes
-            .push(format!("disturbed (generator had its CPU {:.0} % of the time)", 100.0 * on_cpu));
+        notes.push(format!("generator was preempted (ran {:.0} % of the time)", 100.0 * on_cpu));
     }
     let late = row.median_of(|round| round.late_p99_ns.map(|ns| ns as f64));
     if let Some(late) = late.filter(|&late| late > LATE_NS_NOTED) {
-        notes.push(format!("generator late by {}", latency(late)));
+        notes.push(format!("generator sent late (p99): {}", latency(late)));
     }
     let background = row.median_of(|round| Some(round.background_per_s));
     if let Some(rate) = background.filter(|&rate| rate > 0.0) {
-        notes.push(format!("{rate:.0} large values/s beside"));
+        notes.push(format!("plus {rate:.0} large values/s in the background"));
     }
     if row.median_of(|round| Some(round.operations_per_s)) == Some(0.0) {
-        notes.push("no rate was answered in time".to_string());
+        notes.push("no requests completed".to_string());
     }
     notes.join("; ")
+}
+
+/// The part of its CPU that a server uses at a rate that is the same for all.
+fn server_busy(cell: &CellResult, row: &Row) -> Option<f64> {
+    cell.rate_per_s?;
+    row.median_of(|round| Some(round.operations_per_s * round.cpu_ns_per_operation? / 1e9))
 }
 
 fn with_interval(estimate: Estimate, write: impl Fn(f64) -> String) -> String {
@@ -308,16 +248,7 @@ fn with_interval(estimate: Estimate, write: impl Fn(f64) -> String) -> String {
     format!("{median} [{low} to {high}]")
 }
 
-/// A distance from 1: as a part of it, or as a factor where it is large.
-fn effect_in_words(effect: f64) -> String {
-    if effect < 1.0 {
-        format!("{:.1} %", 100.0 * effect)
-    } else {
-        format!("factor {:.1}", 1.0 + effect)
-    }
-}
-
-/// Nanoseconds for people.
+/// Nanoseconds in a readable unit.
 fn latency(ns: f64) -> String {
     if ns < 1e6 { format!("{:.1} us", ns / 1e3) } else { format!("{:.2} ms", ns / 1e6) }
 }

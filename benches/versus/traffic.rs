@@ -79,7 +79,7 @@ impl Flow {
         let one_key = traffic.keys_per_get == 1;
         assert!(
             one_key || (wire.has_one_size() && !wire.hit_ends_get()),
-            "hits of several keys are told apart by their keys, and stepped over by their size"
+            "hits of several keys are recognised by their keys, and stepped over by their size"
         );
         assert!(traffic.work != Work::CacheAside || one_key, "a miss must be of a known key");
         assert!(

@@ -1,16 +1,17 @@
-//! Turns: every contestant measured for a short while, round after round, in changing order.
+//! Turns: every contestant measured for a short while, round after round, in random order.
 //!
-//! What disturbs the machine for longer than a window then disturbs all of them alike. All servers of
-//! a data set are started several times over, because memory layout and hash seed are drawn anew at
-//! each start. Owns the order of things in a run, and the servers' and connections' lives. Knows no
-//! output but progress.
+//! What disturbs the machine for longer than a window then disturbs all of them alike. The servers
+//! that are not measured are paused. All servers of a data set are started several times over, because
+//! memory layout and hash seed are drawn anew at each start. Owns the order of things in a run, and the
+//! servers' and connections' lives. Knows no output but progress.
 
 use std::rc::Rc;
 
 use super::cells::{BASELINE, Cell, DataSet, Method, baseline_of};
 use super::contestants::{CONTROL, Contestant, MIOCACHED, Running};
+use super::dropping::{STEAL_MAX, STEAL_MAX_OF_TAILS};
 use super::generator::Generator;
-use super::plan::{Plan, whole};
+use super::plan::{Plan, SETTLING, whole};
 use super::progress::Progress;
 use super::record::{Entry, Record, Turn};
 use super::results::{CellResult, Metric, REFERENCES, Row};
@@ -20,7 +21,11 @@ use super::traffic::{Pace, Traffic};
 use super::window::{Wait, Window};
 use crate::rig::cpus::Placement;
 use crate::rig::failure::Failure;
+use crate::rig::random::Random;
 use crate::rig::stop::Stop;
+
+/// Apart from the seeds of keys and arrivals, which are the rounds themselves.
+const ORDER_SEED: u64 = 0x6f72_6465_7220_6f66;
 
 /// What holds for all cells of a run.
 pub(crate) struct Turns {
@@ -64,7 +69,7 @@ impl Turns {
             for _ in 0..instances {
                 self.instance(&mut sessions, |_| true, &mut rings, progress)?;
             }
-            // A second look, and the last one: as many instances again where p99.9 is not settled.
+            // Repeated once on as many new instances where p99.9 is not settled.
             let open: Vec<bool> = sessions.iter().map(|one| self.is_unsettled(one)).collect();
             for (session, &open) in sessions.iter_mut().zip(&open) {
                 session.was_extended = open;
@@ -132,6 +137,11 @@ impl Turns {
                 servers.push(Err(Failure(format!("{} was not needed", contestant.name))));
             }
         }
+        // What loading left to background threads is done before the first window.
+        std::thread::sleep(SETTLING);
+        for running in servers.iter().flatten() {
+            running.pause()?;
+        }
         let cells = sessions.iter().filter(|one| chosen(one)).count();
         for at in 0..sessions.len() {
             if chosen(&sessions[at]) {
@@ -186,17 +196,19 @@ impl Turns {
             return Err(Failure(format!("{CONTROL} is needed to choose a rate")));
         };
         let traffic = [(baseline, rings.ring(baseline))];
-        let mut generator =
-            Generator::connect(&running.endpoint, &traffic, running.contents, self.wait)?;
         // Several seconds: the machine's speed varies by a fifth from one second to the next.
         const WINDOWS: usize = 15;
-        let mut rates = Vec::new();
-        for round in 0..WINDOWS {
-            let sample = generator.run(self.plan.window, round, None)?;
-            rates.push(sample.operations as f64 / sample.seconds);
-        }
-        rates.sort_by(f64::total_cmp);
-        Ok(rates[WINDOWS / 2])
+        running.while_resumed(|| {
+            let mut generator =
+                Generator::connect(&running.endpoint, &traffic, running.contents, self.wait)?;
+            let mut rates = Vec::new();
+            for round in 0..WINDOWS {
+                let sample = generator.run(self.plan.window, round, None)?;
+                rates.push(sample.operations as f64 / sample.seconds);
+            }
+            rates.sort_by(f64::total_cmp);
+            Ok(rates[WINDOWS / 2])
+        })
     }
 
     /// One instance's rounds of one cell.
@@ -215,10 +227,6 @@ impl Turns {
             .filter(|(_, record)| record.is_open())
             .map(|(position, record)| self.enter(record, &servers[*position], load))
             .collect();
-        // The first round warms caches and branch predictors, and grows buffers; it does not count.
-        for entry in &mut entries {
-            entry.turn(|entry| entry.warm_up(self.plan.warm_up()));
-        }
         for nth in 0..rounds {
             progress.round(nth);
             let round = session.rounds + nth;
@@ -227,13 +235,11 @@ impl Turns {
                 round,
                 instance: session.instances,
                 cpus: [self.placement.server, self.placement.generator],
+                steal_max: steal_max(session.cell),
             };
-            for step in 0..entries.len() {
+            // A random order, so that no contestant always follows the same one.
+            for at in Random::seeded(ORDER_SEED ^ round as u64).permutation(entries.len()) {
                 self.stop.check()?;
-                let forward = (round + step) % entries.len();
-                // Every other round goes backwards, so that none always follows the same one.
-                let at =
-                    if round.is_multiple_of(2) { forward } else { entries.len() - 1 - forward };
                 entries[at].turn(|entry| entry.measure(turn));
             }
         }
@@ -246,6 +252,7 @@ impl Turns {
         Ok(())
     }
 
+    /// Connects to a contestant and warms it up.
     fn enter<'a>(
         &self,
         record: &'a mut Record,
@@ -254,17 +261,26 @@ impl Turns {
     ) -> Entry<'a> {
         let mut entry = Entry { record, running: server.as_ref().ok(), generator: None };
         let connected = server.as_ref().map_err(Clone::clone).and_then(|running| {
-            Generator::connect(&running.endpoint, load, running.contents, self.wait)
+            running.while_resumed(|| {
+                Generator::connect(&running.endpoint, load, running.contents, self.wait)
+            })
         });
         match connected {
             Ok(generator) => entry.generator = Some(generator),
             Err(failure) => entry.record.fail(&failure),
         }
+        // Warms caches and branch predictors, and grows buffers; it does not count.
+        entry.turn(|entry| entry.warm_up(self.plan.warm_up()));
         entry
     }
 }
 
-/// What memcached-A has served at most in the baseline so far.
+/// From which share of steal on a window of the cell is repeated.
+fn steal_max(cell: &Cell) -> f64 {
+    if cell.metric == Metric::P999 { STEAL_MAX_OF_TAILS } else { STEAL_MAX }
+}
+
+/// memcached-A's closed-loop throughput in the baseline: the median of all its windows so far.
 fn saturated_rate(sessions: &[Session<'_>]) -> Option<f64> {
     let baseline = sessions.iter().find(|session| session.cell.name == BASELINE)?;
     let (_, control) = baseline.records.iter().find(|(_, record)| record.row.name == CONTROL)?;

@@ -11,7 +11,7 @@ use super::traffic::Flow;
 use crate::rig::failure::Failure;
 use crate::rig::process::CpuClock;
 
-/// Latencies above this are counted as this; nobody waits longer for a cache.
+/// Latencies above this are counted as this; no client waits longer for a cache.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
 /// How long load is made, and which part of it counts.
@@ -24,8 +24,8 @@ pub(crate) struct Window {
 /// What the generator does when there is nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Asks again at once. No server then pays for waking us, and our own waking up is in no
-    /// latency; but it takes a CPU that nothing else needs.
+    /// Busy-polls. No server then pays for waking us, and latencies do not include our own wake-up;
+    /// but it takes a CPU that nothing else needs.
     Spin,
     /// Sleeps until something comes, as most clients do.
     Block,
@@ -51,6 +51,8 @@ pub(crate) struct Sample {
     /// The part of it in which the generator, which never sleeps, had its CPU: the rest went to
     /// other programs, and into the latencies. None for a generator that sleeps.
     pub(crate) generator_on_cpu: Option<f64>,
+    /// The longest idle turn of a generator that never sleeps: the machine stood still for it.
+    pub(crate) longest_gap_ns: Option<u64>,
 }
 
 /// Readings at one edge of the window.
@@ -76,6 +78,7 @@ pub(crate) struct Watch {
     /// Whether the turn since `last_turn` had anything to do.
     has_worked: bool,
     idle: Duration,
+    longest_gap: Duration,
     latencies: Histogram<u32>,
     lateness: Histogram<u32>,
 }
@@ -94,6 +97,7 @@ impl Watch {
             last_turn: start,
             has_worked: true,
             idle: Duration::ZERO,
+            longest_gap: Duration::ZERO,
             latencies: latency_histogram(),
             lateness: latency_histogram(),
         }
@@ -138,7 +142,11 @@ impl Watch {
     pub(crate) fn tick(&mut self, flows: &[Flow]) -> Result<(), Failure> {
         let now = Instant::now();
         if !self.has_worked {
-            self.idle += now - self.last_turn;
+            let gap = now - self.last_turn;
+            self.idle += gap;
+            if self.issues() && self.opened.is_some() {
+                self.longest_gap = self.longest_gap.max(gap);
+            }
         }
         (self.last_turn, self.has_worked) = (now, false);
         let passed = now - self.start;
@@ -172,9 +180,9 @@ impl Watch {
         let wall = closed.at - opened.at;
         let own_cpu = (closed.own_cpu - opened.own_cpu).div_duration_f64(wall);
         let idle = (closed.idle - opened.idle).div_duration_f64(wall);
-        let (generator_busy, generator_on_cpu) = match self.wait {
-            Wait::Spin => (1.0 - idle, Some(own_cpu)),
-            Wait::Block => (own_cpu, None),
+        let (generator_busy, generator_on_cpu, longest_gap_ns) = match self.wait {
+            Wait::Spin => (1.0 - idle, Some(own_cpu), Some(nanoseconds(self.longest_gap))),
+            Wait::Block => (own_cpu, None, None),
         };
         let mut tally = Tally::default();
         for flow in flows {
@@ -191,6 +199,7 @@ impl Watch {
             server_cpu: closed.server_cpu.zip(opened.server_cpu).map(|(end, start)| end - start),
             generator_busy,
             generator_on_cpu,
+            longest_gap_ns,
         })
     }
 
