@@ -1,7 +1,7 @@
 //! What has happened since the start or the last `stats reset`, as numbers.
 //!
 //! Named as memcached's `stats` names them. The network counts what it alone sees in here, too, so
-//! that one reset is enough. What the store counts stands in [`crate::store::Counters`].
+//! that one reset is enough. What the store counts stands in [`crate::store::StoreCounters`].
 
 /// Durations of turns are told by powers of two, in microseconds; the last also counts longer ones.
 pub const TURN_BUCKETS: usize = 24;
