@@ -347,7 +347,13 @@ impl Random {
     fn op(&mut self, keys: u64) -> Op {
         // The product of two makes small keys frequent.
         let key = (self.below(keys) * self.below(keys) / keys) as u16;
-        let ttl_s = self.below(40).saturating_sub(20) as u32;
+        // For ever, seconds, an hour at most, a day at most.
+        let ttl_s = match self.below(8) {
+            0..4 => 0,
+            4 | 5 => 1 + self.below(20),
+            6 => 1 + self.below(3_600),
+            _ => 1 + self.below(86_400),
+        } as u32;
         match self.below(100) {
             0..30 => {
                 let flags = if self.below(2) == 0 { 0 } else { 7 };
@@ -363,7 +369,10 @@ impl Random {
                 Op::Extend { key, more_bytes, before }
             }
             94 => Op::Replace { key },
-            95..98 => Op::Pass { by_s: self.below(8) as u32 / 7 },
+            95..98 => {
+                let hours = if self.below(2_000) == 0 { 3_600 * self.below(30) } else { 0 };
+                Op::Pass { by_s: (hours + self.below(8) / 7) as u32 }
+            }
             98 => Op::Walk,
             _ => Op::Flush { in_s: self.below(40) as u32 },
         }
