@@ -209,7 +209,7 @@ impl Queues {
     }
 
     /// Forgets an item, whose record stays as a dead one.
-    fn bury(&mut self, key: u64) -> Option<Item> {
+    fn mark_dead(&mut self, key: u64) -> Option<Item> {
         let item = self.items.remove(&key)?;
         self.queues[item.queue].dead_bytes += item.bytes;
         Some(item)
@@ -291,7 +291,7 @@ impl Queues {
         log.hand += 1;
         let item = self.items.get(&record.key).filter(|item| item.written == record.written);
         if item.is_some_and(|item| !item.is_live(now_s)) {
-            self.bury(record.key);
+            self.mark_dead(record.key);
         }
         Some(record.bytes)
     }
@@ -344,7 +344,7 @@ impl Model for Queues {
     fn get(&mut self, key: u64, now_s: u32) -> bool {
         let Some(item) = self.items.get_mut(&key) else { return false };
         if !item.is_live(now_s) {
-            self.bury(key);
+            self.mark_dead(key);
             return false;
         }
         item.counter = COUNTER_MAX.min(item.counter + 1);
@@ -365,7 +365,7 @@ impl Model for Queues {
                 return true;
             }
         }
-        let old = self.bury(key).filter(|item| item.is_live(now_s));
+        let old = self.mark_dead(key).filter(|item| item.is_live(now_s));
         if bytes > self.queues[MAIN].bytes_max / 2 {
             return false;
         }
