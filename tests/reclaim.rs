@@ -1,7 +1,6 @@
 //! Memory that is won back: of expired, flushed and deleted items, before anything live is evicted, and
 //! at a bounded price per operation. The recipes are those of operators whose caches fell from all hits
 //! to none when their items expired; sizes are an eighth of theirs.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};

@@ -1,6 +1,5 @@
 //! The store against a plain model which knows that it may evict: random operations with a clock
 //! that moves, in so little memory that laps and evictions happen all the time.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers, chosen here")]
 
 mod model;
@@ -400,7 +399,7 @@ fn a_long_run_is_right_all_the_way() {
     long_run(100_000);
 }
 
-/// Minutes: `cargo test --release --test store -- --ignored`.
+/// Minutes: `cargo test --release --test all -- --ignored store::`.
 #[test]
 #[ignore = "takes minutes"]
 fn ten_million_operations_are_right_all_the_way() {

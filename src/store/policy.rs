@@ -57,7 +57,7 @@ const REINSERTED_TENTHS: u64 = 14;
 /// in bursts. Misses in parts of LRU's: by Zipf 0.9 0.854 with this, 0.872 with a factor of 8 and
 /// nothing kept, and 0.854 again with nothing bounded; in a loop 0.385, 0.395 and 0.428. With only
 /// 4 KiB kept they are 0.878 by Zipf 0.9. The longest store that reinserts 64 KiB takes 0.22 ms (see
-/// `tests/longest.rs`).
+/// `tests/worst_case_latency.rs`).
 const REINSERTION_FACTOR: u64 = 2;
 /// The share of dead bytes of a log from which on it is compacted: one in twenty.
 ///

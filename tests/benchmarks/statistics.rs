@@ -1,31 +1,17 @@
 //! The statistics of the benches, and what they read of the machine: parts that can be wrong without
 //! anybody noticing. A bench without a harness runs no tests of its own, so they are here.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "../benches/rig/mod.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod rig;
-
-#[path = "../benches/versus/dropping.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod dropping;
-
-#[path = "../benches/versus/tails.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod tails;
-
-use dropping::{REPEATS_MAX, STEAL_MAX, STEAL_MAX_OF_TAILS, attempt, is_disturbed};
+use crate::rig::accounting::{Reading, Shares, ticks_of};
+use crate::rig::binary::{Binary, configure_arguments, instruments_among};
+use crate::rig::bootstrap::{Resampler, coverage_at_worst, interval, median_of_windows, tail};
+use crate::rig::cpus::{Kinship, Placement, Topology, cpu_list};
+use crate::rig::failure::Failure;
+use crate::rig::program::{Program, release_of};
+use crate::rig::random::Random;
+use crate::rig::statistics::Estimate;
+use crate::versus::dropping::{REPEATS_MAX, STEAL_MAX, STEAL_MAX_OF_TAILS, attempt, is_disturbed};
+use crate::versus::tails::{Counts, SAMPLES_MIN, Tail, evaluate};
 use hdrhistogram::Histogram;
-use rig::accounting::{Reading, Shares, ticks_of};
-use rig::binary::{Binary, configure_arguments, instruments_among};
-use rig::bootstrap::{Resampler, coverage_at_worst, interval, median_of_windows, tail};
-use rig::cpus::{Kinship, Placement, Topology, cpu_list};
-use rig::failure::Failure;
-use rig::program::{Program, release_of};
-use rig::random::Random;
-use rig::statistics::Estimate;
-use tails::{Counts, SAMPLES_MIN, Tail, evaluate};
 
 /// About normal: the sum of twelve uniform numbers, less its mean.
 fn noise(random: &mut Random) -> f64 {

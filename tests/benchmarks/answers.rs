@@ -2,32 +2,10 @@
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "../benches/rig/mod.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod rig;
-
-#[path = "../benches/versus/sizes.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod sizes;
-
-#[path = "../benches/versus/keyspace.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod keyspace;
-
-#[path = "../benches/versus/ring.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod ring;
-
-#[path = "../benches/versus/answers.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod answers;
-
-use answers::{Answers, Asked, Contents, Pending, Tally};
-use keyspace::{COUNTER_PREFIX, Dialect, Keyspace, SMALL_PREFIX, Wire};
-use ring::{Popularity, Ring};
-use sizes::{Lifetimes, Values};
+use crate::versus::answers::{Answers, Asked, Contents, Pending, Tally};
+use crate::versus::keyspace::{COUNTER_PREFIX, Dialect, Keyspace, SMALL_PREFIX, Wire};
+use crate::versus::ring::{Popularity, Ring};
+use crate::versus::sizes::{Lifetimes, Values};
 
 const KEYS: u32 = 1000;
 const VALUE_BYTES: usize = 40;
