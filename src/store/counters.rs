@@ -34,6 +34,8 @@ pub struct StoreCounters {
     pub stored_bytes: u64,
     /// Bytes of all records copied to another place. With `stored_bytes`: the write amplification.
     pub moved_bytes: u64,
+    /// Bytes of live records that compaction kept instead of evicting them.
+    pub compacted_bytes: u64,
     /// Records whose hash was computed again because their table was laid out anew.
     pub rehashed: u64,
     /// The most of them in one operation.

@@ -265,6 +265,18 @@ impl Log {
         }
     }
 
+    /// Shows `visit` all records that the map leads to. For tests.
+    pub(super) fn visit_live(&self, arena: &Arena, mut visit: impl FnMut(&Record)) {
+        let mut position = self.tail;
+        while position < self.head {
+            let record = arena.record(self.offset(position));
+            if record.is_live() {
+                visit(&record);
+            }
+            position += arena.bytes_of(&record) as u64;
+        }
+    }
+
     /// Walks from tail to head, and checks the sums and the places of the records. For tests.
     ///
     /// # Panics

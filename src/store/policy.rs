@@ -343,9 +343,10 @@ impl Store {
     }
 
     /// May a live record be copied to win back the dead bytes of its log? If so, that is paid for.
-    fn may_compact(&self, queue: Queue, bytes: u64, budget: &mut Budget) -> bool {
+    fn may_compact(&mut self, queue: Queue, bytes: u64, budget: &mut Budget) -> bool {
         let may = self.is_fragmented(queue) && budget.compaction > 0 && bytes <= COPIED_BYTES_MAX;
         if may {
+            self.counters.compacted_bytes += bytes;
             budget.compaction -= i64::try_from(bytes).unwrap_or(i64::MAX);
         }
         may
