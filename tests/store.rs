@@ -4,9 +4,11 @@
 
 mod model;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use miocached::store::{Attributes, Cursor, Marks, NEVER, Side, Store, Stored};
+use miocached::store::{
+    Attributes, Cursor, LARGE_BYTES, Marks, NEVER, Side, Store, StoreCounters, Stored,
+};
 use model::Model;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -55,10 +57,89 @@ enum Op {
     Walk,
 }
 
+/// What the policy promises of evictions, checked from outside after each call that may evict. A live
+/// item is evicted only when
+/// * less than [`DEAD_SHARE`] of main is dead, or compaction has copied [`COMPACTION_FACTOR`] bytes for
+///   each byte stored, and
+/// * what expired or was flushed has held its memory for no longer than one lap of the sweep, which
+///   looks at one record at least whenever room is needed.
+#[derive(Default)]
+struct Evictions {
+    /// Counters after the last call.
+    seen: StoreCounters,
+    /// Bytes that compaction may still copy, at least.
+    budget: i64,
+    /// Calls that evicted.
+    calls: u64,
+    /// Keys of expired and flushed records that hold memory, and `calls` when each was first seen.
+    held_since: HashMap<Vec<u8>, u64>,
+    items_max: usize,
+}
+
+/// One in so many bytes of a log may stay dead.
+const DEAD_SHARE: u64 = 20;
+const COMPACTION_FACTOR: u64 = 12;
+
+impl Evictions {
+    /// Notes what holds memory before a call.
+    fn before(&mut self, store: &Store, now_s: u32) {
+        self.items_max = self.items_max.max(store.len());
+        let calls = self.calls;
+        let mut held_since = HashMap::new();
+        store.visit_expired(now_s, |key| {
+            let since = self.held_since.get(key).copied().unwrap_or(calls);
+            held_since.insert(key.to_vec(), since);
+        });
+        self.held_since = held_since;
+    }
+
+    /// Checks a call that returned `stored` and made `replaced_bytes` dead at its end.
+    fn after(&mut self, store: &Store, stored: Option<Stored>, replaced_bytes: u64, now_s: u32) {
+        let (counters, seen) = (*store.counters(), self.seen);
+        self.seen = counters;
+        let evicts = counters.evictions > seen.evictions;
+        let compacted_bytes = counters.compacted_bytes - seen.compacted_bytes;
+        if !evicts && compacted_bytes == 0 {
+            return;
+        }
+        let stored_bytes = match stored {
+            Some(Stored::NeedsStep) => LARGE_BYTES,
+            _ => counters.stored_bytes - seen.stored_bytes,
+        };
+        let granted = self.budget + (COMPACTION_FACTOR * stored_bytes) as i64;
+        self.budget = granted.min(LARGE_BYTES as i64) - compacted_bytes as i64;
+        if !evicts {
+            return;
+        }
+        self.calls += 1;
+        let (main_bytes, dead_bytes) = store.main_bytes();
+        let dead_bytes = dead_bytes.saturating_sub(replaced_bytes);
+        assert!(
+            dead_bytes < main_bytes.div_ceil(DEAD_SHARE) || self.budget <= 0,
+            "{} live items were evicted for {stored_bytes} bytes, with {dead_bytes} of main's \
+             {main_bytes} bytes dead, and {} more might have been copied",
+            counters.evictions - seen.evictions,
+            self.budget
+        );
+        // A table without a record counts as one, and what a step does not use up waits for the next.
+        let lap = 2 * self.items_max as u64 + 64;
+        store.visit_expired(now_s, |key| {
+            let held = self.held_since.get(key).map_or(0, |since| self.calls - since);
+            assert!(
+                held <= lap,
+                "{} has expired and holds its memory, while {held} calls evicted live items; a lap \
+                 is {lap} records",
+                key.escape_ascii()
+            );
+        });
+    }
+}
+
 /// The real store and the model, side by side.
 struct Pair {
     store: Store,
     model: Model,
+    evictions: Evictions,
     evicts: bool,
     memory_bytes: usize,
     value_bytes_max: usize,
@@ -90,6 +171,7 @@ impl Pair {
                 store
             },
             model: Model::default(),
+            evictions: Evictions::default(),
             evicts,
             memory_bytes,
             value_bytes_max: (memory_bytes * 2 / 5).saturating_sub(350),
@@ -120,7 +202,11 @@ impl Pair {
         };
         let mut steps = 0;
         let stored = loop {
-            match self.store.set(self.store.hashed_key(&key), &value, &attributes, self.now_s) {
+            self.evictions.before(&self.store, self.now_s);
+            let stored =
+                self.store.set(self.store.hashed_key(&key), &value, &attributes, self.now_s);
+            self.evictions.after(&self.store, Some(stored), 0, self.now_s);
+            match stored {
                 Stored::NeedsStep => steps += 1,
                 done @ (Stored::Kept | Stored::NoRoom) => break done,
             }
@@ -142,7 +228,13 @@ impl Pair {
         self.model.check(&key, &item);
     }
 
+    /// Applies an operation to both, and checks everything.
     fn apply(&mut self, op: &Op) {
+        self.apply_only(op);
+        self.store.verify();
+    }
+
+    fn apply_only(&mut self, op: &Op) {
         let now_s = self.now_s;
         self.model.pass(now_s);
         match *op {
@@ -194,7 +286,6 @@ impl Pair {
             Op::Pass { by_s } => self.now_s += by_s,
             Op::Walk => self.walk(),
         }
-        self.store.verify();
         let counters = self.store.counters();
         assert!(self.model.vanished <= counters.evictions, "only evicted items vanish");
         assert!(self.evicts || counters.evictions == 0, "nothing leaves where nothing may");
@@ -234,13 +325,13 @@ impl Pair {
         }
         let side = if before { Side::Before } else { Side::After };
         let mut steps = 0;
+        let replaced_bytes = (key.len() + old_bytes + 40) as u64;
         let extended = loop {
-            match self.store.extend(
-                self.store.hashed_key(&key),
-                (&more, side),
-                &attributes,
-                self.now_s,
-            ) {
+            self.evictions.before(&self.store, self.now_s);
+            let hashed_key = self.store.hashed_key(&key);
+            let extended = self.store.extend(hashed_key, (&more, side), &attributes, self.now_s);
+            self.evictions.after(&self.store, extended, replaced_bytes, self.now_s);
+            match extended {
                 Some(Stored::NeedsStep) => steps += 1,
                 done => break done,
             }
@@ -391,6 +482,41 @@ fn long_run(operations: u64) {
         let counters = pair.store.counters();
         println!("{memory_bytes} bytes, {} items: {counters:?}", pair.store.len());
         assert!(!evicts || counters.evictions > per_size / 100, "memory was full all the time");
+    }
+}
+
+/// Waves of new keys, none of which is read. Some come to an end with their wave: their memory is given
+/// to the next one, although neither a lookup, nor main's tail, nor the first call of a second finds it.
+#[test]
+fn what_has_ended_does_not_wait_for_a_tail() {
+    const WAVE: u16 = 2_400;
+    const EXPIRED: &str = "expired";
+    for (end, tenths) in
+        [(EXPIRED, 9), (EXPIRED, 1), ("flushed", 10), ("deleted", 9), ("deleted", 1)]
+    {
+        let mut pair = Pair::new(64 << 10, true);
+        for wave in 0..8 {
+            let keys = wave * WAVE..(wave + 1) * WAVE;
+            for key in keys.clone() {
+                let ttl_s = if end == EXPIRED && key % 10 < tenths { 5 } else { 0 };
+                pair.apply_only(&Op::Set { key, per_mille: 160, flags: 0, ttl_s });
+                if key % 32 == 0 {
+                    pair.store.verify();
+                }
+            }
+            match end {
+                "flushed" => pair.apply(&Op::Flush { in_s: 0 }),
+                "deleted" => keys.filter(|key| key % 10 < tenths).for_each(|key| {
+                    pair.apply_only(&Op::Delete { key });
+                }),
+                _ => {}
+            }
+            pair.apply(&Op::Pass { by_s: if end == EXPIRED { 6 } else { 1 } });
+        }
+        let counters = pair.store.counters();
+        println!("{tenths} in 10 {end}, {} items: {counters:?}", pair.store.len());
+        assert!(counters.evictions > 5_000, "{counters:?}");
+        assert!(end == "deleted" || counters.swept > 20, "{counters:?}");
     }
 }
 

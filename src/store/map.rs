@@ -33,7 +33,7 @@ const TABLE_ITEMS: usize = 96;
 const TABLE_ITEMS_MAX: usize = 448;
 const _: () = assert!(TABLE_ITEMS_MAX <= REHASHED_MAX);
 /// A table with so many slots in thirty-two taken is larger when it is laid out anew (it is full
-/// at 28, so at least a fourteenth of its slots is won when it is not). Tiny ones always are.
+/// at 28, so at least a fourteenth of its slots is free again when it is not). Tiny ones always are.
 const TAKEN_MAX: usize = 26;
 const TINY_SLOTS: usize = 16;
 /// Bits of the hash from here on choose the table. hashbrown takes the slot from the lowest bits
