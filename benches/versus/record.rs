@@ -169,6 +169,7 @@ fn round(sample: &Sample, instance: usize, cpus: Option<Vec<Shares>>) -> Round {
         generator_busy: sample.generator_busy,
         generator_on_cpu: sample.generator_on_cpu,
         late_p99_ns: sample.late_p99_ns,
+        late_p999_ns: sample.late_p999_ns,
         longest_gap_ns: sample.longest_gap_ns,
         cpus,
     }

@@ -6,6 +6,7 @@
 //! servers' and connections' lives. Knows no output but progress.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::cells::{BASELINE, Cell, DataSet, Method, baseline_of};
 use super::contestants::{CONTROL, Contestant, MIOCACHED, Running};
@@ -21,6 +22,7 @@ use super::traffic::{Pace, Traffic};
 use super::window::{Wait, Window};
 use crate::rig::cpus::Placement;
 use crate::rig::failure::Failure;
+use crate::rig::priority::{Priority, Raised, TURN_MAX};
 use crate::rig::random::Random;
 use crate::rig::stop::Stop;
 
@@ -33,6 +35,8 @@ pub(crate) struct Turns {
     pub(crate) placement: Placement,
     pub(crate) plan: Plan,
     pub(crate) wait: Wait,
+    /// At which the cells about a p99.9 run; all others run at the ordinary one.
+    pub(crate) priority: Priority,
     pub(crate) stop: Stop,
 }
 
@@ -50,6 +54,7 @@ struct Session<'a> {
     instances: usize,
     rounds: usize,
     was_extended: bool,
+    priority: String,
 }
 
 impl Turns {
@@ -97,10 +102,11 @@ impl Turns {
             cell,
             records: self.contestants.iter().enumerate().filter_map(record).collect(),
             rate: None,
-            window: self.plan.window,
+            window: self.plan.window_of(cell),
             instances: 0,
             rounds: 0,
             was_extended: false,
+            priority: "ordinary".to_string(),
         }
     }
 
@@ -180,7 +186,6 @@ impl Turns {
                 vec![Traffic { pace: Pace::Fixed { per_second }, ..baseline }]
             }
         };
-        sessions[at].window = self.plan.window_at(cell, sessions[at].rate);
         Ok(traffic.into_iter().map(|traffic| (traffic, rings.ring(traffic))).collect())
     }
 
@@ -219,7 +224,7 @@ impl Turns {
         servers: &Servers,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let rounds = self.plan.rounds_each(&session.cell.data) as usize;
+        let rounds = self.plan.rounds_each(session.cell, session.rate) as usize;
         progress.begin(session.cell.name, session.instances, rounds);
         let mut entries: Vec<Entry<'_>> = session
             .records
@@ -227,6 +232,11 @@ impl Turns {
             .filter(|(_, record)| record.is_open())
             .map(|(position, record)| self.enter(record, &servers[*position], load))
             .collect();
+        let raised = self.raise(session.cell, session.window, &entries);
+        let rest = match &raised {
+            Ok(Some(_)) => Raised::rest_after(session.window.whole()),
+            Ok(None) | Err(_) => Duration::ZERO,
+        };
         for nth in 0..rounds {
             progress.round(nth);
             let round = session.rounds + nth;
@@ -240,9 +250,16 @@ impl Turns {
             // A random order, so that no contestant always follows the same one.
             for at in Random::seeded(ORDER_SEED ^ round as u64).permutation(entries.len()) {
                 self.stop.check()?;
+                std::thread::sleep(rest);
                 entries[at].turn(|entry| entry.measure(turn));
             }
         }
+        session.priority = match &raised {
+            Ok(Some(_)) => Priority::RealTime.in_words(),
+            Ok(None) => "ordinary".to_string(),
+            Err(failure) => Priority::Ordinary(failure.to_string()).in_words(),
+        };
+        drop(raised);
         for entry in &mut entries {
             entry.record.row.resident_bytes = entry.running.and_then(Running::resident_bytes);
             entry.record.row.evictions = entry.running.and_then(Running::evictions);
@@ -250,6 +267,31 @@ impl Turns {
         session.instances += 1;
         session.rounds += rounds;
         Ok(())
+    }
+
+    /// Raises all servers and the generator, or none, where the cell is about a p99.9. The generator
+    /// comes last: from then on nothing but servers' windows and rests takes its time.
+    fn raise(
+        &self,
+        cell: &Cell,
+        window: Window,
+        entries: &[Entry<'_>],
+    ) -> Result<Option<Raised>, Failure> {
+        if cell.metric != Metric::P999 {
+            return Ok(None);
+        }
+        if let Priority::Ordinary(why) = &self.priority {
+            return Err(Failure(why.clone()));
+        }
+        if window.whole() > TURN_MAX {
+            return Err(Failure("windows are long".to_string()));
+        }
+        let mut threads = Vec::new();
+        for running in entries.iter().filter_map(|entry| entry.running) {
+            threads.extend(running.answering_threads()?);
+        }
+        threads.push(std::process::id());
+        Raised::raise(&threads).map(Some)
     }
 
     /// Connects to a contestant and warms it up.
@@ -321,6 +363,7 @@ impl Session<'_> {
             window_ms: u64::try_from(self.window.measure.as_millis()).unwrap_or(u64::MAX),
             instances: self.instances,
             was_extended: self.was_extended,
+            priority: self.priority.clone(),
             rows,
             comparisons: Vec::new(),
         };
