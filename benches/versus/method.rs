@@ -72,9 +72,9 @@ fn about_the_intervals() -> Vec<String> {
          with 50 % power; 80 % needs 1.4 times as much. A smaller difference may exist."
             .to_string(),
         format!(
-            "p99.9 is the median over blocks of consecutive rounds, with at least \
-             {BLOCK_SAMPLES_ABOVE} requests above it in a block, and is decided only with \
-             {SAMPLES_ABOVE_MIN} above it in all; its ratios are taken block by block, over the \
+            "p99.9 is the median over blocks of consecutive windows. A block is as short as \
+             {BLOCK_SAMPLES_ABOVE} requests above its p99.9 allow, mostly one window. It is \
+             decided only with {SAMPLES_ABOVE_MIN} requests above it in all; its ratios are taken block by block, over the \
              same rounds, and resampled by instance, then by block. Cells about p99.9 have windows \
              of 4/15 of the others' length and as many rounds as that takes. They are measured \
              once more on as many new instances if the interval contains 1 and the smallest \
@@ -301,12 +301,14 @@ fn about_the_tails(report: &Report) -> Vec<(&'static str, String)> {
     vec![
         (
             "Why is p99.9 a median over blocks?",
-            "The machine pauses now and then for some hundred milliseconds, and one such pause puts \
-             more requests above the p99.9 of all windows together than everything else. A block \
-             is about a second of load for each contestant, cut into short windows in random \
-             order: what a server does once a second is in every block, and a pause of the machine \
-             in few. What a server does in less than half of its blocks is not in this figure; \
-             the p99.9 of all windows together, in the notes, and the maximum contain it."
+            "The machine pauses now and then, mostly for about a millisecond, sometimes for hundreds, \
+             and such pauses put more requests above the p99.9 of all windows together than \
+             everything else. In the floor, which does nothing but read and write, they are as \
+             frequent as in any server. A block is short, so most blocks have no pause, and the \
+             median over blocks is the p99.9 between pauses. What a server itself does in less than \
+             half of its blocks is not in this figure. Compare the contestants' notes for that: the \
+             p99.9 in the slowest twentieth of the blocks and of all windows together contain it, \
+             and so does the maximum."
                 .to_string(),
         ),
         (

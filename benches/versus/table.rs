@@ -229,7 +229,11 @@ fn notes(cell: &CellResult, row: &Row) -> String {
     }
     let tail = row.tail.as_ref().filter(|tail| tail.is_decidable());
     if let Some(tail) = tail.filter(|_| cell.metric == Metric::P999) {
-        notes.push(format!("p99.9 of all windows together {}", latency(tail.pooled_ns)));
+        notes.push(format!(
+            "p99.9 in the slowest twentieth of the windows above {}, of all windows together {}",
+            latency(tail.worst_twentieth_ns),
+            latency(tail.pooled_ns)
+        ));
     }
     let background = row.median_of(|round| Some(round.background_per_s));
     if let Some(rate) = background.filter(|&rate| rate > 0.0) {

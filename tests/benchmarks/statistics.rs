@@ -166,7 +166,7 @@ fn a_pause_of_the_machine_in_one_block_decides_no_ratio() {
     let names = ["ours", "theirs"];
     let (tails, ratios) = evaluate(&names, &[&ours, &theirs], &instance_of, &[(0, 1)]);
     let tail = tails[0].as_ref().unwrap();
-    assert!(tail.is_decidable() && tail.blocks == 25, "{tail:?}");
+    assert!(tail.is_decidable() && tail.blocks == 250, "{tail:?}");
     assert!(about(tail.pooled_ns, 9e6), "the pause is not hidden: {tail:?}");
     assert!(about(tail.p999_ns.median, 2e6), "{tail:?}");
     let ratio = ratios[0].ratio;
@@ -174,14 +174,15 @@ fn a_pause_of_the_machine_in_one_block_decides_no_ratio() {
 }
 
 #[test]
-fn what_a_server_does_once_a_second_is_in_every_block() {
+fn what_a_server_does_in_every_tenth_window_is_in_the_slowest_twentieth() {
     // Every tenth window has 200 slow requests: 0.4 % of all, and most windows have none.
     let (_, instance_of) = short_windows(5, 1_000_000);
     let every_tenth = |at: usize| window(5_000, if at % 10 == 3 { 200 } else { 0 });
     let windows: Vec<Counts> = (0..250).map(every_tenth).collect();
     let (tails, _) = evaluate(&["one"], &[&windows], &instance_of, &[]);
     let tail = tails[0].as_ref().unwrap();
-    assert!(about(tail.p999_ns.median, 9e6) && about(tail.p999_ns.low, 9e6), "{tail:?}");
+    assert!(tail.p999_ns.median < 2e6, "the median is that of the other windows: {tail:?}");
+    assert!(about(tail.worst_twentieth_ns, 9e6) && about(tail.pooled_ns, 9e6), "{tail:?}");
 }
 
 #[test]
@@ -214,14 +215,15 @@ fn p999_agrees_with_the_histogram_of_all_windows() {
     let found = tails[0].as_ref().unwrap();
     assert!(about(found.pooled_ns, all.value_at_quantile(0.999) as f64), "{found:?}");
     let of_blocks = found.p999_ns;
-    assert_eq!(found.blocks, 3, "10,000 requests are too few for a second block");
+    assert_eq!(found.blocks, 6, "5,000 requests are enough for a block");
     assert!(of_blocks.low < of_blocks.median && of_blocks.median < of_blocks.high, "{found:?}");
 }
 
 #[test]
 fn without_a_thousand_requests_above_it_p999_is_not_decided() {
     let p999_ns = Estimate::of(&[1.0]).unwrap();
-    let tail = |samples| Tail { samples, blocks: 1, p999_ns, pooled_ns: 1.0 };
+    let tail =
+        |samples| Tail { samples, blocks: 1, p999_ns, worst_twentieth_ns: 1.0, pooled_ns: 1.0 };
     assert_eq!(SAMPLES_MIN, 1_000_000);
     assert!(!tail(999_999).is_decidable() && tail(1_000_000).is_decidable());
     let (enough, too_few) = (vec![window(500_000, 10); 2], vec![window(499_999, 10); 2]);
@@ -280,7 +282,7 @@ fn proc_stat_is_read_by_cpu_and_field() {
 fn the_kernel_accounts_for_the_first_cpu_we_may_use() {
     let placement = Placement::choose().unwrap();
     let before = Reading::of(&[placement.server]).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(60));
     let shares = Reading::of(&[placement.server]).unwrap().since(&before).unwrap();
     let sum = shares[0].idle + shares[0].irq + shares[0].softirq + shares[0].steal;
     assert!((0.0..=1.000_001).contains(&sum), "{shares:?}");
