@@ -65,8 +65,9 @@ impl DataSet {
 pub(crate) enum Method {
     /// As this traffic says; the first kind is what is reported.
     Load(Vec<Traffic>),
-    /// Like the baseline, at a fixed rate: so many percent of memcached-A's closed-loop throughput.
-    PercentOfSaturation(u32),
+    /// Like the baseline, at a fixed rate: so many percent of that at which memcached-A's CPU would be
+    /// fully busy.
+    PercentOfCapacity(u32),
 }
 
 /// How long a cell's windows are and how many, relative to those of the run.
@@ -76,7 +77,7 @@ pub(crate) enum Schedule {
     Plain,
     /// Short and many, so that a pause of the machine is in few of them: for a p99.9.
     Tails,
-    /// Few, each with so long a warm-up that items with the shorter lifetime are stored again and
+    /// Long, each with so long a warm-up that items with the shorter lifetime are stored again and
     /// expire at an even rate when its measurement begins.
     Expiring,
 }
@@ -102,7 +103,7 @@ impl Cell {
     pub(crate) fn connections(&self) -> usize {
         match &self.method {
             Method::Load(traffic) => traffic.iter().map(|traffic| traffic.connections).sum(),
-            Method::PercentOfSaturation(_) => baseline_of(self.data).connections,
+            Method::PercentOfCapacity(_) => baseline_of(self.data).connections,
         }
     }
 }
@@ -284,11 +285,11 @@ fn at_fixed_rates(tcp: DataSet) -> Vec<Cell> {
         schedule: Schedule::Tails,
         ..by_metric(Metric::P999, cell(name, what, tcp, |_| {}))
     };
-    let half = "at a fixed rate, half of memcached-A's closed-loop throughput, arriving at random";
-    let most = "at a fixed rate, 80 % of memcached-A's closed-loop throughput, arriving at random";
+    let half = "at a fixed rate, half of what memcached-A's CPU allows, arriving at random";
+    let most = "at a fixed rate, 80 % of what memcached-A's CPU allows, arriving at random";
     vec![
-        quick(paced("rate-50-percent", half, Method::PercentOfSaturation(50))),
-        paced("rate-80-percent", most, Method::PercentOfSaturation(80)),
+        quick(paced("rate-50-percent", half, Method::PercentOfCapacity(50))),
+        paced("rate-80-percent", most, Method::PercentOfCapacity(80)),
     ]
 }
 

@@ -274,9 +274,14 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
         ),
         (
             "Which rate is the fixed rate?",
-            "A part of the closed-loop throughput of memcached-A in the baseline: the median of \
-             its windows up to that cell on the first instance, and the same rate on all others. \
-             A note says how busy each server's CPU was at that rate."
+            "A part of the rate at which memcached-A's CPU would be fully busy. That is found anew \
+             on each instance, just before the cell: memcached-A is loaded at half of its \
+             closed-loop throughput, arriving at random, and a second divided by its CPU time per \
+             operation there is what its CPU allows. All contestants of an instance get the same \
+             rate. The closed-loop throughput itself is no measure of that: under it requests come \
+             in bursts, which cost less each, and 80 % of it kept memcached-A's CPU busy for 99 % of \
+             the time once the machine had become slower. A note says how busy each server's CPU \
+             was."
                 .to_string(),
         ),
         (

@@ -84,6 +84,7 @@ impl Record {
         self.row.lookups += tally.lookups;
         self.row.misses += tally.misses;
         self.row.refills += tally.refills;
+        self.row.refused += tally.refused;
         self.row.errors += tally.errors;
         if self.row.first_error.is_none() {
             self.row.first_error.clone_from(&tally.first_error);

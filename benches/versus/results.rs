@@ -166,6 +166,8 @@ pub(crate) struct Row {
     /// Items evicted since the server was loaded, where it is there to evict.
     #[serde(default)]
     pub(crate) evictions: Option<u64>,
+    /// Sets refused for want of memory.
+    pub(crate) refused: u64,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
     /// Percentiles and nanoseconds, of all rounds together.

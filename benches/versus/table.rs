@@ -200,6 +200,9 @@ fn notes(cell: &CellResult, row: &Row) -> String {
         let first = row.first_error.as_deref().unwrap_or_default();
         notes.push(format!("{} ERRORS, first: {first}", row.errors));
     }
+    if row.refused > 0 {
+        notes.push(format!("{} sets refused: out of memory", row.refused));
+    }
     if let Some(share) = row.miss_share() {
         notes.push(format!("{:.2} % of lookups missed", 100.0 * share));
     } else if row.misses > 0 {
