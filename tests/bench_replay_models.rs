@@ -50,7 +50,7 @@ use sessions::{Life, Sessions, Wave};
 
 const MIB: u64 = 1 << 20;
 
-/// LRU as anybody would write it who has time.
+/// LRU written plainly, and slow.
 struct Naive {
     memory_bytes_max: u64,
     /// The least recently used one first: key, bytes, end of life.
