@@ -1,6 +1,6 @@
 //! Reclaiming: the memory of expired, flushed and deleted items comes back before anything live is
-//! evicted, at a bounded price per operation. The recipes are those of operators whose caches fell from all hits
-//! to none when their items expired; sizes are an eighth of theirs.
+//! evicted, at a bounded price per operation. The recipes are those of operators whose caches fell from
+//! all hits to none when their items expired; sizes are an eighth of theirs.
 
 use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};

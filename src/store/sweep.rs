@@ -17,11 +17,13 @@ use super::{RECORD_WORK_BYTES, Store};
 /// The first call of a second leaves what expired within so many seconds to lookups, which count what
 /// they find (`get_expired`, `get_flushed`), as memcached's crawler mostly does.
 const GRACE_S: u32 = 2;
-/// Records looked at in the first call of a second: some 0.1 ms. With a call a second 20,000 expired
-/// items are gone after three.
+/// Records looked at in the first call of a second. Where most of them have expired this takes 0.14 to
+/// 0.42 ms among 100 thousand items, and 1.2 ms among 10 million, each of which waits for memory. With a
+/// call a second 20,000 expired items are found after three.
 const RECORDS_PER_SECOND: usize = 8192;
-/// Records looked at in each call after that, while more is due in this second. A turn counts them as
-/// work, so a pipeline of calls makes no longer turn than others do.
+/// Records looked at in each call after that, while more is due in this second: 0.08 ms among 10 million
+/// that have expired, 0.22 ms at most, and 25 ms in each second of the lap. A turn counts them as work,
+/// so a pipeline of calls makes no longer turn than others do.
 const RECORDS_PER_STEP: usize = 512;
 /// Seconds in which all tables are swept, while what is found is worth it and there are calls enough.
 /// Without that 10 million expired items would count for 20 minutes, in memcached for one or so.

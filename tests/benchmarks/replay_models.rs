@@ -13,7 +13,7 @@ use crate::rig::stop::Stop;
 
 const MIB: u64 = 1 << 20;
 
-/// LRU as anybody would write it who has time.
+/// LRU written plainly, and slow.
 struct Naive {
     memory_bytes_max: u64,
     /// The least recently used one first: key, bytes, end of life.
