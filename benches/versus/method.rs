@@ -29,9 +29,14 @@ pub(crate) const RELEASE_UNKNOWN: &str = "VERSION UNKNOWN: cannot say whether th
 pub(crate) fn caveats(turns: &Turns) -> Vec<String> {
     let mut caveats = about_the_intervals();
     caveats.extend([
-        "An operation is one key read, stored or changed; a latency is one request's, of a batch \
-         counted from its sending, at a fixed rate from the moment it was due. Max: largest \
-         latency in any kept window."
+        "An operation is one key read, stored or changed. A latency is that of one request: it \
+         counts from the moment when its batch was sent, at a fixed rate from the moment when the \
+         request was due. Max is the largest latency in any window that was kept."
+            .to_string(),
+        "A column \"÷ X\" holds the row's figure divided by that of X, of the quantity that the \
+         cell's title names: below 1 the row has less of it. RSS and evictions are those of the \
+         last instance at the end of the cell; misses, refills and refused sets are counted over \
+         all instances, warm-ups and dropped windows included."
             .to_string(),
         "Load comes over loopback, from one thread on one other CPU: no network card, no switch, \
          and a shared last-level cache. Other processes affect latency more than CPU time. \
@@ -69,25 +74,30 @@ fn about_the_intervals() -> Vec<String> {
          identical memcacheds against each other), or its 95 % interval contains 1. The \
          percentage beside it is the smallest detectable effect: the larger of the A/A spread and \
          the half-width of the ratio's own interval. That is the effect that would be detected \
-         with 50 % power; 80 % needs 1.4 times as much. A smaller difference may exist."
+         with 50 % power; 80 % needs 1.4 times as much. A smaller difference may exist. Distances \
+         are taken from 1 and not as factors: one half is 50 % away, twice is 100 %. So a lower \
+         figure must differ by a larger factor than a higher one, and CPU per operation can show \
+         no difference in a cell where operations a second do."
             .to_string(),
         format!(
-            "p99.9 is the median over blocks of consecutive windows. A block is as short as \
-             {BLOCK_SAMPLES_ABOVE} requests above its p99.9 allow, mostly one window. It is \
-             decided only with {SAMPLES_ABOVE_MIN} requests above it in all; its ratios are taken block by block, over the \
-             same rounds, and resampled by instance, then by block. Cells about p99.9 have windows \
-             of 4/15 of the others' length and as many rounds as that takes. They are measured \
-             once more on as many new instances if the interval contains 1 and the smallest \
-             detectable effect is not below {:.0} %. This repetition on new instances raises the \
-             chance of a false difference there from 5 % to 8 % at most.",
+            "p99.9 is the median over blocks of consecutive windows. A block has at least \
+             {BLOCK_SAMPLES_ABOVE} requests above its p99.9 and no more windows than that takes, \
+             mostly one. With fewer than {SAMPLES_ABOVE_MIN} requests above p99.9 in all blocks \
+             together it cannot be decided. Ratios are taken block by block, over the same rounds, \
+             and resampled by instance, then by block. Cells about p99.9 have windows of 4/15 of \
+             the others' length, and 6 to 30 times as many, as the rate demands. They are measured \
+             once more on as many new instances if the interval of miocached to memcached-A \
+             contains 1 and the smallest detectable effect is not below {:.0} %. Looking twice \
+             raises the chance of a false difference there from 5 % to 8 % at most.",
             100.0 * TAIL_SETTLED_BELOW
         ),
         format!(
             "A window is dropped if the hypervisor took more than {:.0} % of either CPU, in cells \
-             about p99.9 if it took any (steal in /proc/stat, counted in ticks of 10 ms, so in a \
-             short window by a single tick). It is repeated with other keys, {REPEATS_MAX} times \
-             at most; after that the round is without result. Dropped windows are counted in each \
-             cell and kept in the JSON.",
+             about p99.9 if it took any. This is the steal in /proc/stat, warm-up included; it is \
+             counted in ticks of 10 ms, so a single tick drops any window of less than a second. \
+             A dropped window is repeated with other keys, {REPEATS_MAX} times at most; after that \
+             the round is without result. Dropped windows are counted in each cell and kept in the \
+             JSON.",
             100.0 * STEAL_MAX
         ),
     ]
