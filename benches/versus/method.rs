@@ -150,9 +150,12 @@ fn about_the_servers(report: &Report) -> Vec<(&'static str, String)> {
         (
             "Is memcached tuned?",
             format!(
-                "{}. All get the same -m, large enough for the data of the cell, the same -c, and \
-                 -I where values need it. Every ratio is shown against memcached as shipped with \
-                 one worker and against the tuned one; the verdicts below each cell name both.",
+                "{}. All get the same -m, large enough for the data except in the cells that \
+                 evict, the same -c, and -I where values need it. Every ratio is shown against \
+                 memcached as shipped with one worker and against the tuned one; the verdicts \
+                 below each cell name both. Where requests are pipelined, -R makes most of the \
+                 difference between these two: as shipped, memcached turns to other connections \
+                 after some 20 requests of a batch, miocached after a buffer of 16 KiB.",
                 tuning.join("; ")
             ),
         ),
@@ -166,9 +169,11 @@ fn about_the_servers(report: &Report) -> Vec<(&'static str, String)> {
         ),
         (
             "How full is the memory?",
-            "About half, except in the eviction cells. A log-structured store overwrites cheaply \
-             there; only the eviction cells show its cost when full. Equal -m is not equal RSS; \
-             see that column."
+            "About half, a fifth in keys-100k-* and increments-depth-50, all of it in the eviction \
+             cells. A log-structured store overwrites cheaply in memory that is not full; only the \
+             eviction cells show its cost when full. Equal -m is not equal RSS: as items are \
+             replaced and deleted, miocached can come to use all of -m even where half would do, \
+             and memcached uses freed memory again; see that column."
                 .to_string(),
         ),
     ]
@@ -180,7 +185,11 @@ fn builds(report: &Report) -> String {
         known.map(|contestant| format!("{name}: {}; {}. ", contestant.facts, contestant.build))
     };
     let pogocache = build(POGOCACHE.trim_end()).map_or_else(String::new, |text| {
-        format!("{text}pogocache waits by io_uring where its build and the kernel have it. ")
+        format!(
+            "{text}pogocache waits by io_uring where its build and the kernel have it. It takes \
+             part only in closed-loop cells with gets and sets in the classic dialect on the data \
+             of the baseline: not at fixed rates, with other data or where items are evicted. "
+        )
     });
     format!(
         "{}Cargo's release profile for miocached is opt-level 3, fat LTO, one codegen unit and no \
@@ -207,18 +216,25 @@ fn about_the_load(report: &Report) -> Vec<(&'static str, String)> {
             "Why pinned, and where?",
             format!(
                 "So that the scheduler does not decide. Servers run on CPU {}, the generator on \
-                 CPU {}: {}.",
+                 CPU {}: {}. A hypervisor may hide that two CPUs share a core.",
                 run.server_cpu, run.generator_cpu, run.cpus
             ),
         ),
         (
             "Do idle servers disturb the one that is measured?",
-            "All servers of a data set are loaded; outside its turn each is stopped by SIGSTOP, \
-             and it is continued before its warm-up, so its timers and background threads take no \
-             CPU time from another one's window. A server that was stopped sees time jump, so \
-             periodic work that has become due, such as memcached's LRU crawler, runs in its own \
-             turn. A server given by --target is not stopped."
-                .to_string(),
+            format!(
+                "All servers of a data set are loaded; outside its turn each is stopped by \
+                 SIGSTOP, and it is continued before its warm-up, so its timers and background \
+                 threads take no CPU time from another one's window. A server that was stopped \
+                 sees time jump, so periodic work that has become due, such as memcached's LRU \
+                 crawler, runs in its own turn. This overstates such work: it comes by the clock, \
+                 but the server runs only in its turns, one of up to {} contestants at a time. And \
+                 as the order of cells is fixed, it can fall into the same cell on each instance. \
+                 memcached-tuned has neither crawler nor LRU maintainer except in the cells that \
+                 evict: what holds against it does not come from that. A server given by --target \
+                 is not stopped.",
+                report.contestants.len()
+            ),
         ),
         (
             "Does a spinning client favour anyone?",
@@ -246,14 +262,27 @@ fn about_the_generator() -> Vec<(&'static str, String)> {
             "Is the generator the bottleneck?",
             "Rows in which it was busy for 95 % of the window say \"generator bound\": then \
              operations a second and latencies cannot be compared, and the verdicts leave them \
-             out. CPU per operation still can, but the faster server then runs at part load."
+             out. CPU per operation still can, but the faster server then runs at part load, \
+             where batches of events are smaller and an operation costs more. The floor is \
+             generator bound in most cells, so \"÷ floor\" is too small there."
                 .to_string(),
         ),
         (
             "Are the answers right?",
-            "Every answer's framing and length is checked, and one in 64 byte by byte. Errors \
-             fail the run. Misses are shown as a share of the keys looked up, where there are \
-             any."
+            "Every answer's framing and length is checked, and one value in 64 byte by byte. \
+             Errors fail the run. A set that is refused for want of memory is counted apart (see \
+             the notes); it is an operation, though it costs less, and fails the run if miocached \
+             refuses it. In deletes-depth-50 two connections may delete the same key before either \
+             sets it again. The second one is told NOT_FOUND if the server turns to it within the \
+             other's batch; that is no loss of data."
+                .to_string(),
+        ),
+        (
+            "What do shares of misses compare?",
+            "In each round all contestants are asked the same sequence of keys from its beginning, \
+             but a faster one is asked for more of it. The shares have no interval; memcached-A \
+             and memcached-B show what chance does. Where they matter, cargo bench --bench replay \
+             counts the misses of equally many requests."
                 .to_string(),
         ),
     ]
@@ -263,16 +292,17 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
     vec![
         (
             "Why so many pipelined cells?",
-            "At depth 1 most of a server's CPU time is the kernel's, so those cells differ \
-             little; they are baseline, connections-*, unix, meta and sizes-twitter. No average \
-             over cells is formed: the choice of cells would decide it."
+            "At depth 1 most of a server's CPU time is the kernel's, so those cells differ less; \
+             they are all whose description says neither \"at a time\" nor \"of 50 keys\". No \
+             average over cells is formed: the choice of cells would decide it."
                 .to_string(),
         ),
         (
             "In which order are cells measured?",
             "In a fixed order, on the same servers where the data is the same; later ones find a \
              store that has already been written to. Within a cell the contestants' order is \
-             random in each round."
+             random in each round; the seed is fixed, so the orders are the same in all cells with \
+             as many contestants."
                 .to_string(),
         ),
         (
@@ -288,10 +318,13 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
              on each instance, just before the cell: memcached-A is loaded at half of its \
              closed-loop throughput, arriving at random, and a second divided by its CPU time per \
              operation there is what its CPU allows. All contestants of an instance get the same \
-             rate. The closed-loop throughput itself is no measure of that: under it requests come \
-             in bursts, which cost less each, and 80 % of it kept memcached-A's CPU busy for 99 % of \
-             the time once the machine had become slower. A note says how busy each server's CPU \
-             was."
+             rate; one that takes less CPU time per operation is less busy at it, and answers \
+             sooner for that reason alone. A note says how busy each server's CPU was. The \
+             closed-loop throughput itself is no measure of what a CPU allows: under it requests \
+             come in bursts, which cost less each, and the machine's speed changes. 80 % of it \
+             once kept memcached-A's CPU busy for 99 % of the time. In mixed the rate is 10,000 a \
+             second; the large values come as fast as they are answered, so a server that serves \
+             fewer of them (see the notes) has more time for small gets."
                 .to_string(),
         ),
         (
@@ -305,8 +338,8 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
             "Why is there no highest rate under a latency bound?",
             "It was measured once: on machines shared with other guests two identical memcacheds \
              came out up to a factor of 2 apart, because a single pause of the machine decides \
-             such a search. The cells at half and at 80 % of memcached's own rate answer the same \
-             question."
+             such a search. The cells at half and at 80 % of what memcached's CPU allows compare \
+             latencies at two rates instead."
                 .to_string(),
         ),
     ]
@@ -316,21 +349,22 @@ fn about_the_tails(report: &Report) -> Vec<(&'static str, String)> {
     vec![
         (
             "Why is p99.9 a median over blocks?",
-            "The machine pauses now and then, mostly for about a millisecond, sometimes for hundreds, \
-             and such pauses put more requests above the p99.9 of all windows together than \
-             everything else. In the floor, which does nothing but read and write, they are as \
-             frequent as in any server. A block is short, so most blocks have no pause, and the \
-             median over blocks is the p99.9 between pauses. What a server itself does in less than \
-             half of its blocks is not in this figure. Compare the contestants' notes for that: the \
-             p99.9 in the slowest twentieth of the blocks and of all windows together contain it, \
-             and so does the maximum."
+            "The machine pauses now and then, mostly for about a millisecond, sometimes for much \
+             longer, and such pauses put more requests above the p99.9 of all windows together \
+             than everything else. The floor, which does nothing but read and write, has them too; \
+             see its notes. A block is short, so most blocks have no pause, and the median over \
+             blocks is the p99.9 between pauses. What a server itself does in less than half of \
+             its blocks is not in this figure. Compare the contestants' notes for that: the p99.9 \
+             that one block in twenty exceeds and that of all windows together contain it, and so \
+             does the maximum. A server that is busy nearly all the time multiplies the machine's \
+             pauses, for it takes long to catch up."
                 .to_string(),
         ),
         (
             "At which priority do servers and generator run?",
             format!(
-                "In cells about p99.9: {}; in all others the ordinary one. At real-time priority no \
-                 ordinary task can interrupt a window. Of a server with threads that are named \
+                "In cells about p99.9: {}; in all others the ordinary one. At real-time priority \
+                 no ordinary task can interrupt a window. Of a server with threads that are named \
                  workers only these are raised: memcached's background threads then wait for its \
                  worker, which is the best case for its latencies. The generator rests between \
                  windows, so that the kernel's bound on real-time tasks (95 % of a second) never \
@@ -353,11 +387,11 @@ fn about_the_machine(report: &Report) -> Vec<(&'static str, String)> {
             "Frequency, interrupts, other guests?",
             format!(
                 "Governor: {}; clock source: {}. Each cell says how much of both CPUs went to \
-                 interrupts, soft interrupts and other guests. On loopback soft interrupts are \
-                 the network stack at work, a part of each server's job. Contestants take turns \
-                 of a fraction of a second in random order, so that slow drift affects all \
-                 contestants equally. A hypervisor may not report steal; the longest gap of an \
-                 idle generator within a window {gap}.",
+                 interrupts, soft interrupts and other guests. On loopback soft interrupts are the \
+                 network stack at work, a part of each server's job. Contestants take turns of a \
+                 fraction of a second (of seconds in evictions-and-ttls) in random order, so that \
+                 slow drift affects all contestants equally. A hypervisor may not report steal; \
+                 the longest gap of an idle generator within a window {gap}.",
                 machine.governor, machine.clock_source
             ),
         ),
@@ -408,8 +442,9 @@ fn about_the_statistics(report: &Report) -> Vec<(&'static str, String)> {
             "How is a difference distinguished from noise?",
             "memcached runs twice under two names with the same arguments. What these two show \
              against each other is noise by construction, that of separate starts included; a \
-             ratio within it is no difference. The page says in how many cells the A/A interval \
-             contained 1; verdicts of the others are marked \"control failed\"."
+             ratio within it is no difference. The page says in how many cells the A/A interval of \
+             the cell's own quantity contained 1. A verdict on any quantity whose A/A interval \
+             does not contain 1 is marked \"control failed\"."
                 .to_string(),
         ),
         (
@@ -417,7 +452,9 @@ fn about_the_statistics(report: &Report) -> Vec<(&'static str, String)> {
             format!(
                 "{verdicts}, uncorrected for their number; a difference must also exceed the A/A \
                  spread. Cells of one data set share instances, so an unlucky instance shows in \
-                 all of them."
+                 all of them. In a closed loop CPU per operation and operations a second are \
+                 mostly one finding, for the server's CPU is fully busy; at a fixed rate \
+                 operations a second say only whether a server kept up."
             ),
         ),
         (
