@@ -252,7 +252,7 @@ fn about_the_generator() -> Vec<(&'static str, String)> {
             "Coordinated omission?",
             "In a closed loop a slow answer delays the next request, and latencies understate \
              what users would see; those cells are about CPU and throughput, and their latencies \
-             are not judged. In cells at a fixed rate a request's latency counts from the moment \
+             are judged with one connection only, as a round trip. In cells at a fixed rate a request's latency counts from the moment \
              it was due, whether or not it could be sent then, and what was never sent counts as \
              waiting until the end. If the generator itself was more than 50 us late at the \
              percentile of the cell (p99.9 in the cells about it), a note says by how much."

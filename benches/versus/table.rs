@@ -104,9 +104,9 @@ pub(crate) fn warnings(report: &Report) -> Vec<String> {
 /// A cell's name, what it measures, and what its ratios compare.
 pub(crate) fn title(cell: &CellResult) -> String {
     let control = control_in_words(cell);
-    let rate = cell.rate_per_s.map_or_else(String::new, |rate| {
-        format!(" ({rate} a second, the median over instances)")
-    });
+    let rate = cell
+        .rate_per_s
+        .map_or_else(String::new, |rate| format!(" ({rate} a second, the median over instances)"));
     format!("{}: {}{rate}; ratios of {}, {control}", cell.name, cell.what, cell.metric.name())
 }
 
