@@ -75,9 +75,7 @@ fn about_the_intervals() -> Vec<String> {
          percentage beside it is the smallest detectable effect: the larger of the A/A spread and \
          the half-width of the ratio's own interval. That is the effect that would be detected \
          with 50 % power; 80 % needs 1.4 times as much. A smaller difference may exist. Distances \
-         are taken from 1 and not as factors: one half is 50 % away, twice is 100 %. So a lower \
-         figure must differ by a larger factor than a higher one, and CPU per operation can show \
-         no difference in a cell where operations a second do."
+         are factors: a half is as far from 1 as a double, 100 %."
             .to_string(),
         format!(
             "p99.9 is the median over blocks of consecutive windows. A block has at least \
@@ -299,10 +297,9 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
         ),
         (
             "In which order are cells measured?",
-            "In a fixed order, on the same servers where the data is the same; later ones find a \
-             store that has already been written to. Within a cell the contestants' order is \
-             random in each round; the seed is fixed, so the orders are the same in all cells with \
-             as many contestants."
+            "In the same order, begun at another cell on each instance, on the same servers where \
+             the data is the same; later ones find a store that has already been written to. \
+             Within a cell the contestants' order is random in each round, from a fixed seed."
                 .to_string(),
         ),
         (
