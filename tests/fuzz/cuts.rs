@@ -95,7 +95,7 @@ fn talk(
         granted = if output.is_empty() { room.needed } else { 0 };
         answers.append(&mut output);
         match stop {
-            Stop::NeedsFlush => {}
+            Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}
             Stop::NeedsInput if end == stream.len() => return (answers, false),
             Stop::NeedsInput => end += piece_bytes.min(stream.len() - end),
             Stop::Ended(_) => return (answers, true),
