@@ -21,6 +21,8 @@ pub mod reply;
 pub mod simple;
 pub mod token;
 
+use std::fmt;
+
 pub use answer::Reply;
 pub use command::{Command, Form, Retrieval, StoreMode};
 pub use meta::Meta;
@@ -76,6 +78,12 @@ impl EndReason {
             Self::LineTooLong => "its line is too long",
             Self::Unauthenticated => "it has not shown who it is",
         }
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 
