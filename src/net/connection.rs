@@ -15,8 +15,8 @@ use super::farewell::Farewell;
 use super::listener::{READS, Socket};
 use super::{ALLOWANCE_BYTES, INPUT_BYTES, OUTPUT_HIGH_WATER, WORKING_OUTPUT_BYTES_MAX};
 use crate::config::Config;
-use crate::engine::Engine;
-use crate::protocol::Room;
+use crate::engine::{Engine, ServerStats, StatsScope, Turn};
+use crate::protocol::{EndReason, Room};
 use crate::session::{Session, Stop};
 use crate::trace;
 
@@ -27,6 +27,10 @@ pub enum Next {
     Wait,
     /// Give it another turn, after the others. No event will come for what it has left to do.
     Again,
+    /// Drive it again at once, with a snapshot of this scope.
+    NeedsServerStats(StatsScope),
+    /// The client ends the server. Reported once; then the connection ends like any other.
+    Shutdown,
     /// Forget it, for this reason.
     Close(Why),
 }
@@ -154,16 +158,19 @@ impl Connection {
         self.held
     }
 
-    /// One turn: at most one read, one buffer of requests and two writes.
+    /// One turn: at most one read, one buffer of requests and two writes. `stats` is answered from
+    /// `server`; without that, [`Next::NeedsServerStats`] asks for it.
     pub(super) fn drive(
         &mut self,
         engine: &mut Engine,
         buffers: &mut Buffers,
         registry: &Registry,
         moment: Moment,
+        server: Option<&ServerStats>,
     ) -> Next {
+        let turn = Turn { now: moment.now, server };
         let talked = match self.doomed {
-            None => self.talk(engine, buffers, moment),
+            None => self.talk(engine, buffers, moment, turn),
             Some(_) => Ok(()),
         };
         self.give_buffers_back(buffers, moment);
@@ -178,6 +185,7 @@ impl Connection {
         engine: &mut Engine,
         buffers: &mut Buffers,
         moment: Moment,
+        turn: Turn<'_>,
     ) -> io::Result<()> {
         self.ask = 0;
         if !self.output.is_empty() {
@@ -195,7 +203,7 @@ impl Connection {
         if self.stop == Stop::NeedsInput && self.readable && !self.at_end {
             self.fill(engine, buffers, moment)?;
         }
-        self.execute(engine, buffers, moment);
+        self.execute(engine, buffers, moment, turn);
         if self.output.is_empty() { Ok(()) } else { self.flush(engine, moment) }
     }
 
@@ -259,7 +267,7 @@ impl Connection {
     }
 
     /// Executes what has been read. Sets `ask` when an answer does not fit into the budget.
-    fn execute(&mut self, engine: &mut Engine, buffers: &Buffers, moment: Moment) {
+    fn execute(&mut self, engine: &mut Engine, buffers: &Buffers, moment: Moment, turn: Turn<'_>) {
         let unread = &self.input.bytes[self.input.start..self.input.filled];
         if unread.is_empty() {
             self.stop = Stop::NeedsInput;
@@ -269,7 +277,7 @@ impl Connection {
         let mut room = Room { high_water: OUTPUT_HIGH_WATER.min(limit), limit, needed: 0 };
         let skipped = self.session.is_skipping();
         let (spent, stop) =
-            self.session.advance(unread, &mut self.output.bytes, &mut room, engine, moment.now);
+            self.session.advance(unread, &mut self.output.bytes, &mut room, engine, turn);
         self.input.start += spent;
         self.stop = stop;
         if spent > 0 {
@@ -364,19 +372,27 @@ impl Connection {
         if self.held == 0 && held > 0 {
             (self.moved_ms, self.moved) = (moment.uptime_ms, 0);
         }
-        buffers.budget.settle(self.key, self.held, held);
-        (self.held, self.granted) = (held, 0);
+        // The drive with a snapshot follows at once, and is the one that memory was granted for.
+        let needs_stats = matches!(self.stop, Stop::NeedsServerStats(_)) && output.is_empty();
+        let granted = if needs_stats { self.granted } else { 0 };
+        buffers.budget.settle(self.key, self.held, held + granted);
+        (self.held, self.granted) = (held + granted, granted);
     }
 
-    fn next(&self) -> Next {
+    fn next(&mut self) -> Next {
         if let Some(why) = self.doomed {
             return Next::Close(Why::Said(why));
+        }
+        if self.stop == Stop::Ended(EndReason::Shutdown) {
+            self.stop = Stop::Ended(EndReason::Quit);
+            return Next::Shutdown;
         }
         if !self.output.is_empty() {
             return Next::Wait;
         }
         match self.stop {
-            Stop::Ended(why) => Next::Close(Why::Said(why)),
+            Stop::Ended(reason) => Next::Close(Why::Said(reason.text())),
+            Stop::NeedsServerStats(scope) => Next::NeedsServerStats(scope),
             Stop::NeedsFlush | Stop::NeedsInput if self.ask > 0 => Next::Wait,
             Stop::NeedsFlush => Next::Again,
             Stop::NeedsInput if self.at_end => Next::Close(Why::Said("its input ended")),

@@ -18,7 +18,7 @@ use super::notice::Notice;
 use super::{ACCEPT_RETRY_MS, ACCEPTS_PER_TURN};
 use crate::config::Config;
 use crate::engine::counters::Counters;
-use crate::engine::vitals::ConnectionVitals;
+use crate::engine::server_stats::ConnectionStats;
 use crate::trace;
 
 /// Listener `i` has this token and `i` more. Connections have their slab keys, far below.
@@ -141,9 +141,9 @@ impl Doors {
     }
 
     /// The listeners, for `stats conns`.
-    pub(super) fn vitals(&self) -> impl Iterator<Item = ConnectionVitals> {
-        self.listeners.iter().map(|listener| ConnectionVitals {
-            number: listener.descriptor(),
+    pub(super) fn stats(&self) -> impl Iterator<Item = ConnectionStats> {
+        self.listeners.iter().map(|listener| ConnectionStats {
+            descriptor: listener.descriptor(),
             address: listener.name(),
             listen_address: None,
             state: "conn_listening",

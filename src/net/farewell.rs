@@ -56,7 +56,7 @@ impl Connection {
         let ended = match &next {
             Next::Close(Why::Said(_)) => matches!(self.stop, Stop::Ended(_)),
             Next::Close(Why::Failed(_)) => false,
-            Next::Again | Next::Wait => return next,
+            Next::Again | Next::Wait | Next::NeedsServerStats(_) | Next::Shutdown => return next,
         };
         if self.doomed.is_some() || !(stopping || ended) {
             return next;

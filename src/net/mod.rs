@@ -7,7 +7,7 @@
 //! * [`listener`]: TCP and Unix listeners, and the sockets they accept
 //! * `farewell`: how the server hangs up without taking answers back
 //! * `overdue`: who holds what others wait for, who has gone silent, and who does not go
-//! * `vitals`: what `stats` tells of all this
+//! * `server_stats`: what `stats` tells of all this
 //! * [`clock`]: the one place that asks what time it is
 //! * [`stdio`]: standard input and output as one connection
 //!
@@ -22,8 +22,8 @@ pub mod listener;
 pub mod notice;
 mod overdue;
 pub mod reactor;
+mod server_stats;
 pub mod stdio;
-mod vitals;
 
 /// Bytes of the working input buffer: the most requests that one connection may have executed before
 /// the others get their turn. Only a single request that is longer is read into a longer buffer.

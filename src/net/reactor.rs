@@ -23,11 +23,11 @@ use super::clock::{Clock, Moment};
 use super::connection::{Connection, Next, Why};
 use super::door::{Doors, LISTENERS_AT, StartError};
 use super::overdue::Overdue;
-use super::vitals;
+use super::server_stats;
 use super::{ALLOWANCE_BYTES, EVENTS_PER_TURN, STOP_MS};
 use crate::config::{Config, MIB};
-use crate::engine::Engine;
 use crate::engine::auth::Credentials;
+use crate::engine::{Engine, ServerStats};
 use crate::trace;
 
 /// Signals come under this token.
@@ -92,7 +92,7 @@ impl Reactor {
     pub fn new(
         config: Config,
         mut doors: Doors,
-        mut engine: Engine,
+        engine: Engine,
         mut signals: Signals,
     ) -> Result<Self, StartError> {
         let no_loop = |source| StartError { what: "cannot set up the event loop".into(), source };
@@ -102,7 +102,6 @@ impl Reactor {
             .map_err(no_loop)?;
         doors.register(poll.registry()).map_err(no_loop)?;
         let clock = Clock::start();
-        engine.vitals.attached = true;
         Ok(Self {
             moment: clock.moment(),
             clock,
@@ -165,8 +164,7 @@ impl Reactor {
         );
         self.feed_starved();
         self.doom_the_overdue();
-        self.heed_engine();
-        vitals::count_turn(&mut self.engine.counters, self.moment.instant);
+        server_stats::count_turn(&mut self.engine.counters, self.moment.instant);
         Ok(())
     }
 
@@ -223,20 +221,18 @@ impl Reactor {
 
     /// Phase 2: gives every queued connection one turn.
     fn drive_queue(&mut self) {
-        std::mem::swap(&mut self.queue, &mut self.driven);
-        for key in self.driven.drain(..) {
-            let connection = &mut self.connections[key];
-            connection.queued = false;
-            let next = connection.drive(
-                &mut self.engine,
-                &mut self.buffers,
-                self.poll.registry(),
-                self.moment,
-            );
+        let mut driven = std::mem::replace(&mut self.queue, std::mem::take(&mut self.driven));
+        let mut shutdown = false;
+        for key in driven.drain(..) {
+            let next = self.drive(key);
             let (stopping, now_ms) = (self.stop_ms.is_some(), self.moment.uptime_ms);
+            let connection = &mut self.connections[key];
             match connection.take_leave(next, stopping, &mut self.buffers.input, now_ms) {
-                Next::Again => {
-                    self.engine.counters.conn_yields += 1;
+                Next::Again | Next::NeedsServerStats(_) => {
+                    enqueue(&mut self.queue, key, connection);
+                }
+                Next::Shutdown => {
+                    shutdown = true;
                     enqueue(&mut self.queue, key, connection);
                 }
                 Next::Wait if connection.ask() > 0 && !connection.starved => {
@@ -261,6 +257,41 @@ impl Reactor {
                     }
                 }
             }
+        }
+        self.driven = driven;
+        if shutdown {
+            self.begin_to_stop();
+        }
+    }
+
+    /// One turn of one connection. When a request in it needs the network's figures, these are taken
+    /// now, while all connections are at rest, and the same turn goes on with them: however many
+    /// `stats` the client has pipelined, and before any other client.
+    fn drive(&mut self, key: usize) -> Next {
+        let mut snapshot = None;
+        // Each round has a larger scope than the one before it, so there are three at most.
+        loop {
+            let connection = &mut self.connections[key];
+            connection.queued = false;
+            let next = connection.drive(
+                &mut self.engine,
+                &mut self.buffers,
+                self.poll.registry(),
+                self.moment,
+                snapshot.as_ref(),
+            );
+            let Next::NeedsServerStats(scope) = next else { return next };
+            debug_assert!(snapshot.is_none_or(|have: ServerStats| !have.covers(scope)));
+            // It is in its turn, whatever `stats conns` says of others.
+            connection.queued = true;
+            snapshot = Some(server_stats::snapshot(
+                scope,
+                &self.connections,
+                &self.doors,
+                &self.buffers,
+                self.turns,
+                self.moment,
+            ));
         }
     }
 
@@ -298,24 +329,6 @@ impl Reactor {
             enqueue(&mut self.queue, key, connection);
         };
         self.overdue.doom_the_idle(connections, now_ms, doom);
-    }
-
-    /// Does what a command has asked for that only the network can do.
-    fn heed_engine(&mut self) {
-        if self.engine.vitals.asked {
-            vitals::refresh(
-                &mut self.engine.vitals,
-                &self.connections,
-                &self.doors,
-                &self.buffers,
-                self.turns,
-                self.moment,
-            );
-        }
-        if self.engine.shutdown_asked {
-            self.engine.shutdown_asked = false;
-            self.begin_to_stop();
-        }
     }
 
     /// Does what signals ask for.

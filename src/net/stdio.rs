@@ -41,7 +41,7 @@ fn converse(config: &Config, from: &mut impl io::Read, to: &mut impl io::Write) 
         output.clear();
         match stop {
             Stop::Ended(_) => return Ok(()),
-            Stop::NeedsFlush => continue,
+            Stop::NeedsFlush | Stop::NeedsServerStats(_) => continue,
             Stop::NeedsInput => {}
         }
         if unread == input.len() {

@@ -1,7 +1,7 @@
-//! What `stats` tells and only the network knows, gathered when a client asks for it.
+//! Takes the snapshot of the network's figures that a `stats` is answered from.
 //!
-//! Counts that grow with every event are kept in the engine's counters; what is
-//! found by asking the kernel, or by going through all connections, is found only then.
+//! Counts that grow with every event are kept in the engine's counters; what is found by asking the
+//! kernel, or by going through all connections, is found only when a client asks.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use super::clock::Moment;
 use super::connection::Connection;
 use super::door::Doors;
 use crate::engine::counters::{Counters, TURN_BUCKETS};
-use crate::engine::vitals::{ConnectionVitals, Vitals};
+use crate::engine::server_stats::{ConnectionStats, ServerStats, StatsScope};
 
 /// Counts a turn of the loop that began then and is over.
 pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
@@ -25,38 +25,42 @@ pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
     counters.turns_by_duration[bucket.min(TURN_BUCKETS - 1)] += 1;
 }
 
-/// Answers the engine's question.
-pub(super) fn refresh(
-    vitals: &mut Vitals,
+/// A snapshot of the network as it is. No connection may be in the middle of a drive.
+pub(super) fn snapshot(
+    scope: StatsScope,
     connections: &Slab<Connection>,
     doors: &Doors,
     buffers: &Buffers,
     turns: u64,
     moment: Moment,
-) {
-    vitals.pid = std::process::id();
-    if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
-        (vitals.user_us, vitals.system_us) = (us(usage.user_time()), us(usage.system_time()));
+) -> ServerStats {
+    let (user_us, system_us) = getrusage(UsageWho::RUSAGE_SELF)
+        .map_or((0, 0), |usage| (us(usage.user_time()), us(usage.system_time())));
+    ServerStats {
+        pid: std::process::id(),
+        user_us,
+        system_us,
+        curr_connections: connections.len(),
+        connection_structures: connections.capacity(),
+        accepting: doors.are_attended(),
+        tcp_port: doors.addresses().next().map_or(0, |address| address.port()),
+        buffer_bytes: buffers.budget.bytes(),
+        connections: match scope {
+            StatsScope::General => None,
+            StatsScope::WithConnections => {
+                let clients = connections.iter().map(|(_, connection)| connection.stats(moment));
+                let mut all: Vec<ConnectionStats> = doors.stats().chain(clients).collect();
+                all.sort_by_key(|connection| connection.descriptor);
+                Some(all)
+            }
+        },
+        turns,
     }
-    vitals.curr_connections = connections.len();
-    vitals.connection_structures = connections.capacity();
-    vitals.accepting = doors.are_attended();
-    vitals.tcp_port = doors.addresses().next().map_or(0, |address| address.port());
-    vitals.buffer_bytes = buffers.budget.bytes();
-    vitals.turns = turns;
-    if vitals.connections_asked {
-        let listeners = doors.vitals();
-        let clients = connections.iter().map(|(_, connection)| connection.vitals(moment));
-        let mut told: Vec<ConnectionVitals> = listeners.chain(clients).collect();
-        told.sort_by_key(|told| told.number);
-        vitals.connections = Some(told);
-    }
-    (vitals.asked, vitals.connections_asked, vitals.fresh) = (false, false, true);
 }
 
 impl Connection {
     /// What `stats conns` tells of it.
-    pub(super) fn vitals(&self, moment: Moment) -> ConnectionVitals {
+    pub(super) fn stats(&self, moment: Moment) -> ConnectionStats {
         let (address, listen_address) = self.socket.names();
         let state = if self.leaving_since_ms().is_some() {
             "conn_closing"
@@ -70,8 +74,8 @@ impl Connection {
         } else {
             "conn_read"
         };
-        ConnectionVitals {
-            number: self.socket.descriptor(),
+        ConnectionStats {
+            descriptor: self.socket.descriptor(),
             address,
             listen_address: Some(listen_address),
             state,
