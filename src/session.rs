@@ -189,10 +189,10 @@ impl Session {
         self.parser.bytes_wanted()
     }
 
-    /// See [`Parser::is_skipping`].
+    /// See [`Parser::is_in_value`].
     #[must_use]
-    pub const fn is_skipping(&self) -> bool {
-        self.parser.is_skipping()
+    pub const fn is_in_value(&self) -> bool {
+        self.parser.is_in_value()
     }
 }
 

@@ -31,6 +31,8 @@ pub struct ServerStats {
     pub tcp_port: u16,
     /// What all buffers hold above their allowances, and may hold, in bytes.
     pub buffer_bytes: (usize, usize),
+    /// Connections that wait for buffer memory.
+    pub waiting_for_memory: usize,
     /// One entry for each listener and connection, in a snapshot
     /// [`WithConnections`](StatsScope::WithConnections).
     pub connections: Option<Vec<ConnectionStats>>,
@@ -48,6 +50,7 @@ pub static NO_NETWORK: ServerStats = ServerStats {
     accepting: false,
     tcp_port: 0,
     buffer_bytes: (0, 0),
+    waiting_for_memory: 0,
     connections: Some(Vec::new()),
     turns: 0,
 };

@@ -133,12 +133,13 @@ impl Engine {
             ("response_obj_oom", &0),
         ];
         tell_all(&figures, reply);
-        let buffers: [(&str, &dyn Display); 7] = [
+        let buffers: [(&str, &dyn Display); 8] = [
             ("response_obj_count", &0),
             ("response_obj_bytes", &0),
             ("read_buf_count", &0),
             ("read_buf_bytes", &server.buffer_bytes.0),
             ("read_buf_bytes_free", &server.buffer_bytes.1.saturating_sub(server.buffer_bytes.0)),
+            ("waiting_for_memory", &server.waiting_for_memory),
             ("read_buf_oom", &0),
             ("reserved_fds", &0),
         ];
@@ -326,6 +327,7 @@ impl Engine {
         }
         tell("buffer_bytes", &server.buffer_bytes.0, reply);
         tell("buffer_bytes_max", &server.buffer_bytes.1, reply);
+        tell("waiting_for_memory", &server.waiting_for_memory, reply);
     }
 
     fn tell_store(&self, reply: &mut ReplyWriter<'_>) {

@@ -9,14 +9,14 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use slab::Slab;
 
-use super::buffer::Buffers;
+use super::account::Account;
 use super::clock::Moment;
 use super::connection::Connection;
-use super::door::Doors;
+use super::listeners::Listeners;
 use crate::engine::counters::{Counters, TURN_BUCKETS};
 use crate::engine::server_stats::{ConnectionStats, ServerStats, StatsScope};
 
-/// Counts a turn of the loop that began then and is over.
+/// Counts a turn of the loop that began then and ends now.
 pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
     let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     counters.longest_turn_us = counters.longest_turn_us.max(us);
@@ -25,12 +25,12 @@ pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
     counters.turns_by_duration[bucket.min(TURN_BUCKETS - 1)] += 1;
 }
 
-/// A snapshot of the network as it is. No connection may be in the middle of a drive.
+/// A snapshot of the network as it is.
 pub(super) fn snapshot(
     scope: StatsScope,
     connections: &Slab<Connection>,
-    doors: &Doors,
-    buffers: &Buffers,
+    listeners: &Listeners,
+    account: &Account,
     turns: u64,
     moment: Moment,
 ) -> ServerStats {
@@ -42,14 +42,15 @@ pub(super) fn snapshot(
         system_us,
         curr_connections: connections.len(),
         connection_structures: connections.capacity(),
-        accepting: doors.are_attended(),
-        tcp_port: doors.addresses().next().map_or(0, |address| address.port()),
-        buffer_bytes: buffers.budget.bytes(),
+        accepting: listeners.accepting(),
+        tcp_port: listeners.addresses().next().map_or(0, |address| address.port()),
+        buffer_bytes: account.bytes(),
+        waiting_for_memory: account.waiting(),
         connections: match scope {
             StatsScope::General => None,
             StatsScope::WithConnections => {
                 let clients = connections.iter().map(|(_, connection)| connection.stats(moment));
-                let mut all: Vec<ConnectionStats> = doors.stats().chain(clients).collect();
+                let mut all: Vec<ConnectionStats> = listeners.stats().chain(clients).collect();
                 all.sort_by_key(|connection| connection.descriptor);
                 Some(all)
             }
@@ -59,17 +60,17 @@ pub(super) fn snapshot(
 }
 
 impl Connection {
-    /// What `stats conns` tells of it.
-    pub(super) fn stats(&self, moment: Moment) -> ConnectionStats {
+    /// What `stats conns` shows of it.
+    fn stats(&self, moment: Moment) -> ConnectionStats {
         let (address, listen_address) = self.socket.names();
-        let state = if self.leaving_since_ms().is_some() {
+        let state = if self.lingering_since_ms().is_some() {
             "conn_closing"
+        } else if self.queued {
+            // It has sent this `stats`, or has a turn left.
+            "conn_parse_cmd"
         } else if !self.output.is_empty() {
             "conn_mwrite"
-        } else if self.queued {
-            // It asks, or will in this turn.
-            "conn_parse_cmd"
-        } else if self.input.is_packed() || self.promised > 0 {
+        } else if self.input.holds_request() {
             "conn_nread"
         } else {
             "conn_read"
@@ -79,7 +80,7 @@ impl Connection {
             address,
             listen_address: Some(listen_address),
             state,
-            idle_s: (moment.uptime_ms - self.request_ms) / 1000,
+            idle_s: (moment.uptime_ms - self.active_ms) / 1000,
         }
     }
 }

@@ -150,10 +150,10 @@ impl Parser {
         }
     }
 
-    /// What comes next belongs to a value that has been refused already.
+    /// What comes next belongs to a value, be it one that has been refused already.
     #[must_use]
-    pub const fn is_skipping(&self) -> bool {
-        matches!(self.state, State::Skip { .. })
+    pub const fn is_in_value(&self) -> bool {
+        matches!(self.state, State::Value { .. } | State::Skip { .. })
     }
 
     /// Keeps what is left of a request that could not be answered in one go. Returns how many of the
