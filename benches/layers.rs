@@ -2,7 +2,7 @@
 //!
 //! Finds a regression without a socket, a second process or memcached: criterion says by how much
 //! each figure has changed since the last run. Absolute figures here are no promise, for everything
-//! is warm; `versus` tells what a server does. Owns no server and asks no clock for the layers.
+//! is warm; `versus` measures a server. Owns no server and asks no clock for the layers.
 //!
 //! `-- FILTER` runs what has that in its name, `-- --quick` stops early.
 

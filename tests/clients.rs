@@ -3,20 +3,15 @@
 //! `.ci/run` installs them: the Python clients below the target folder, the tools from Debian. One
 //! that is missing is skipped with a line, and fails under CI. What the Python clients do stands in
 //! `tests/clients`. `AGAINST=path` puts a real memcached in our place, to try out the tests.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod harness;
-mod peers;
-mod process;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use harness::Conversation;
-use peers::{Memcached, RunningMemcached};
-use process::{Client, PATIENCE, Server};
+use crate::harness::peers::{Memcached, RunningMemcached};
+use crate::harness::process::{Client, PATIENCE, Server};
+use crate::harness::scripts::Conversation;
 
 /// Where Debian puts what comes with memcached.
 const MEMCACHED_TOOL: &str = "/usr/share/memcached/scripts/memcached-tool";

@@ -1,14 +1,9 @@
 //! The drivers: every script, cut in every way, over every kind of connection, against ourselves and
-//! against real memcached. What the scripts say stands in `tests/scripts`; how, in `tests/harness`;
-//! who is talked to, in `tests/peers`.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! against real memcached. What the scripts say stands in `tests/scripts`; how, in `harness/scripts.rs`;
+//! who is talked to, in `harness/peers.rs`.
 
-mod harness;
-mod peers;
-mod process;
-
-use harness::{Conversation, Step, assert_same, scripts, with_version};
-use peers::{InMemory, Memcached, Ours, VERSION, converse};
+use crate::harness::peers::{InMemory, Memcached, Ours, VERSION, converse};
+use crate::harness::scripts::{Conversation, Step, assert_same, scripts, with_version};
 
 /// Where cutting in two at every place would take too long: how many bytes are sent in all.
 const CUT_BYTES_MAX: usize = 20_000_000;
@@ -80,7 +75,7 @@ fn simulated_and_through_a_pipe() {
         let run = &conversation.runs()[0];
         let expect = with_version(&run.expect, VERSION);
         assert_same(&conversation.name, &miocached::simulate(&run.send), &expect);
-        let filtered = process::run(&["--stdio"], &run.send);
+        let filtered = crate::harness::process::run(&["--stdio"], &run.send);
         assert_same(&conversation.name, &filtered.stdout, &expect);
         assert_eq!(filtered.code, Some(0), "{}", conversation.name);
     }

@@ -5,29 +5,21 @@
 //!
 //! A short run on requests that stay the same is part of the tests. A long one, on new ones:
 //! ```text
-//! DIFFERENTIAL_LINES=100000 MEMCACHED=path/of/memcached-1.6.45 cargo test --test differential
+//! DIFFERENTIAL_LINES=100000 MEMCACHED=path/of/memcached-1.6.45 cargo test differential
 //! ```
 //! `AGAINST=path` puts another memcached in our place, which is how the list was found.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod harness;
-mod peers;
-mod process;
-
-#[path = "differential/answers.rs"]
 mod answers;
-#[path = "differential/exceptions.rs"]
 mod exceptions;
-#[path = "differential/requests.rs"]
 mod requests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+use crate::harness::peers::{Memcached, Ours, RunningMemcached, Stream};
+use crate::harness::scripts::Conversation;
 use answers::comparable;
 use exceptions::{Between, EXCEPTIONS, RENAMED};
-use harness::Conversation;
-use peers::{Memcached, Ours, RunningMemcached, Stream};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};

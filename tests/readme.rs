@@ -1,11 +1,8 @@
 //! The README is a promise: what it shows is what the program does.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod process;
 
 use std::net::Shutdown;
 
-use process::{PATIENCE, Server, run, until};
+use crate::harness::process::{PATIENCE, Server, run, until};
 
 const README: &str = include_str!("../README.md");
 const ONE_REQUEST: &str = include_str!("golden/one_request.txt");

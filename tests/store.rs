@@ -1,13 +1,14 @@
 //! The store against a plain model which knows that it may evict: random operations with a clock
 //! that moves, in so little memory that laps and evictions happen all the time.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers, chosen here")]
 
 mod model;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use miocached::store::{Attributes, Cursor, Marks, NEVER, Side, Store, Stored};
+use miocached::store::{
+    Attributes, Cursor, LARGE_BYTES, Marks, NEVER, Side, Store, StoreCounters, Stored,
+};
 use model::Model;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -56,10 +57,89 @@ enum Op {
     Walk,
 }
 
+/// What the policy promises of evictions, checked from outside after each call that may evict. A live
+/// item is evicted only when
+/// * less than [`DEAD_SHARE`] of main is dead, or compaction has copied [`COMPACTION_FACTOR`] bytes for
+///   each byte stored, and
+/// * what expired or was flushed has held its memory for no longer than one lap of the sweep, which
+///   looks at one record at least whenever room is needed.
+#[derive(Default)]
+struct Evictions {
+    /// Counters after the last call.
+    seen: StoreCounters,
+    /// Bytes that compaction may still copy, at least.
+    budget: i64,
+    /// Calls that evicted.
+    calls: u64,
+    /// Keys of expired and flushed records that hold memory, and `calls` when each was first seen.
+    held_since: HashMap<Vec<u8>, u64>,
+    items_max: usize,
+}
+
+/// One in so many bytes of a log may stay dead.
+const DEAD_SHARE: u64 = 20;
+const COMPACTION_FACTOR: u64 = 12;
+
+impl Evictions {
+    /// Notes what holds memory before a call.
+    fn before(&mut self, store: &Store, now_s: u32) {
+        self.items_max = self.items_max.max(store.len());
+        let calls = self.calls;
+        let mut held_since = HashMap::new();
+        store.visit_expired(now_s, |key| {
+            let since = self.held_since.get(key).copied().unwrap_or(calls);
+            held_since.insert(key.to_vec(), since);
+        });
+        self.held_since = held_since;
+    }
+
+    /// Checks a call that returned `stored` and made `replaced_bytes` dead at its end.
+    fn after(&mut self, store: &Store, stored: Option<Stored>, replaced_bytes: u64, now_s: u32) {
+        let (counters, seen) = (*store.counters(), self.seen);
+        self.seen = counters;
+        let evicts = counters.evictions > seen.evictions;
+        let compacted_bytes = counters.compacted_bytes - seen.compacted_bytes;
+        if !evicts && compacted_bytes == 0 {
+            return;
+        }
+        let stored_bytes = match stored {
+            Some(Stored::NeedsStep) => LARGE_BYTES,
+            _ => counters.stored_bytes - seen.stored_bytes,
+        };
+        let granted = self.budget + (COMPACTION_FACTOR * stored_bytes) as i64;
+        self.budget = granted.min(LARGE_BYTES as i64) - compacted_bytes as i64;
+        if !evicts {
+            return;
+        }
+        self.calls += 1;
+        let (main_bytes, dead_bytes) = store.main_bytes();
+        let dead_bytes = dead_bytes.saturating_sub(replaced_bytes);
+        assert!(
+            dead_bytes < main_bytes.div_ceil(DEAD_SHARE) || self.budget <= 0,
+            "{} live items were evicted for {stored_bytes} bytes, with {dead_bytes} of main's \
+             {main_bytes} bytes dead, and {} more might have been copied",
+            counters.evictions - seen.evictions,
+            self.budget
+        );
+        // A table without a record counts as one, and what a step does not use up waits for the next.
+        let lap = 2 * self.items_max as u64 + 64;
+        store.visit_expired(now_s, |key| {
+            let held = self.held_since.get(key).map_or(0, |since| self.calls - since);
+            assert!(
+                held <= lap,
+                "{} has expired and holds its memory, while {held} calls evicted live items; a lap \
+                 is {lap} records",
+                key.escape_ascii()
+            );
+        });
+    }
+}
+
 /// The real store and the model, side by side.
 struct Pair {
     store: Store,
     model: Model,
+    evictions: Evictions,
     evicts: bool,
     memory_bytes: usize,
     value_bytes_max: usize,
@@ -91,6 +171,7 @@ impl Pair {
                 store
             },
             model: Model::default(),
+            evictions: Evictions::default(),
             evicts,
             memory_bytes,
             value_bytes_max: (memory_bytes * 2 / 5).saturating_sub(350),
@@ -121,7 +202,11 @@ impl Pair {
         };
         let mut steps = 0;
         let stored = loop {
-            match self.store.set(self.store.hashed_key(&key), &value, &attributes, self.now_s) {
+            self.evictions.before(&self.store, self.now_s);
+            let stored =
+                self.store.set(self.store.hashed_key(&key), &value, &attributes, self.now_s);
+            self.evictions.after(&self.store, Some(stored), 0, self.now_s);
+            match stored {
                 Stored::NeedsStep => steps += 1,
                 done @ (Stored::Kept | Stored::NoRoom) => break done,
             }
@@ -143,7 +228,13 @@ impl Pair {
         self.model.check(&key, &item);
     }
 
+    /// Applies an operation to both, and checks everything.
     fn apply(&mut self, op: &Op) {
+        self.apply_only(op);
+        self.store.verify();
+    }
+
+    fn apply_only(&mut self, op: &Op) {
         let now_s = self.now_s;
         self.model.pass(now_s);
         match *op {
@@ -195,10 +286,9 @@ impl Pair {
             Op::Pass { by_s } => self.now_s += by_s,
             Op::Walk => self.walk(),
         }
-        self.store.verify();
         let counters = self.store.counters();
         assert!(self.model.vanished <= counters.evictions, "only evicted items vanish");
-        assert!(self.evicts || counters.evictions == 0, "nothing leaves where nothing may");
+        assert!(self.evicts || counters.evictions == 0, "nothing is evicted where nothing may be");
     }
 
     fn mark(&mut self, key: u16, stale: bool, win_sent: bool) {
@@ -235,13 +325,13 @@ impl Pair {
         }
         let side = if before { Side::Before } else { Side::After };
         let mut steps = 0;
+        let replaced_bytes = (key.len() + old_bytes + 40) as u64;
         let extended = loop {
-            match self.store.extend(
-                self.store.hashed_key(&key),
-                (&more, side),
-                &attributes,
-                self.now_s,
-            ) {
+            self.evictions.before(&self.store, self.now_s);
+            let hashed_key = self.store.hashed_key(&key);
+            let extended = self.store.extend(hashed_key, (&more, side), &attributes, self.now_s);
+            self.evictions.after(&self.store, extended, replaced_bytes, self.now_s);
+            match extended {
                 Some(Stored::NeedsStep) => steps += 1,
                 done => break done,
             }
@@ -395,12 +485,70 @@ fn long_run(operations: u64) {
     }
 }
 
+/// How the keys of a wave come to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Expired,
+    Flushed,
+    Deleted,
+}
+
+/// Waves of new keys with values of about a hundred bytes, none of which is read. So many in ten come to
+/// an end with their wave.
+fn run_waves(end: End, tenths: u16, memory_bytes: usize, (waves, wave_keys): (u16, u16)) {
+    let mut pair = Pair::new(memory_bytes, true);
+    let per_mille = (1_000.0 * (110.0 / pair.value_bytes_max as f64).cbrt()) as u16;
+    for wave in 0..waves {
+        let keys = wave * wave_keys..(wave + 1) * wave_keys;
+        for key in keys.clone() {
+            let ttl_s = if end == End::Expired && key % 10 < tenths { 5 } else { 0 };
+            pair.apply_only(&Op::Set { key, per_mille, flags: 0, ttl_s });
+            if key % 32 == 0 {
+                pair.store.verify();
+            }
+        }
+        match end {
+            // The first call of a second does not look for what expired within the last two.
+            End::Expired => pair.apply(&Op::Pass { by_s: 6 }),
+            End::Flushed => pair.apply(&Op::Flush { in_s: 0 }),
+            End::Deleted => keys.filter(|key| key % 10 < tenths).for_each(|key| {
+                pair.apply_only(&Op::Delete { key });
+            }),
+        }
+    }
+    let counters = pair.store.counters();
+    println!("{end:?}, {tenths} in 10, {} items: {counters:?}", pair.store.len());
+    assert!(counters.evictions > u64::from(waves * wave_keys / 4), "{counters:?}");
+    assert!(end == End::Deleted || counters.swept > 20, "{counters:?}");
+}
+
+/// The memory of what has ended is given to the next wave, although neither a lookup, nor main's tail,
+/// nor the first call of a second finds it.
+#[test]
+fn what_has_ended_does_not_wait_for_a_tail() {
+    for (end, tenths) in [
+        (End::Expired, 9),
+        (End::Expired, 1),
+        (End::Flushed, 10),
+        (End::Deleted, 9),
+        (End::Deleted, 1),
+    ] {
+        run_waves(end, tenths, 64 << 10, (8, 2_400));
+    }
+}
+
+/// In so much memory that what compaction saves up is used up: then it may copy what is stored allows.
+#[test]
+fn compaction_copies_as_much_as_its_budget_allows() {
+    run_waves(End::Deleted, 1, 384 << 10, (2, 6_000));
+}
+
 #[test]
 fn a_long_run_is_right_all_the_way() {
     long_run(100_000);
 }
 
-/// Minutes: `cargo test --release --test store -- --ignored`.
+/// Minutes: `cargo test --release --test all -- --ignored store::`.
 #[test]
 #[ignore = "takes minutes"]
 fn ten_million_operations_are_right_all_the_way() {

@@ -1,5 +1,4 @@
 //! Style as a test: layers, lengths of functions, dependencies, the top level.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
 use std::fs;

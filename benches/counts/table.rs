@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::rig::failure::{Doing, Failure};
+use crate::rig::failure::{Doing, Failure};
 
 /// Percent by which a count may differ from the table. The hash seed, drawn anew for each process,
 /// moves a count by at most 0.3 %; the compiler's next release may move it by more than this.

@@ -26,8 +26,9 @@ const QUIET: Duration = Duration::from_millis(300);
 const QUIET_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Connections of one that measures items; one that measures connections says how many.
 const CONNECTIONS_MAX: usize = 64;
-/// Beside the counted ones there is the one that asked for the version.
-const CONNECTIONS_MARGIN: usize = 16;
+/// Beside the counted ones there are the two that fill and ask for the version, and what memcached sets
+/// aside of its limit: listeners, and five descriptors for each thread (1.6.45).
+const CONNECTIONS_MARGIN: usize = 64;
 
 /// What one server took in one case.
 #[derive(Debug, Clone, Copy)]

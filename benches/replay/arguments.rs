@@ -59,7 +59,7 @@ impl Arguments {
         self.memory.unwrap_or(if self.quick { 32 } else { 64 })
     }
 
-    /// Everybody to be measured, the reference first.
+    /// All contestants, the reference first.
     pub(crate) fn contestants(&self) -> Result<Vec<Contestant>, Failure> {
         let mut all = vec![self.reference()?];
         all.extend(self.model.iter().map(|&design| model(design)));

@@ -13,14 +13,14 @@ use crate::rig::process::resident_bytes;
 use crate::rig::program::Program;
 use crate::rig::server::{Launch, Server, Transport};
 
-/// Somebody to replay against.
+/// A cache to be measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Contestant {
     pub(crate) name: String,
     pub(crate) kind: Kind,
 }
 
-/// What stands behind a name.
+/// What a name stands for.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Server(Program),
@@ -119,7 +119,7 @@ impl Cache {
         }
     }
 
-    /// Whether lives end by a clock of its own, which cannot be hurried.
+    /// Whether items expire by a clock of its own, which cannot be set.
     pub(crate) const fn has_own_clock(&self) -> bool {
         match self {
             Self::Server { .. } => true,

@@ -43,7 +43,7 @@ pub(crate) struct Tally {
     pub(crate) misses: u64,
     /// Writes that the server would not take.
     pub(crate) refused: u64,
-    /// By how much the requests of a fixed rate were late, at the worst.
+    /// By how much the requests of a fixed rate were late, at most.
     pub(crate) late: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Tally {
     }
 }
 
-/// Loads what the workload wants loaded, replays it, and counts behind the warm-up.
+/// Loads what the workload wants loaded, replays it, and counts after the warm-up.
 pub(crate) fn replay(
     workload: &Workload,
     cache: &mut Cache,
@@ -91,7 +91,7 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    /// Without a pace it is the loading, of which the clock knows nothing.
+    /// Without a pace it is the loading, during which a model's clock stands still.
     fn run(
         &mut self,
         requests: impl Iterator<Item = Request>,
@@ -166,7 +166,7 @@ const CLOCK_FROM_S: u32 = 1;
 struct Pace {
     started: Instant,
     rate_per_s: Option<u32>,
-    /// Nobody has to wait for a clock that follows from the requests.
+    /// Whether requests wait until they are due. A model's clock follows from their number instead.
     waits: bool,
     done: u64,
     late: Duration,

@@ -1,13 +1,14 @@
-//! `cargo bench --bench replay`: who misses less often in the same memory.
+//! `cargo bench --bench replay`: which cache misses less often in the same memory.
 //!
 //! How it measures, in the order of the files:
 //! 1. [`workloads`] say what is asked and how much of it; [`requests`] make the stream from a seed,
 //!    or [`trace`] reads it from a file.
 //! 2. [`caches`] are real servers, each started anew for each workload, or a [`model`].
 //! 3. [`drive`] replays: a read, and a write where it missed. It says how that is batched.
-//! 4. [`report`] tells it.
+//! 4. [`report`] prints it.
 //!
-//! Misses are counts, so a shared machine does them no harm, but where lives end the clock counts.
+//! Misses are counts, so they can be measured on a shared machine; but where items expire, a client that
+//! falls behind its rate changes them.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -91,7 +92,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who is measured, and how.
+/// What is measured, and how.
 struct Turns<'a> {
     arguments: &'a Arguments,
     contestants: &'a [Contestant],
@@ -110,7 +111,7 @@ impl Turns<'_> {
         let mut rows: Vec<Row> = self.contestants.iter().map(row).collect();
         let count = self.contestants.len();
         for round in 0..self.arguments.rounds {
-            // Nobody is always the first.
+            // Each contestant is the first in its turn.
             for turn in 0..count {
                 let at = (turn + round as usize) % count;
                 let contestant = &self.contestants[at];
@@ -167,9 +168,9 @@ fn announce(arguments: &Arguments, contestants: &[Contestant], workloads: &[Work
         "Every key that comes again is stored once before; what comes before counting begins warms \
          up,\nbut for a trace. A batch of {} requests is pipelined: each key's requests \
          keep their order, those of different\nkeys may pass each other within the batch. MiB is the \
-         whole process at the end of the workload, or all of a\nmodel's records. Lives are hurried \
-         at a fixed rate of requests; memcached's own crawler, which gives back what\nhas expired, \
-         knows nothing of that and comes by as often a second as ever. Values are not checked.",
+         whole process at the end of the workload, or all of a\nmodel's records. TTLs are divided \
+         by a factor, at a fixed rate of requests; memcached's own crawler, which reclaims what\nhas \
+         expired, runs as often a second as ever. Values are not checked.",
         drive::BATCH
     );
     if arguments.quick {

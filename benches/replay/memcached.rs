@@ -17,7 +17,7 @@ use super::model::{Model, Size, Work};
 
 /// `sizeof(item)` and the cas id.
 const HEADER_BYTES: u64 = 48 + 8;
-/// Behind the key a zero, behind the value a line end.
+/// A zero after the key, a line end after the value.
 const TERMINATOR_BYTES: u64 = 1 + 2;
 const PAGE_BYTES: u64 = 1 << 20;
 /// The smallest chunk, and the growth factor of the others.
@@ -61,7 +61,7 @@ struct Class {
     /// Chunks that hold nothing.
     free: u64,
     lists: [List; 3],
-    /// When the crawler comes by again, and for how long the last walk has put that off.
+    /// When the crawler runs again, and by how long the last walk has put that off.
     crawl_at_s: u32,
     crawl_wait_s: u32,
 }

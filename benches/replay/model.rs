@@ -1,7 +1,7 @@
 //! Caches that exist on paper only: which keys a design would hold, without a server around it.
 //!
 //! A design is compared with others, and with real servers, by the workloads of this bench before
-//! anybody builds it. To add one: implement [`Model`], and name it in [`Design`]. A model counts
+//! it is built. To add one: implement [`Model`], and name it in [`Design`]. A model counts
 //! the bytes of its records against the limit, as `-m` does, and nothing else: map and buffers are
 //! beside it. Knows no server and no workload.
 //!
@@ -80,7 +80,7 @@ impl Size {
 /// The designs that there are models of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Design {
-    /// One list, the least recently used item leaves first; what most caches promise
+    /// One list, the least recently used item is evicted first; what most caches promise
     Lru,
     /// memcached 1.6.45: segmented LRU in slab classes, with a crawler
     #[value(name = "memcached-model")]

@@ -1,14 +1,14 @@
 //! Designs of circular logs, on paper: one or two queues whose records get second chances.
 //!
 //! What all have in common: a read only raises a counter of at most 3; a record that reaches the
-//! tail of main with a counter above 0 is written again at the head, for one less, and else leaves.
+//! tail of main with a counter above 0 is written again at the head, for one less, and else evicted.
 //! With a probation queue new records pass through that one first, and go on to main when they were
-//! read there; a ghost remembers those that left probation, and takes them to main at once when they
+//! read there; a ghost remembers those that probation evicted, and takes them to main at once when they
 //! come back soon. While main has room everything goes there (else 1.05 to 1.12 of LRU's misses where
-//! lives end before memory is full, instead of 1.00). An overwrite counts as wanted, too. One that is no
-//! longer than the record stays in it, and what it leaves is dead; a longer one leaves a dead record
-//! behind. Both take room until a tail comes by; from a tenth of dead bytes on, the tail is moved on
-//! for them.
+//! lives end before memory is full, instead of 1.00). An overwrite counts as a read, too. One that is no
+//! longer than the record is written in its place, and the rest is dead; a longer one makes the old
+//! record dead. Dead bytes take room until a tail passes them; from a tenth on, the tail is moved to
+//! reclaim them.
 //!
 //! Without a hand, expired records are found by lookups and at the tails alone. With one, a hand in
 //! each queue walks over the records, four bytes for each byte stored, and marks expired ones dead.
@@ -62,7 +62,7 @@ pub(crate) struct Queues {
     items: HashMap<u64, Item>,
     ghost: Option<Ghost>,
     has_been_full: bool,
-    /// Tells a record from a later one of the same key.
+    /// A record's number, different from that of a later one of the same key.
     written: u64,
     hand: Option<Hand>,
     /// A large record needs more reads to be written again.

@@ -8,11 +8,14 @@ use std::fmt::Write as _;
 
 use miocached::store::{Attributes, NEVER, Store, Stored};
 
-use super::model::{Model, Size};
+use super::model::{Model, Size, Work};
 
 /// A key's number, in hexadecimal. What the real key has more is given to the value, so that the
 /// record has its size.
 const KEY_BYTES: usize = 12;
+
+/// Looking at a record in search of what has expired loads one cache line.
+const LOOKED_AT_BYTES: u64 = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -70,5 +73,14 @@ impl Model for Real {
 
     fn bytes(&self) -> u64 {
         self.store.log_bytes().0
+    }
+
+    fn work(&self) -> Work {
+        let counters = self.store.counters();
+        Work {
+            stored_bytes: counters.stored_bytes,
+            moved_bytes: counters.moved_bytes,
+            scanned_bytes: counters.swept_past * LOOKED_AT_BYTES,
+        }
     }
 }

@@ -49,7 +49,7 @@ impl Row {
         Estimate::of_ratios(&hits(self), &hits(reference)).map(|ratio| ratio.median)
     }
 
-    /// By how many bytes it is beyond its limit, at the worst.
+    /// By how many bytes it is beyond its limit, at most.
     fn excess_bytes(&self, memory_bytes: u64) -> Option<u64> {
         let allowed = memory_bytes + memory_bytes / 4 + BESIDE_BYTES;
         let excess = self.memories.iter().map(|memory| match *memory {
@@ -197,7 +197,7 @@ pub(crate) fn summary(findings: &[Finding], memory_bytes: u64) -> String {
     if !late.is_empty() {
         let _ = writeln!(
             text,
-            "DISTURBED: somebody fell behind the rate in {}, so that lives ended too early there; \
+            "DISTURBED: a cache fell behind the rate in {}, so that items expired too early there; \
              measure these again",
             late.join(", ")
         );

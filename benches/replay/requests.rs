@@ -44,8 +44,8 @@ pub(crate) enum Pattern {
     Zipf { exponent: f64 },
     /// The same, and between them keys that come once and never again.
     Wonders { exponent: f64, percent: u32 },
-    /// The same, and beside them somebody who reads as many other keys, one after the other, and
-    /// then begins again.
+    /// The same, and beside them a scan over as many other keys, one after the other, again and
+    /// again.
     Scans { exponent: f64, percent: u32 },
     /// All keys, one after the other, again and again.
     Loop,
@@ -176,7 +176,7 @@ impl Stream {
         }
     }
 
-    /// The next key of somebody who goes through as many keys as the recipe has.
+    /// The next key of a scan over as many keys as the recipe has.
     fn step(&mut self) -> u64 {
         self.steps += 1;
         self.steps % u64::from(self.recipe.keys)

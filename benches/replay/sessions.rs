@@ -64,7 +64,7 @@ impl Sessions {
         Request { key, value_bytes: self.sizes.draw(key, random), ttl_s: 0, write: true }
     }
 
-    /// All requests behind the loading.
+    /// All requests after the loading.
     pub(crate) fn stream(self, seed: u64) -> impl Iterator<Item = Request> {
         let mut random = Random::seeded(seed);
         let mut request = move |key: u64, ttl_s: u32, write: bool| {

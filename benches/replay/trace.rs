@@ -1,4 +1,4 @@
-//! Somebody's own trace: a plain text file with a key and a value's size per line.
+//! A user's own trace: a plain text file with a key and a value's size per line.
 //!
 //! Lines are reads, in their order; empty ones and those that begin with `#` say nothing. Owns the
 //! names of the keys, so that the rest of the bench can count in numbers.

@@ -2,18 +2,18 @@
 //!
 //! Sizes follow from `-m`, so that a workload asks the same of every memory. Knows no cache.
 //!
-//! ## The hurried clock
+//! ## The accelerated clock
 //!
 //! Values that live ten minutes, eight hours or two days would need a run of days. What matters is
 //! how a life compares with the time that an item stays in memory otherwise, so lives are divided by
-//! a factor, the *hurry*, and the requests come at a fixed rate, the same for every server: then the
+//! a factor, the *speed-up*, and the requests come at a fixed rate, the same for every server: then the
 //! clocks of all servers agree on how many requests a life lasts. Each of the three workloads with
-//! one life has its own hurry, hence stands for a cluster of another request rate:
+//! one life has its own speed-up, hence stands for a cluster of another request rate:
 //!
 //! * `twitter-10m`: lives end long before an item would be evicted. Dead items take up the room.
 //! * `twitter-8h`: lives end about when items are evicted.
 //! * `twitter-2d`: items are evicted before their lives end.
-//! * `twitter-mixed`: all three at one hurry, a third of the keys each.
+//! * `twitter-mixed`: all three at one speed-up, a third of the keys each.
 
 use std::rc::Rc;
 
@@ -307,13 +307,14 @@ const READS: Recipe = Recipe {
 ///
 /// Counting begins late, when those who stay have been found: of what was loaded first nothing is
 /// known, and a design that needs a queue's whole lap to find out looks worse than it is. (S3-FIFO at
-/// 10 % has 1.12 of LRU's misses by Zipf 1.2 behind two laps of requests, 0.85 behind twenty.) Quick
+/// 10 % has 1.12 of LRU's misses by Zipf 1.2 after two laps of requests, 0.85 after twenty.) Quick
 /// ones are too short for that, and no more than a check that everything works.
 pub(crate) fn all(memory_bytes: u64, quick: bool) -> Vec<Workload> {
     let (warm_laps, counted_laps) = if quick { (1, 2) } else { (12, 4) };
     let make = Maker { memory_bytes: memory_bytes as f64, warm_laps, counted_laps };
     let (exceeds, fits) = (Extent::Exceeds(4.0), Extent::Fits);
-    let lives = |hurry: u32| [10 * MINUTE_S, 8 * HOUR_S, 2 * DAY_S].map(|life_s| life_s / hurry);
+    let lives =
+        |speed_up: u32| [10 * MINUTE_S, 8 * HOUR_S, 2 * DAY_S].map(|life_s| life_s / speed_up);
     let [ten_minutes, _, _] = lives(120);
     let [_, eight_hours, _] = lives(2400);
     let [_, _, two_days] = lives(2880);
@@ -340,25 +341,25 @@ pub(crate) fn all(memory_bytes: u64, quick: bool) -> Vec<Workload> {
         make.twitter(
             "twitter-10m",
             paced,
-            "lives of 10 min hurried by 120",
+            "lives of 10 min divided by 120",
             Lifetimes::All(ten_minutes),
         ),
         make.twitter(
             "twitter-8h",
             paced,
-            "lives of 8 h hurried by 2400",
+            "lives of 8 h divided by 2400",
             Lifetimes::All(eight_hours),
         ),
         make.twitter(
             "twitter-2d",
             paced,
-            "lives of 2 days hurried by 2880",
+            "lives of 2 days divided by 2880",
             Lifetimes::All(two_days),
         ),
         make.twitter(
             "twitter-mixed",
             paced,
-            "lives of 10 min, 8 h, 2 days hurried by 120",
+            "lives of 10 min, 8 h, 2 days divided by 120",
             Lifetimes::Thirds(lives(120)),
         ),
         make.twitter("twitter-fits", fits, "without an end", Lifetimes::ForEver),

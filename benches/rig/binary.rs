@@ -2,7 +2,7 @@
 //!
 //! An ELF file names its compiler and whether it carries symbols, debug information or instruments;
 //! it does not name the optimisation level. That stands in the `config.log` of a build tree, which is
-//! quoted as what it is: a file beside the binary. Starts nothing.
+//! quoted with its place, for it could belong to another build. Starts nothing.
 
 use std::fs;
 use std::path::Path;
@@ -104,7 +104,9 @@ impl Binary {
             (false, false) => "link-time optimisation not recorded".to_string(),
         });
         parts.push(match &self.configured {
-            Some(arguments) => format!("config.log beside it says: configure {arguments}"),
+            Some(arguments) => {
+                format!("built with configure {arguments} (config.log in its folder)")
+            }
             None => "optimisation level not recorded".to_string(),
         });
         if !self.instruments.is_empty() {
@@ -126,7 +128,10 @@ impl Binary {
         if let Some(flags) = flags
             && !["-O1", "-O2", "-O3", "-Ofast"].iter().any(|level| flags.contains(level))
         {
-            doubts.push("config.log beside this memcached shows no optimisation (-O2)".to_string());
+            doubts.push(
+                "config.log in this memcached's folder names no optimisation level (-O2)"
+                    .to_string(),
+            );
         }
         doubts
     }

@@ -15,6 +15,7 @@ pub(crate) mod failure;
 pub(crate) mod items;
 pub(crate) mod machine;
 pub(crate) mod pipeline;
+pub(crate) mod priority;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod random;

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::failure::{Doing, Failure};
 
 /// Whether the person wants the run to end.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {

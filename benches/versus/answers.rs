@@ -83,6 +83,8 @@ pub(crate) struct Tally {
     pub(crate) misses: u64,
     /// Sets that followed misses; neither requests nor operations of their own.
     pub(crate) refills: u64,
+    /// Sets refused for want of memory: not stored, and no wrong answer either.
+    pub(crate) refused: u64,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
     /// Answers compared in full.
@@ -97,6 +99,7 @@ impl Tally {
         self.lookups += other.lookups;
         self.misses += other.misses;
         self.refills += other.refills;
+        self.refused += other.refused;
         self.errors += other.errors;
         self.checked += other.checked;
         if self.first_error.is_none() {
@@ -269,6 +272,11 @@ impl Answers {
 
     /// Whether a line that is not always the same is right: a number, or that nothing was found.
     fn judge_line(&self, asked: Asked, contents: Contents, tally: &mut Tally) {
+        let stores = matches!(asked, Asked::Set | Asked::Refill);
+        if stores && self.line.starts_with(b"SERVER_ERROR out of memory") {
+            tally.refused += 1;
+            return;
+        }
         let finds = matches!(asked, Asked::Delete | Asked::Touch | Asked::Increment { .. });
         if finds && self.line == NOT_FOUND {
             tally.misses += 1;

@@ -65,8 +65,21 @@ impl DataSet {
 pub(crate) enum Method {
     /// As this traffic says; the first kind is what is reported.
     Load(Vec<Traffic>),
-    /// Like the baseline, at a fixed rate: so many percent of memcached-A's closed-loop throughput.
-    PercentOfSaturation(u32),
+    /// Like the baseline, at a fixed rate: so many percent of that at which memcached-A's CPU would be
+    /// fully busy.
+    PercentOfCapacity(u32),
+}
+
+/// How long a cell's windows are and how many, relative to those of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schedule {
+    /// As the run's.
+    Plain,
+    /// Short and many, so that a pause of the machine is in few of them: for a p99.9.
+    Tails,
+    /// Long, each with so long a warm-up that items with the shorter lifetime are stored again and
+    /// expire at an even rate when its measurement begins.
+    Expiring,
 }
 
 /// One comparison.
@@ -77,6 +90,7 @@ pub(crate) struct Cell {
     pub(crate) data: DataSet,
     pub(crate) method: Method,
     pub(crate) metric: Metric,
+    pub(crate) schedule: Schedule,
     pub(crate) dialect: Dialect,
     /// Whether `--quick` measures it.
     pub(crate) quick: bool,
@@ -89,7 +103,7 @@ impl Cell {
     pub(crate) fn connections(&self) -> usize {
         match &self.method {
             Method::Load(traffic) => traffic.iter().map(|traffic| traffic.connections).sum(),
-            Method::PercentOfSaturation(_) => baseline_of(self.data).connections,
+            Method::PercentOfCapacity(_) => baseline_of(self.data).connections,
         }
     }
 }
@@ -156,6 +170,7 @@ fn cell(name: &'static str, what: &str, data: DataSet, change: impl Fn(&mut Traf
         dialect: traffic.dialect,
         method: Method::Load(vec![traffic]),
         metric: Metric::ServerCpu,
+        schedule: Schedule::Plain,
         quick: false,
         pogocache: false,
     }
@@ -265,15 +280,16 @@ fn by_command(tcp: DataSet) -> Vec<Cell> {
 }
 
 fn at_fixed_rates(tcp: DataSet) -> Vec<Cell> {
-    let paced = |name, what: &str, method, metric| Cell {
+    let paced = |name, what: &str, method| Cell {
         method,
-        ..by_metric(metric, cell(name, what, tcp, |_| {}))
+        schedule: Schedule::Tails,
+        ..by_metric(Metric::P999, cell(name, what, tcp, |_| {}))
     };
-    let half = "at a fixed rate, half of memcached-A's closed-loop throughput, arriving at random";
-    let most = "at a fixed rate, 80 % of memcached-A's closed-loop throughput, arriving at random";
+    let half = "at a fixed rate, half of what memcached-A's CPU allows, arriving at random";
+    let most = "at a fixed rate, 80 % of what memcached-A's CPU allows, arriving at random";
     vec![
-        quick(paced("rate-50-percent", half, Method::PercentOfSaturation(50), Metric::P999)),
-        paced("rate-80-percent", most, Method::PercentOfSaturation(80), Metric::P999),
+        quick(paced("rate-50-percent", half, Method::PercentOfCapacity(50))),
+        paced("rate-80-percent", most, Method::PercentOfCapacity(80)),
     ]
 }
 
@@ -363,10 +379,10 @@ fn mixed(data: DataSet, large: Keyspace) -> Cell {
     }
 }
 
-/// The lifetimes, and what they mean for windows that are some seconds apart.
-const EXPIRING: &str = "a quarter of the keys expires after 2 s, which is about the time between two \
-    windows of one contestant, so most of them have expired when a window begins; a quarter has an \
-    exptime of 120 s, which is after the last window";
+/// The lifetimes, and what has expired when a window is measured.
+const EXPIRING: &str = "a quarter of the keys has an exptime of 2 s and is warmed up for longer than \
+    that, so those stored by misses expire and are stored again throughout the measurement; a \
+    quarter has one of 120 s, which no item reaches; half have none";
 
 /// A cache as it is used: more items than fit, and a miss costs a set.
 fn in_tight_memory(quick_run: bool) -> Vec<Cell> {
@@ -375,11 +391,22 @@ fn in_tight_memory(quick_run: bool) -> Vec<Cell> {
     let small = Keyspace { lifetimes: Lifetimes::Mixed, ..lasting.small };
     let expiring = DataSet { small, ..lasting };
     let cache_aside = |t: &mut Traffic| (t.work, t.depth) = (Work::CacheAside, 10);
+    let sets = format!(
+        "-m {mib}, only sets, 50 at a time, all keys equally likely: each set evicts an item or \
+         replaces one"
+    );
     let what = format!(
         "-m {mib}, gets, 10 at a time, each miss followed by a set; figures per get, refills included"
     );
     vec![
-        cell("evictions", &format!("{what}; no item expires"), lasting, cache_aside),
-        quick(cell("evictions-and-ttls", &format!("{what}; {EXPIRING}"), expiring, cache_aside)),
+        quick(cell("evictions", &format!("{what}; no item expires"), lasting, cache_aside)),
+        cell("evictions-sets-depth-50", &sets, lasting, |t| {
+            sets_depth_50(t);
+            t.popularity = Popularity::Uniform;
+        }),
+        Cell {
+            schedule: Schedule::Expiring,
+            ..cell("evictions-and-ttls", &format!("{what}; {EXPIRING}"), expiring, cache_aside)
+        },
     ]
 }

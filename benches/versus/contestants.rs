@@ -14,6 +14,7 @@ use crate::rig::binary::Binary;
 use crate::rig::client::Client;
 use crate::rig::cpus::Placement;
 use crate::rig::failure::{Doing, Failure};
+use crate::rig::priority::answering_threads;
 use crate::rig::process::{CpuClock, resident_bytes};
 use crate::rig::program::Program;
 use crate::rig::random::index_ring;
@@ -235,6 +236,11 @@ impl Running {
     /// What it occupies now.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
         self.pid.and_then(|pid| resident_bytes(pid).ok())
+    }
+
+    /// The threads whose priority decides its latencies; none of a server that the user runs.
+    pub(crate) fn answering_threads(&self) -> Result<Vec<u32>, Failure> {
+        self.server.as_ref().map_or(Ok(Vec::new()), |server| answering_threads(server.pid()))
     }
 
     /// Items that it has evicted so far, where it is there to evict and says so.

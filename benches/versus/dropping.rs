@@ -8,7 +8,7 @@ use crate::rig::failure::Failure;
 
 /// A window in which the hypervisor took more than this part of either CPU is dropped.
 pub(crate) const STEAL_MAX: f64 = 0.01;
-/// The same for a p99.9: one tick of 10 ms is 1 % of a window of a second, ten times what is above it.
+/// The same for a p99.9: one tick of 10 ms is an eighth of a window of 80 ms.
 pub(crate) const STEAL_MAX_OF_TAILS: f64 = 0.0;
 /// So often a dropped window is measured again at most; after that its round has no figure.
 pub(crate) const REPEATS_MAX: usize = 4;

@@ -28,6 +28,7 @@ use rig::binary::Binary;
 use rig::cpus::{Kinship, Placement, raise_open_files_limit};
 use rig::failure::{Doing, Failure};
 use rig::machine::Machine;
+use rig::priority::Priority;
 use rig::program::Program;
 use rig::stop::Stop;
 use turns::Turns;
@@ -103,6 +104,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let turns = Turns {
         plan: arguments.plan(),
         wait: arguments.wait(placement.shares_one_cpu()),
+        priority: priority(placement),
         contestants,
         placement,
         stop,
@@ -130,8 +132,20 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         println!("{line}");
     }
     write_files(&report, &comparison)?;
-    let good = |row: &results::Row| !row.failed && row.errors == 0;
+    let good = |row: &results::Row| {
+        let refuses = row.refused > 0 && row.name == contestants::MIOCACHED;
+        !row.failed && row.errors == 0 && !refuses
+    };
     Ok(report.cells.iter().all(|cell| cell.rows.iter().all(good)))
+}
+
+/// The priority of the cells about a p99.9. On one CPU a generator above all ordinary tasks would keep
+/// the machine from everything else.
+fn priority(placement: Placement) -> Priority {
+    if placement.shares_one_cpu() {
+        return Priority::Ordinary("there is one CPU only".to_string());
+    }
+    Priority::available()
 }
 
 fn check_open_files(cells: &[Cell], contestants: usize) -> Result<(), Failure> {
@@ -166,6 +180,7 @@ fn announce(cells: &[Cell], turns: &Turns, memcached: &Baseline, expected: Durat
         let more = progress::expected_duration(&about_tails, &turns.contestants, plan).as_secs();
         eprintln!("up to {more} s more if p99.9 is undecided in the p99.9 cells");
     }
+    eprintln!("priority in the p99.9 cells: {}", turns.priority.in_words());
     eprintln!("{}: {}", memcached.version, memcached.build);
     for warning in &memcached.warnings {
         eprintln!("WARNING: {warning}");
@@ -210,6 +225,7 @@ fn facts(arguments: &Arguments, turns: &Turns, [took, expected]: [Duration; 2]) 
             Wait::Spin => "spins while idle".to_string(),
             Wait::Block => "sleeps while idle".to_string(),
         },
+        priority: turns.priority.in_words(),
         steal_bound: dropping::STEAL_MAX,
         seconds: took.as_secs_f64(),
         seconds_expected: expected.as_secs_f64(),

@@ -6,7 +6,7 @@
 use super::contestants::MIOCACHED;
 use super::dropping::{REPEATS_MAX, STEAL_MAX};
 use super::results::{CellResult, Report, TAIL_SETTLED_BELOW};
-use super::tails::SAMPLES_ABOVE_MIN;
+use super::tails::{BLOCK_SAMPLES_ABOVE, SAMPLES_ABOVE_MIN};
 use super::turns::Turns;
 use super::verdicts;
 use super::window::Wait;
@@ -72,12 +72,14 @@ fn about_the_intervals() -> Vec<String> {
          with 50 % power; 80 % needs 1.4 times as much. A smaller difference may exist."
             .to_string(),
         format!(
-            "p99.9 is that of all windows together, not a median over windows, and is decided \
-             only with {SAMPLES_ABOVE_MIN} requests above it; its interval resamples instances \
-             and whole windows. Cells about p99.9 have windows long enough for that. They are \
-             measured once more on as many new instances if the interval contains 1 and the \
-             smallest detectable effect is not below {:.0} %. This repetition on new instances \
-             raises the chance of a false difference there from 5 % to 8 % at most.",
+            "p99.9 is the median over blocks of consecutive windows. A block is as short as \
+             {BLOCK_SAMPLES_ABOVE} requests above its p99.9 allow, mostly one window. It is \
+             decided only with {SAMPLES_ABOVE_MIN} requests above it in all; its ratios are taken block by block, over the \
+             same rounds, and resampled by instance, then by block. Cells about p99.9 have windows \
+             of 4/15 of the others' length and as many rounds as that takes. They are measured \
+             once more on as many new instances if the interval contains 1 and the smallest \
+             detectable effect is not below {:.0} %. This repetition on new instances raises the \
+             chance of a false difference there from 5 % to 8 % at most.",
             100.0 * TAIL_SETTLED_BELOW
         ),
         format!(
@@ -104,6 +106,7 @@ pub(crate) fn questions(report: &Report) -> Vec<(&'static str, String)> {
     questions.extend(about_the_load(report));
     questions.extend(about_the_generator());
     questions.extend(about_the_cells());
+    questions.extend(about_the_tails(report));
     questions.extend(about_the_machine(report));
     questions.extend(about_the_statistics(report));
     questions
@@ -225,7 +228,8 @@ fn about_the_generator() -> Vec<(&'static str, String)> {
              what users would see; those cells are about CPU and throughput, and their latencies \
              are not judged. In cells at a fixed rate a request's latency counts from the moment \
              it was due, whether or not it could be sent then, and what was never sent counts as \
-             waiting until the end. If the generator itself was late, a note says by how much."
+             waiting until the end. If the generator itself was more than 50 us late at the \
+             percentile of the cell (p99.9 in the cells about it), a note says by how much."
                 .to_string(),
         ),
         (
@@ -270,9 +274,21 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
         ),
         (
             "Which rate is the fixed rate?",
-            "A part of the closed-loop throughput of memcached-A in the baseline: the median of \
-             its windows up to that cell on the first instance, and the same rate on all others. \
-             A note says how busy each server's CPU was at that rate."
+            "A part of the rate at which memcached-A's CPU would be fully busy. That is found anew \
+             on each instance, just before the cell: memcached-A is loaded at half of its \
+             closed-loop throughput, arriving at random, and a second divided by its CPU time per \
+             operation there is what its CPU allows. All contestants of an instance get the same \
+             rate. The closed-loop throughput itself is no measure of that: under it requests come \
+             in bursts, which cost less each, and 80 % of it kept memcached-A's CPU busy for 99 % of \
+             the time once the machine had become slower. A note says how busy each server's CPU \
+             was."
+                .to_string(),
+        ),
+        (
+            "What expires in the eviction cells?",
+            "Nothing, except in evictions-and-ttls: there each window warms up for 2.5 s, which is \
+             longer than the lifetime of 2 s, so items expire and are stored again at an even rate \
+             while it measures. The contestant's previous window does not matter."
                 .to_string(),
         ),
         (
@@ -282,6 +298,35 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
              such a search. The cells at half and at 80 % of memcached's own rate answer the same \
              question."
                 .to_string(),
+        ),
+    ]
+}
+
+fn about_the_tails(report: &Report) -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "Why is p99.9 a median over blocks?",
+            "The machine pauses now and then, mostly for about a millisecond, sometimes for hundreds, \
+             and such pauses put more requests above the p99.9 of all windows together than \
+             everything else. In the floor, which does nothing but read and write, they are as \
+             frequent as in any server. A block is short, so most blocks have no pause, and the \
+             median over blocks is the p99.9 between pauses. What a server itself does in less than \
+             half of its blocks is not in this figure. Compare the contestants' notes for that: the \
+             p99.9 in the slowest twentieth of the blocks and of all windows together contain it, \
+             and so does the maximum."
+                .to_string(),
+        ),
+        (
+            "At which priority do servers and generator run?",
+            format!(
+                "In cells about p99.9: {}; in all others the ordinary one. At real-time priority no \
+                 ordinary task can interrupt a window. Of a server with threads that are named \
+                 workers only these are raised: memcached's background threads then wait for its \
+                 worker, which is the best case for its latencies. The generator rests between \
+                 windows, so that the kernel's bound on real-time tasks (95 % of a second) never \
+                 stops it. A server given by --target keeps its priority.",
+                report.run.priority
+            ),
         ),
     ]
 }

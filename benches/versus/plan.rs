@@ -4,18 +4,24 @@
 
 use std::time::Duration;
 
-use super::cells::{Cell, DataSet};
-use super::results::Metric;
+use super::cells::{Cell, DataSet, Schedule};
 use super::tails::SAMPLES_MIN;
 use super::window::Window;
 
 /// More items than this take so long to load that servers are started less often.
 const ITEMS_MANY: u64 = 2_000_000;
 const INSTANCES_OF_MANY: u32 = 3;
-/// The longest window, however slowly requests come.
-const WINDOW_MAX: Duration = Duration::from_secs(4);
-/// Samples planned for a p99.9, with a margin for dropped windows.
-const SAMPLES_PLANNED: u64 = SAMPLES_MIN * 6 / 5;
+/// Samples planned for a p99.9. With 1.2 million the smallest detectable effect was 11 % at half of
+/// memcached's rate, on ten instances.
+const SAMPLES_PLANNED: u64 = SAMPLES_MIN * 2;
+/// The window for a p99.9 by default is 80 ms of 300: a pause of the machine spoils one of hundreds.
+const TAIL_WINDOW: [u32; 2] = [4, 15];
+/// Rounds for a p99.9, as multiples of the run's: at least and at most, however slowly requests come.
+const TAIL_ROUNDS: [u32; 2] = [6, 30];
+/// Longer than 2 s, after which the items with the shorter lifetime have expired.
+const EXPIRING_WARM: Duration = Duration::from_millis(2_500);
+/// What a window with so long a warm-up measures, as a multiple of the run's.
+const EXPIRING_WINDOW: u32 = 3;
 
 /// From the last server's loading to the first window.
 pub(crate) const SETTLING: Duration = Duration::from_millis(500);
@@ -27,7 +33,7 @@ pub(crate) struct Plan {
     pub(crate) rounds: u32,
     pub(crate) instances: u32,
     pub(crate) window: Window,
-    /// Whether windows may grow, and instances be added, until a p99.9 is decided.
+    /// Whether windows may be added, and instances, until a p99.9 is decided.
     pub(crate) decides_tails: bool,
 }
 
@@ -39,22 +45,36 @@ impl Plan {
         self.instances.min(self.rounds).min(most)
     }
 
-    /// Rounds on each instance.
-    pub(crate) fn rounds_each(&self, data: &DataSet) -> u32 {
-        self.rounds.div_ceil(self.instances(data))
+    /// Rounds on each instance of a cell, at so many requests a second where its rate is fixed: with
+    /// a p99.9 to decide, as many as have enough requests together.
+    pub(crate) fn rounds_each(&self, cell: &Cell, per_second: Option<u64>) -> u32 {
+        let instances = self.instances(&cell.data);
+        let plain = self.rounds.div_ceil(instances);
+        match cell.schedule {
+            Schedule::Tails if self.decides_tails => {
+                let [least, most] = TAIL_ROUNDS.map(|times| times * self.rounds);
+                let window = self.window_of(cell).measure;
+                let requests = window.as_secs_f64() * per_second.unwrap_or(0) as f64;
+                let needed = (SAMPLES_PLANNED as f64 / requests).ceil();
+                let rounds = if needed < f64::from(most) { whole(needed) } else { u64::from(most) };
+                u32::try_from(rounds).unwrap_or(most).max(least).div_ceil(instances)
+            }
+            Schedule::Plain | Schedule::Tails | Schedule::Expiring => plain,
+        }
     }
 
-    /// The window of a cell in which so many requests a second come; longer where its p99.9 has to
-    /// be decided, so that all planned windows together have enough of them.
-    pub(crate) fn window_at(&self, cell: &Cell, per_second: Option<u64>) -> Window {
-        let rate = per_second.filter(|_| self.decides_tails && cell.metric == Metric::P999);
-        let Some(per_second) = rate else {
-            return self.window;
-        };
-        let windows = u64::from(self.instances(&cell.data) * self.rounds_each(&cell.data));
-        let ms = 1000 * SAMPLES_PLANNED / (windows * per_second.max(1)).max(1) + 1;
-        let needed = Duration::from_millis(ms).min(WINDOW_MAX);
-        Window { measure: needed.max(self.window.measure), ..self.window }
+    /// The windows of a cell.
+    pub(crate) fn window_of(&self, cell: &Cell) -> Window {
+        match cell.schedule {
+            Schedule::Tails if self.decides_tails => {
+                let measure = self.window.measure * TAIL_WINDOW[0] / TAIL_WINDOW[1];
+                Window { warm: measure / 5, measure }
+            }
+            Schedule::Plain | Schedule::Tails => self.window,
+            Schedule::Expiring => {
+                Window { warm: EXPIRING_WARM, measure: self.window.measure * EXPIRING_WINDOW }
+            }
+        }
     }
 
     /// The window that lets caches, branch predictors and buffers settle before the first round.

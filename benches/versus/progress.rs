@@ -3,11 +3,12 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-use super::cells::{Cell, DataSet};
+use super::cells::{Cell, DataSet, Schedule};
 use super::contestants::{Contestant, FLOOR};
 use super::plan::{Plan, SETTLING};
 use super::results::CellResult;
 use super::window::Window;
+use crate::rig::priority::Raised;
 
 /// Items a second that a server takes while being loaded, for the estimate.
 const LOADED_PER_S: u64 = 700_000;
@@ -43,8 +44,12 @@ pub(crate) fn expected_duration(
             }
         }
         for cell in group {
-            let window = plan.window_at(cell, Some(RATE_EXPECTED));
-            let each = turn(plan.warm_up()) + turn(window) * plan.rounds_each(data);
+            let rounds = plan.rounds_each(cell, Some(RATE_EXPECTED));
+            let window = plan.window_of(cell);
+            // The rest of a generator at real-time priority; small enough to be counted always.
+            let rests = cell.schedule == Schedule::Tails && plan.decides_tails;
+            let rest = if rests { Raised::rest_after(window.whole()) } else { Duration::ZERO };
+            let each = turn(plan.warm_up()) + (turn(window) + rest) * rounds;
             let taking_part = contestants.iter().filter(|contestant| here(contestant, cell));
             instance += each * u32::try_from(taking_part.count()).unwrap_or(u32::MAX);
         }

@@ -84,6 +84,7 @@ impl Record {
         self.row.lookups += tally.lookups;
         self.row.misses += tally.misses;
         self.row.refills += tally.refills;
+        self.row.refused += tally.refused;
         self.row.errors += tally.errors;
         if self.row.first_error.is_none() {
             self.row.first_error.clone_from(&tally.first_error);
@@ -169,6 +170,7 @@ fn round(sample: &Sample, instance: usize, cpus: Option<Vec<Shares>>) -> Round {
         generator_busy: sample.generator_busy,
         generator_on_cpu: sample.generator_on_cpu,
         late_p99_ns: sample.late_p99_ns,
+        late_p999_ns: sample.late_p999_ns,
         longest_gap_ns: sample.longest_gap_ns,
         cpus,
     }

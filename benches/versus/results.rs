@@ -14,7 +14,8 @@ use crate::rig::statistics::Estimate;
 
 /// Goes up when an older reader would misunderstand a newer file. 2: server instances, dropped
 /// windows, p99.9 over all windows together, comparisons with their smallest detectable effect.
-pub(crate) const SCHEMA: u32 = 2;
+/// 3: p99.9 and its ratios are medians over blocks of rounds.
+pub(crate) const SCHEMA: u32 = 3;
 
 /// Those that every contestant is compared with.
 pub(crate) const REFERENCES: [&str; 5] = [CONTROL, CONTROL_AGAIN, TUNED, THREADED, FLOOR];
@@ -61,6 +62,8 @@ pub(crate) struct RunFacts {
     /// What the two CPUs share.
     pub(crate) cpus: String,
     pub(crate) generator_waits: String,
+    /// Of servers and generator in the cells about a p99.9.
+    pub(crate) priority: String,
     /// Windows with a larger share of steal on either CPU were dropped.
     pub(crate) steal_bound: f64,
     pub(crate) seconds: f64,
@@ -86,7 +89,7 @@ pub(crate) enum Metric {
     Throughput,
     P50,
     P99,
-    /// Of all windows together, and only with enough samples.
+    /// The median over blocks of rounds, and only with enough samples.
     P999,
 }
 
@@ -118,6 +121,8 @@ pub(crate) struct CellResult {
     pub(crate) instances: usize,
     /// Whether further instances were measured because p99.9 was not settled after the planned ones.
     pub(crate) was_extended: bool,
+    /// At which priority servers and generator ran.
+    pub(crate) priority: String,
     pub(crate) rows: Vec<Row>,
     pub(crate) comparisons: Vec<Comparison>,
 }
@@ -161,6 +166,8 @@ pub(crate) struct Row {
     /// Items evicted since the server was loaded, where it is there to evict.
     #[serde(default)]
     pub(crate) evictions: Option<u64>,
+    /// Sets refused for want of memory.
+    pub(crate) refused: u64,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
     /// Percentiles and nanoseconds, of all rounds together.
@@ -182,6 +189,7 @@ pub(crate) struct Round {
     pub(crate) generator_busy: f64,
     pub(crate) generator_on_cpu: Option<f64>,
     pub(crate) late_p99_ns: Option<u64>,
+    pub(crate) late_p999_ns: Option<u64>,
     /// The longest pause of a generator that never sleeps, while it had nothing to do.
     #[serde(default)]
     pub(crate) longest_gap_ns: Option<u64>,
@@ -203,7 +211,7 @@ impl Row {
         self.rounds.iter().map(|round| (round.instance, figure(round))).collect()
     }
 
-    /// Its median over the rounds; of p99.9 the value over all rounds together, if decidable.
+    /// Its median over the rounds; of p99.9 that over blocks of rounds, if decidable.
     pub(crate) fn estimate(&self, metric: Metric) -> Option<Estimate> {
         match metric {
             Metric::P999 => self.tail.as_ref().filter(|x| x.is_decidable()).map(|x| x.p999_ns),

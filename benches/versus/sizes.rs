@@ -82,7 +82,8 @@ pub(crate) enum Lifetimes {
     Unlimited,
     /// Half of the keys never, a quarter after 2 seconds, a quarter after 120. Nothing in between:
     /// servers are loaded one after another, so items would expire within the windows of those
-    /// loaded first, and after the windows of those loaded last.
+    /// loaded first, and after the windows of those loaded last. A window that is to see items
+    /// expire warms up for longer than 2 seconds (`Schedule::Expiring`).
     Mixed,
 }
 

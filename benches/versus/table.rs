@@ -112,11 +112,12 @@ pub(crate) fn circumstances(cell: &CellResult) -> String {
     let rounds = cell.rows.iter().map(|row| row.rounds.len()).max().unwrap_or(0);
     let (repeated, missing) = method::dropped(std::iter::once(cell));
     let windows = format!(
-        "{rounds} windows of {} ms on {} instances{}; {repeated} repeated because of steal, \
+        "{rounds} windows of {} ms on {} instances{}; priority {}; {repeated} repeated because of steal, \
          {missing} without result",
         cell.window_ms,
         cell.instances,
-        if cell.was_extended { ", half of them a repetition on new instances" } else { "" }
+        if cell.was_extended { ", half of them a repetition on new instances" } else { "" },
+        cell.priority
     );
     let all = || cell.rows.iter().flat_map(|row| &row.rounds).filter_map(|x| x.cpus.as_ref());
     let share = |cpu: usize, of: fn(&Shares) -> f64| {
@@ -199,6 +200,9 @@ fn notes(cell: &CellResult, row: &Row) -> String {
         let first = row.first_error.as_deref().unwrap_or_default();
         notes.push(format!("{} ERRORS, first: {first}", row.errors));
     }
+    if row.refused > 0 {
+        notes.push(format!("{} sets refused: out of memory", row.refused));
+    }
     if let Some(share) = row.miss_share() {
         notes.push(format!("{:.2} % of lookups missed", 100.0 * share));
     } else if row.misses > 0 {
@@ -223,9 +227,16 @@ fn notes(cell: &CellResult, row: &Row) -> String {
     if let Some(on_cpu) = on_cpu.filter(|&on_cpu| on_cpu < GENERATOR_DISTURBED) {
         notes.push(format!("generator was preempted (ran {:.0} % of the time)", 100.0 * on_cpu));
     }
-    let late = row.median_of(|round| round.late_p99_ns.map(|ns| ns as f64));
-    if let Some(late) = late.filter(|&late| late > LATE_NS_NOTED) {
-        notes.push(format!("generator sent late (p99): {}", latency(late)));
+    if let Some(late) = lateness(cell, row) {
+        notes.push(late);
+    }
+    let tail = row.tail.as_ref().filter(|tail| tail.is_decidable());
+    if let Some(tail) = tail.filter(|_| cell.metric == Metric::P999) {
+        notes.push(format!(
+            "p99.9 in the slowest twentieth of the windows above {}, of all windows together {}",
+            latency(tail.worst_twentieth_ns),
+            latency(tail.pooled_ns)
+        ));
     }
     let background = row.median_of(|round| Some(round.background_per_s));
     if let Some(rate) = background.filter(|&rate| rate > 0.0) {
@@ -235,6 +246,18 @@ fn notes(cell: &CellResult, row: &Row) -> String {
         notes.push("no requests completed".to_string());
     }
     notes.join("; ")
+}
+
+/// How late the generator was, at the percentile that the cell is about.
+fn lateness(cell: &CellResult, row: &Row) -> Option<String> {
+    let (name, late) = match cell.metric {
+        Metric::P999 => ("p99.9", row.median_of(|round| round.late_p999_ns.map(|ns| ns as f64))),
+        Metric::ServerCpu | Metric::Throughput | Metric::P50 | Metric::P99 => {
+            ("p99", row.median_of(|round| round.late_p99_ns.map(|ns| ns as f64)))
+        }
+    };
+    let late = late.filter(|&late| late > LATE_NS_NOTED)?;
+    Some(format!("generator sent late ({name}): {}", latency(late)))
 }
 
 /// The part of its CPU that a server uses at a rate that is the same for all.

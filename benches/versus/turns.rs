@@ -6,8 +6,9 @@
 //! servers' and connections' lives. Knows no output but progress.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::cells::{BASELINE, Cell, DataSet, Method, baseline_of};
+use super::cells::{Cell, DataSet, Method, baseline_of};
 use super::contestants::{CONTROL, Contestant, MIOCACHED, Running};
 use super::dropping::{STEAL_MAX, STEAL_MAX_OF_TAILS};
 use super::generator::Generator;
@@ -18,9 +19,10 @@ use super::results::{CellResult, Metric, REFERENCES, Row};
 use super::ring::{Popularity, Ring};
 use super::tails::{self, TailRatio};
 use super::traffic::{Pace, Traffic};
-use super::window::{Wait, Window};
+use super::window::{Sample, Wait, Window};
 use crate::rig::cpus::Placement;
 use crate::rig::failure::Failure;
+use crate::rig::priority::{Priority, Raised, TURN_MAX};
 use crate::rig::random::Random;
 use crate::rig::stop::Stop;
 
@@ -33,6 +35,8 @@ pub(crate) struct Turns {
     pub(crate) placement: Placement,
     pub(crate) plan: Plan,
     pub(crate) wait: Wait,
+    /// At which the cells about a p99.9 run; all others run at the ordinary one.
+    pub(crate) priority: Priority,
     pub(crate) stop: Stop,
 }
 
@@ -44,12 +48,13 @@ struct Session<'a> {
     cell: &'a Cell,
     /// One for each contestant that takes part, with its position among all.
     records: Vec<(usize, Record)>,
-    /// Chosen on the first instance, and the same on all others.
-    rate: Option<u64>,
+    /// The fixed rate on each instance, where there is one.
+    rates: Vec<u64>,
     window: Window,
     instances: usize,
     rounds: usize,
     was_extended: bool,
+    priority: String,
 }
 
 impl Turns {
@@ -96,11 +101,12 @@ impl Turns {
         Session {
             cell,
             records: self.contestants.iter().enumerate().filter_map(record).collect(),
-            rate: None,
-            window: self.plan.window,
+            rates: Vec::new(),
+            window: self.plan.window_of(cell),
             instances: 0,
             rounds: 0,
             was_extended: false,
+            priority: "ordinary".to_string(),
         }
     }
 
@@ -165,27 +171,19 @@ impl Turns {
         let baseline = baseline_of(cell.data);
         let traffic = match &cell.method {
             Method::Load(traffic) => traffic.clone(),
-            Method::PercentOfSaturation(percent) => {
-                let per_second = match sessions[at].rate {
-                    Some(known) => known,
-                    None => {
-                        let most = match saturated_rate(sessions) {
-                            Some(known) => known,
-                            None => self.saturate_control(baseline, servers, rings)?,
-                        };
-                        whole(most * f64::from(*percent) / 100.0)
-                    }
-                };
-                sessions[at].rate = Some(per_second);
+            Method::PercentOfCapacity(percent) => {
+                let capacity = self.capacity_of_control(baseline, servers, rings)?;
+                let per_second = whole(capacity * f64::from(*percent) / 100.0);
+                sessions[at].rates.push(per_second);
                 vec![Traffic { pace: Pace::Fixed { per_second }, ..baseline }]
             }
         };
-        sessions[at].window = self.plan.window_at(cell, sessions[at].rate);
         Ok(traffic.into_iter().map(|traffic| (traffic, rings.ring(traffic))).collect())
     }
 
-    /// Where the baseline itself is not part of the run, its rate has to be found first.
-    fn saturate_control(
+    /// The rate at which memcached-A's CPU would be fully busy, if each operation took as much of it
+    /// as at half of its closed-loop throughput.
+    fn capacity_of_control(
         &self,
         baseline: Traffic,
         servers: &Servers,
@@ -195,19 +193,36 @@ impl Turns {
         let Some(Ok(running)) = at.map(|at| &servers[at]) else {
             return Err(Failure(format!("{CONTROL} is needed to choose a rate")));
         };
-        let traffic = [(baseline, rings.ring(baseline))];
-        // Several seconds: the machine's speed varies by a fifth from one second to the next.
-        const WINDOWS: usize = 15;
+        let throughput = |sample: &Sample| Some(sample.operations as f64 / sample.seconds);
+        let most = self.median_of_control(running, baseline, rings, throughput)?;
+        let paced = Traffic { pace: Pace::Fixed { per_second: whole(most / 2.0) }, ..baseline };
+        let per_cpu_second =
+            |sample: &Sample| Some(sample.operations as f64 / sample.server_cpu?.as_secs_f64());
+        self.median_of_control(running, paced, rings, per_cpu_second)
+    }
+
+    /// The median of something over windows of that traffic.
+    fn median_of_control(
+        &self,
+        running: &Running,
+        traffic: Traffic,
+        rings: &mut Rings,
+        figure: impl Fn(&Sample) -> Option<f64>,
+    ) -> Result<f64, Failure> {
+        // Some seconds: the machine's speed varies by a fifth from one second to the next.
+        const WINDOWS: usize = 9;
+        let traffic = [(traffic, rings.ring(traffic))];
         running.while_resumed(|| {
             let mut generator =
                 Generator::connect(&running.endpoint, &traffic, running.contents, self.wait)?;
-            let mut rates = Vec::new();
+            let mut figures = Vec::new();
             for round in 0..WINDOWS {
-                let sample = generator.run(self.plan.window, round, None)?;
-                rates.push(sample.operations as f64 / sample.seconds);
+                figures.extend(figure(&generator.run(self.plan.window, round, running.clock)?));
             }
-            rates.sort_by(f64::total_cmp);
-            Ok(rates[WINDOWS / 2])
+            figures.sort_by(f64::total_cmp);
+            figures.get(figures.len() / 2).copied().ok_or_else(|| {
+                Failure(format!("the CPU time of {CONTROL} is needed to choose a rate"))
+            })
         })
     }
 
@@ -219,7 +234,7 @@ impl Turns {
         servers: &Servers,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let rounds = self.plan.rounds_each(&session.cell.data) as usize;
+        let rounds = self.plan.rounds_each(session.cell, session.rates.first().copied()) as usize;
         progress.begin(session.cell.name, session.instances, rounds);
         let mut entries: Vec<Entry<'_>> = session
             .records
@@ -227,6 +242,11 @@ impl Turns {
             .filter(|(_, record)| record.is_open())
             .map(|(position, record)| self.enter(record, &servers[*position], load))
             .collect();
+        let raised = self.raise(session.cell, session.window, &entries);
+        let rest = match &raised {
+            Ok(Some(_)) => Raised::rest_after(session.window.whole()),
+            Ok(None) | Err(_) => Duration::ZERO,
+        };
         for nth in 0..rounds {
             progress.round(nth);
             let round = session.rounds + nth;
@@ -240,9 +260,16 @@ impl Turns {
             // A random order, so that no contestant always follows the same one.
             for at in Random::seeded(ORDER_SEED ^ round as u64).permutation(entries.len()) {
                 self.stop.check()?;
+                std::thread::sleep(rest);
                 entries[at].turn(|entry| entry.measure(turn));
             }
         }
+        session.priority = match &raised {
+            Ok(Some(_)) => Priority::RealTime.in_words(),
+            Ok(None) => "ordinary".to_string(),
+            Err(failure) => Priority::Ordinary(failure.to_string()).in_words(),
+        };
+        drop(raised);
         for entry in &mut entries {
             entry.record.row.resident_bytes = entry.running.and_then(Running::resident_bytes);
             entry.record.row.evictions = entry.running.and_then(Running::evictions);
@@ -250,6 +277,31 @@ impl Turns {
         session.instances += 1;
         session.rounds += rounds;
         Ok(())
+    }
+
+    /// Raises all servers and the generator, or none, where the cell is about a p99.9. The generator
+    /// comes last: from then on nothing but servers' windows and rests takes its time.
+    fn raise(
+        &self,
+        cell: &Cell,
+        window: Window,
+        entries: &[Entry<'_>],
+    ) -> Result<Option<Raised>, Failure> {
+        if cell.metric != Metric::P999 {
+            return Ok(None);
+        }
+        if let Priority::Ordinary(why) = &self.priority {
+            return Err(Failure(why.clone()));
+        }
+        if window.whole() > TURN_MAX {
+            return Err(Failure("windows are long".to_string()));
+        }
+        let mut threads = Vec::new();
+        for running in entries.iter().filter_map(|entry| entry.running) {
+            threads.extend(running.answering_threads()?);
+        }
+        threads.push(std::process::id());
+        Raised::raise(&threads).map(Some)
     }
 
     /// Connects to a contestant and warms it up.
@@ -275,16 +327,15 @@ impl Turns {
     }
 }
 
+fn median(rates: &[u64]) -> Option<u64> {
+    let mut sorted = rates.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
+}
+
 /// From which share of steal on a window of the cell is repeated.
 fn steal_max(cell: &Cell) -> f64 {
     if cell.metric == Metric::P999 { STEAL_MAX_OF_TAILS } else { STEAL_MAX }
-}
-
-/// memcached-A's closed-loop throughput in the baseline: the median of all its windows so far.
-fn saturated_rate(sessions: &[Session<'_>]) -> Option<f64> {
-    let baseline = sessions.iter().find(|session| session.cell.name == BASELINE)?;
-    let (_, control) = baseline.records.iter().find(|(_, record)| record.row.name == CONTROL)?;
-    control.row.median_of(|round| Some(round.operations_per_s))
 }
 
 impl Session<'_> {
@@ -317,10 +368,11 @@ impl Session<'_> {
             name: self.cell.name.to_string(),
             what: self.cell.what.clone(),
             metric: self.cell.metric,
-            rate_per_s: self.rate,
+            rate_per_s: median(&self.rates),
             window_ms: u64::try_from(self.window.measure.as_millis()).unwrap_or(u64::MAX),
             instances: self.instances,
             was_extended: self.was_extended,
+            priority: self.priority.clone(),
             rows,
             comparisons: Vec::new(),
         };

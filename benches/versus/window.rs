@@ -21,6 +21,13 @@ pub(crate) struct Window {
     pub(crate) measure: Duration,
 }
 
+impl Window {
+    /// Warm-up and measurement together.
+    pub(crate) fn whole(self) -> Duration {
+        self.warm + self.measure
+    }
+}
+
 /// What the generator does when there is nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
@@ -45,6 +52,8 @@ pub(crate) struct Sample {
     /// How late requests of a fixed pace were sent though their connection was free; 99 % of them
     /// were not later. The generator's own fault, and part of the latency.
     pub(crate) late_p99_ns: Option<u64>,
+    /// The same of 99.9 %.
+    pub(crate) late_p999_ns: Option<u64>,
     pub(crate) server_cpu: Option<Duration>,
     /// The part of the window in which the generator had something to do.
     pub(crate) generator_busy: f64,
@@ -188,14 +197,17 @@ impl Watch {
         for flow in flows {
             tally.add(&flow.tally);
         }
-        let late = (!self.lateness.is_empty()).then(|| self.lateness.value_at_quantile(0.99));
+        let late = |quantile| {
+            (!self.lateness.is_empty()).then(|| self.lateness.value_at_quantile(quantile))
+        };
         Ok(Sample {
             seconds: wall.as_secs_f64(),
             operations: closed.operations - opened.operations,
             background_operations: closed.background_operations - opened.background_operations,
             tally,
+            late_p99_ns: late(0.99),
+            late_p999_ns: late(0.999),
             latencies: self.latencies,
-            late_p99_ns: late,
             server_cpu: closed.server_cpu.zip(opened.server_cpu).map(|(end, start)| end - start),
             generator_busy,
             generator_on_cpu,

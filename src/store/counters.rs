@@ -18,7 +18,7 @@ pub struct StoreCounters {
     pub evicted_with_time: u64,
     /// Seconds since the last access to the last of them.
     pub evicted_idle_s: u32,
-    /// Expired or flushed items whose memory was won back at a log's tail or by the sweep.
+    /// Expired or flushed items whose memory was reclaimed at a log's tail or by the sweep.
     pub reclaimed: u64,
     /// Those of them that were never read.
     pub expired_unfetched: u64,
@@ -34,6 +34,8 @@ pub struct StoreCounters {
     pub stored_bytes: u64,
     /// Bytes of all records copied to another place. With `stored_bytes`: the write amplification.
     pub moved_bytes: u64,
+    /// Bytes of live records that compaction kept instead of evicting them.
+    pub compacted_bytes: u64,
     /// Records whose hash was computed again because their table was laid out anew.
     pub rehashed: u64,
     /// The most of them in one operation.
@@ -57,7 +59,7 @@ impl StoreCounters {
         self.evicted_idle_s = now_s.saturating_sub(record.accessed_s);
     }
 
-    /// Counts an expired or flushed record whose memory was won back without a lookup.
+    /// Counts an expired or flushed record whose memory is reclaimed without a lookup.
     pub(super) fn count_reclaimed(&mut self, record: &Record) {
         self.reclaimed += 1;
         self.expired_unfetched += u64::from(!record.is_fetched());

@@ -6,11 +6,12 @@
 
 /// Of the store's memory, one byte in so many is the ghost's.
 ///
-/// With records of 300 bytes it then remembers as many keys as three tenths of the items. In models a
-/// ghost of half the items has 0.98 of the misses of one of all items, and one of twice as many 1.08
-/// (the median of eleven workloads, see benches/replay/model.rs): a longer memory takes more into main
-/// that is not worth it, and its own room from the records.
-pub(super) const MEMORY_PER_GHOST: usize = 256;
+/// With records of 300 bytes it then remembers as many keys as four tenths of the items (the table in
+/// `policy` shows what a smaller one does). In models a ghost of half the items has 0.98 of the misses of
+/// one of all items, and one of twice as many 1.08 (the median of eleven workloads, see
+/// benches/replay/model.rs): a longer memory takes more into main that is not worth it, and takes room
+/// from the records.
+pub(super) const MEMORY_PER_GHOST: usize = 192;
 /// Fingerprints in a set.
 const SET_ITEMS: usize = 8;
 /// Into so many ages is the time divided in which all of the ghost is written once.

@@ -21,9 +21,10 @@
 //! * `counters`, `sizes`, `walk`, `verify`: what is kept, in numbers, one by one, and checked
 //!
 //! Knows no protocol, no socket and no clock: `now_s` is an argument, in whole seconds on a scale
-//! of the caller's that never is 0. All memory is laid out at the start and nothing is allocated per
-//! item, so nothing fragments. A `get` touches one table and one record and moves neither: a counter
-//! of two bits in the record remembers that it was read.
+//! of the caller's that never is 0. The memory of records is mapped at the start, the map's tables grow
+//! one at a time, and nothing is allocated per item, so nothing fragments. A `get` finds its record
+//! through one table and moves neither: a counter of two bits in the record remembers that it was read.
+//! Beside that, a call may make a step of the sweep.
 
 mod arena;
 mod counters;

@@ -3,13 +3,14 @@
 //! A value that fits where the old one lies is written there, and what it leaves of the old one is a
 //! hole that the next, longer one may take again, together with whatever else is dead after it. So a
 //! key whose values vary in size moves only while it has not had its largest one. By half writes
-//! of 16 to 1,000 bytes, Zipf 1.0 (`replay`'s `overwrites`, of 64 MiB):
+//! of 16 to 1,000 bytes, Zipf 1.0 (`cargo bench --bench replay -- --model store --reference lru --only
+//! overwrites`, of 64 MiB):
 //!
 //! ```text
 //!                                                     misses, of LRU's   bytes moved per stored
-//! in place where that wastes an eighth at most                   1.113                     4.05
-//! in place wherever it fits                                      1.081                     2.82
-//! the same, and over dead space after the record                 1.072                     1.86
+//! in place where that wastes an eighth at most                   1.081                     6.69
+//! in place wherever it fits                                      1.034                     5.56
+//! the same, and over dead space after the record                 0.995                     2.33
 //! ```
 //! Inserts and removes records; `policy` decides in which log, and what is evicted.
 
@@ -70,8 +71,8 @@ impl Store {
             self.make_small_room(queue, bytes, now_s);
         }
         let offset = self.append(queue, bytes);
-        // A write of a key is an access, as a read is: `replay`'s overwrites have 1.067 of LRU's
-        // misses with that, 1.110 without.
+        // A write of a key is an access, as a read is: `replay`'s overwrites have 1.00 of LRU's
+        // misses with that, 1.06 without.
         let counter = live.map_or(0, |old| old.counter_after_access());
         let content = (key.bytes(), value);
         record::write(&mut self.arena, offset, content, attributes, counter, now_s);

@@ -1,5 +1,6 @@
 //! All invariants of the store, checked the slow way: each type's own, and those between them.
 
+use super::policy::Queue;
 use super::{NEVER, Store};
 
 impl Store {
@@ -27,6 +28,24 @@ impl Store {
         assert_eq!(live, self.map.len(), "the map leads to the live records and to nothing else");
         let sized: u64 = self.sizes().map(|(_, items)| items).sum();
         assert!(sized == 0 || sized == live as u64, "every item has been sized");
+    }
+
+    /// Shows `visit` the keys of all expired and flushed records that the map leads to. For tests.
+    pub fn visit_expired(&self, now_s: u32, mut visit: impl FnMut(&[u8])) {
+        for log in &self.logs {
+            log.visit_live(&self.arena, |record| {
+                if !self.is_live(record, now_s) {
+                    visit(record.key(&self.arena));
+                }
+            });
+        }
+    }
+
+    /// Bytes of main's log, and those of them that are dead. For tests.
+    #[must_use]
+    pub const fn main_bytes(&self) -> (u64, u64) {
+        let main = &self.logs[Queue::Main as usize];
+        (main.size(), main.dead_bytes())
     }
 }
 

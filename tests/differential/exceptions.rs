@@ -1,7 +1,7 @@
 //! What is known to be answered differently, on purpose or from one version of memcached to another:
 //! requests that are not asked, and answers that are as good as others. A list, with the reasons.
 
-use crate::requests::Request;
+use super::requests::Request;
 
 /// Who disagrees.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::descriptors_at_rest;
-use crate::process::{Client, MIB, PATIENCE, Server, stored, until, value};
+use super::descriptors_at_rest;
+use crate::harness::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
 /// However a connection ends, what it had is given back, and what it sent whole is done.
 #[test]

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::descriptors_at_rest;
-use crate::process::{PATIENCE, Server, until, value};
+use super::descriptors_at_rest;
+use crate::harness::process::{PATIENCE, Server, until, value};
 
 #[test]
 fn clients_turned_away_are_counted_and_the_others_are_not_held_up() {

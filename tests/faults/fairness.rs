@@ -3,7 +3,7 @@
 
 use miocached::net::{INPUT_BYTES, OUTPUT_HIGH_WATER};
 
-use crate::process::{PATIENCE, Server, stored, until, value};
+use crate::harness::process::{PATIENCE, Server, stored, until, value};
 
 /// One of the requests that come without pause: each adds 1 to the count.
 const COUNT: &[u8] = b"incr n 1 noreply\r\n";

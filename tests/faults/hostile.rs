@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::descriptors_at_rest;
-use crate::process::{Client, MIB, PATIENCE, Server, until};
+use super::descriptors_at_rest;
+use crate::harness::process::{Client, MIB, PATIENCE, Server, until};
 
 /// What becomes of a connection.
 #[derive(Clone, Copy)]

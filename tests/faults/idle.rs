@@ -1,7 +1,7 @@
 //! Crowds that say nothing, and some of them that then do.
 
-use crate::descriptors_at_rest;
-use crate::process::{PATIENCE, Server, have_descriptors, until};
+use super::descriptors_at_rest;
+use crate::harness::process::{PATIENCE, Server, have_descriptors, until};
 
 /// What an idle connection may cost in resident memory.
 const IDLE_BYTES_MAX: usize = 400;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::descriptors_at_rest;
-use crate::process::{Client, MIB, PATIENCE, Server, stored, until, value};
+use super::descriptors_at_rest;
+use crate::harness::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
 /// The signal of a closed pipe, sent by somebody, and the error of one, met by the server itself.
 #[test]

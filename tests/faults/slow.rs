@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::process::{MIB, PATIENCE, Server, have_descriptors, until};
+use crate::harness::process::{MIB, PATIENCE, Server, have_descriptors, until};
 
 /// What each of them has begun, and never ends.
 const BEGUN: [&[u8]; 5] = [

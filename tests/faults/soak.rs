@@ -1,7 +1,7 @@
 //! The soak: clients that behave and clients that do not, with signals, flushes and full limits in
 //! between, for as long as is wanted. What must be true at the end is what was true at the start.
 //!
-//! `SOAK_S=1800 cargo test --test faults -- --ignored --nocapture soak` soaks for half an hour. In
+//! `SOAK_S=1800 cargo test --test all -- --ignored --nocapture a_soak` soaks for half an hour. In
 //! builds with debug assertions the store is then gone through, too.
 
 use std::os::unix::net::UnixStream;
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::descriptors_at_rest;
-use crate::process::{Client, MIB, Server, until};
-use crate::talkers::{Random, Talker};
-use crate::troublemakers::Troublemaker;
+use super::descriptors_at_rest;
+use super::talkers::{Random, Talker};
+use super::troublemakers::Troublemaker;
+use crate::harness::process::{Client, MIB, Server, until};
 
 const TALKERS: u64 = 3;
 const TROUBLEMAKERS: u64 = 2;

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 
-use crate::process::Client;
+use crate::harness::process::Client;
 
 /// Keys that all share.
 const KEYS: u64 = 200_000;

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::process::{Client, Server};
-use crate::talkers::{LARGE_BYTES_MAX, Random, bytes_of};
+use super::talkers::{LARGE_BYTES_MAX, Random, bytes_of};
+use crate::harness::process::{Client, Server};
 
 /// How many stalled connections one troublemaker keeps.
 const STALLED_MAX: usize = 6;

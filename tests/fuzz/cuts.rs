@@ -9,7 +9,7 @@ use miocached::net::ALLOWANCE_BYTES;
 use miocached::protocol::Room;
 use miocached::session::{Session, Stop};
 
-use crate::grammar::{Source, request};
+use super::grammar::{Source, request};
 
 /// So little that the store never is full: who leaves a full one is partly decided by its hashes,
 /// which are seeded differently in each store.
@@ -85,7 +85,7 @@ fn talk(
     let (mut start, mut end) = (0, 0);
     let mut answers = Vec::new();
     let mut output = Vec::new();
-    let mut granted = 0;
+    let (mut granted, mut stalls) = (0, 0);
     loop {
         let mut room = Room { limit: given.limit.max(granted), ..given };
         let unread = &stream[start..end];
@@ -93,6 +93,9 @@ fn talk(
         start += spent;
         // As the network does it: first room is made, then more is given.
         granted = if output.is_empty() { room.needed } else { 0 };
+        let moved = spent > 0 || !output.is_empty() || stop == Stop::NeedsInput;
+        stalls = if moved { 0 } else { stalls + 1 };
+        assert!(stalls < super::STALLS_MAX, "it stalls without end behind {start} bytes");
         answers.append(&mut output);
         match stop {
             Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}

@@ -5,7 +5,7 @@ use miocached::config::DialectMode;
 use miocached::protocol::command::Unfinished;
 use miocached::protocol::{Command, Fault, Parsed, Parser};
 
-use crate::grammar::{Source, request};
+use super::grammar::{Source, request};
 
 /// Longer conversations find nothing that shorter ones do not.
 const STREAM_BYTES_MAX: usize = 64 << 10;

@@ -15,12 +15,8 @@ use miocached::net::ALLOWANCE_BYTES;
 use miocached::protocol::Room;
 use miocached::session::{Session, Stop};
 
-use crate::grammar::{Source, request};
+use super::grammar::{Source, request};
 
-/// Steps that a request may take which neither reads nor answers. Room for a large value is made in
-/// as many steps as there are large values in the store, and a client that has left is waited for
-/// during a thousand.
-const STEPS_MAX: u32 = 5000;
 /// What a line of an answer may take beyond the room that there is: see `engine/meta.rs`.
 const LINE_BYTES_MAX: usize = 1024;
 
@@ -154,7 +150,7 @@ impl World {
         client.waits = stop == Stop::NeedsInput;
         let moved = spent > 0 || !output.is_empty();
         client.steps = if moved || client.waits { 0 } else { client.steps + 1 };
-        assert!(client.steps < STEPS_MAX, "it waits for ever");
+        assert!(client.steps < super::STALLS_MAX, "it waits for ever");
         match stop {
             Stop::NeedsInput => {
                 let wanted = client.session.bytes_wanted();

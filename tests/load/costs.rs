@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::process::{MIB, PATIENCE, Server, until};
+use crate::harness::process::{MIB, PATIENCE, Server, until};
 
 /// System calls of a whole server's life in which one client sends `requests`, this many at a time.
 /// None when there is no strace.

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::assert_undisturbed;
-use crate::process::{Client, MIB, PATIENCE, Server, have_descriptors, stored, until, value};
+use super::assert_undisturbed;
+use crate::harness::process::{
+    Client, MIB, PATIENCE, Server, have_descriptors, stored, until, value,
+};
 
 /// The buffer budget, and what the rest of the server may need beyond its start.
 const BUDGET: usize = 64 * MIB;

@@ -1,8 +1,8 @@
-//! What holds for a long time: run by `cargo test --release --test load -- --ignored`.
+//! What holds for a long time: run by `cargo test --release --test all -- --ignored load::`.
 
 use std::io::Write as _;
 
-use crate::process::{MIB, Server, value};
+use crate::harness::process::{MIB, Server, value};
 
 /// Values of this many bytes fit into an item of 1 MiB.
 const VALUE_BYTES_MAX: u64 = (MIB - 512) as u64;

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getuid};
 
-use crate::options::assert_refused;
-use crate::process::{Client, PATIENCE, Server, command, run, until};
+use super::options::assert_refused;
+use crate::harness::process::{Client, PATIENCE, Server, command, run, until};
 
 /// A daemon, which has no parent to end it but this.
 struct Daemon(Pid);

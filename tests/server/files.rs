@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 
-use crate::process::{Client, Server, run};
+use crate::harness::process::{Client, Server, run};
 
 fn options(path: &Path) -> [&str; 2] {
     ["-s", path.to_str().unwrap()]

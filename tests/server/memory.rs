@@ -1,6 +1,6 @@
 //! The memory for items: what may be asked for, and what a full one is like from outside.
 
-use crate::process::{MIB, Server, run, value};
+use crate::harness::process::{MIB, Server, run, value};
 
 #[test]
 fn more_than_addresses_reach_is_refused() {

@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::process::{Client, MIB, PATIENCE, Server, run, until};
+use crate::harness::process::{Client, MIB, PATIENCE, Server, run, until};
 
 #[test]
 fn help_and_version_exit_0() {

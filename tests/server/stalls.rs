@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use crate::process::{Client, MIB, Server, stored, value};
+use crate::harness::process::{Client, MIB, Server, stored, value};
 
 /// A retrieval stalls between its keys while the client does not read. What the client sends in the
 /// meantime wakes the connection for turns in which nothing can be done.

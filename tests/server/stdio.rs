@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
-use crate::process::{MIB, PATIENCE, command, run, until, value};
+use crate::harness::process::{MIB, PATIENCE, command, run, until, value};
 
 /// What comes out for `input`, from a program that ends well and says nothing on stderr.
 fn answers(options: &[&str], input: &[u8]) -> Vec<u8> {

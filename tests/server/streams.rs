@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
 
-use crate::process::{Client, MIB, PATIENCE, Server, command, stored, until, value};
+use crate::harness::process::{Client, MIB, PATIENCE, Server, command, stored, until, value};
 
 #[test]
 fn a_half_closed_client_gets_all_its_answers() {

@@ -1,13 +1,6 @@
 //! The table of instruction counts: read as it is written, and strict where CI relies on it.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[path = "../benches/rig/mod.rs"]
-#[allow(dead_code, reason = "the table needs its errors only")]
-mod rig;
-#[path = "../benches/counts/table.rs"]
-mod table;
-
-use table::{Row, Table, Verdict};
+use crate::counts::table::{Row, Table, Verdict};
 
 fn row(name: &str, count: u64, unit: &str) -> Row {
     Row { name: name.to_string(), count, unit: unit.to_string() }
@@ -26,7 +19,7 @@ fn the_table_is_read_as_it_is_written() {
 
 #[test]
 fn the_table_in_the_repository_is_in_its_own_format() {
-    let text = include_str!("../benches/counts/table.txt");
+    let text = include_str!("../../benches/counts/table.txt");
     assert_eq!(Table::parse(text).unwrap().text(), text, "edited by hand? --update writes it");
 }
 

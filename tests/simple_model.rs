@@ -1,9 +1,9 @@
 //! Random streams of the simple dialect, cut at random, against a model so naive that it is plainly
 //! right: it sees all input at once and does what design.md's rules say, one after the other.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::HashMap;
 
+use crate::harness::peers::STALLS_MAX;
 use miocached::config::{Config, DialectMode, MIB};
 use miocached::engine::{Engine, Now};
 use miocached::protocol::Room;
@@ -92,7 +92,7 @@ fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
     let mut engine = Engine::new(&config).unwrap();
     let now = Now { uptime_s: Now::FIRST_S, unix_s: 0 };
     let mut all = Vec::new();
-    let mut spent = 0;
+    let (mut spent, mut stalls) = (0, 0);
     cuts.push(input.len());
     cuts.sort_unstable();
     for cut in cuts {
@@ -103,6 +103,8 @@ fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
             let (used, stop) = session.advance(unread, &mut output, &mut room, &mut engine, now);
             engine.verify();
             spent += used;
+            stalls = if used > 0 || !output.is_empty() { 0 } else { stalls + 1 };
+            assert!(stalls < STALLS_MAX, "it stalls without end behind {spent} bytes");
             all.extend(output);
             match stop {
                 Stop::NeedsInput => break,
@@ -149,7 +151,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 10_000,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
-            "tests/random.proptest-regressions",
+            "tests/simple_model.proptest-regressions",
         ))),
         ..ProptestConfig::default()
     })]

@@ -1,6 +1,5 @@
 //! The places where a store of circular logs is likely to break, each visited on purpose, and the
 //! promises about work and memory, counted. Random walks are `tests/store.rs`'s.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers, chosen here")]
 
 use std::collections::HashMap;
@@ -397,7 +396,7 @@ fn no_store_touches_many_records() {
     fill(8 * MIB, 400_000).verify();
 }
 
-/// `cargo test --release --test places -- --ignored`
+/// `cargo test --release --test all -- --ignored log_edges`
 #[test]
 #[ignore = "wants 1 GiB, and a release build"]
 fn no_store_touches_many_records_among_eight_million() {

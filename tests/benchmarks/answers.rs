@@ -2,32 +2,10 @@
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "../benches/rig/mod.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod rig;
-
-#[path = "../benches/versus/sizes.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod sizes;
-
-#[path = "../benches/versus/keyspace.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod keyspace;
-
-#[path = "../benches/versus/ring.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod ring;
-
-#[path = "../benches/versus/answers.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod answers;
-
-use answers::{Answers, Asked, Contents, Pending, Tally};
-use keyspace::{COUNTER_PREFIX, Dialect, Keyspace, SMALL_PREFIX, Wire};
-use ring::{Popularity, Ring};
-use sizes::{Lifetimes, Values};
+use crate::versus::answers::{Answers, Asked, Contents, Pending, Tally};
+use crate::versus::keyspace::{COUNTER_PREFIX, Dialect, Keyspace, SMALL_PREFIX, Wire};
+use crate::versus::ring::{Popularity, Ring};
+use crate::versus::sizes::{Lifetimes, Values};
 
 const KEYS: u32 = 1000;
 const VALUE_BYTES: usize = 40;
@@ -178,7 +156,7 @@ fn deletes_touches_and_refills_are_judged_by_their_lines() {
         (&b"DELETED\r\nSTORED\r\nTOUCHED\r\nSTORED\r\n"[..], 0, 0),
         (b"NOT_FOUND\r\nSTORED\r\nNOT_FOUND\r\nSTORED\r\n", 2, 0),
         (b"TOUCHED\r\nSTORED\r\nDELETED\r\nSTORED\r\n", 0, 2),
-        (b"DELETED\r\nNOT_FOUND\r\nTOUCHED\r\nSERVER_ERROR out of memory\r\n", 0, 2),
+        (b"DELETED\r\nNOT_FOUND\r\nTOUCHED\r\nSERVER_ERROR object too large\r\n", 0, 2),
     ] {
         for piece in [1, 5, bytes.len()] {
             let outcome = read_as(&wire, &ring, &asked, bytes, piece);
@@ -256,10 +234,18 @@ fn wrong_answers_are_found() {
 }
 
 #[test]
-fn an_error_line_is_counted_and_told() {
+fn an_error_line_is_counted_and_quoted() {
+    let ring = Ring::draw(KEYS, Popularity::Uniform);
+    let bytes = b"END\r\nSERVER_ERROR something else\r\n";
+    let outcome = read(&wire(Dialect::Classic), &ring, 1, bytes, 7);
+    assert_eq!((outcome.tally.errors, outcome.tally.refused, outcome.done), (1, 0, 2));
+    assert!(outcome.tally.first_error.unwrap().contains("something else"));
+}
+
+#[test]
+fn a_set_refused_for_want_of_memory_is_no_wrong_answer() {
     let ring = Ring::draw(KEYS, Popularity::Uniform);
     let bytes = b"END\r\nSERVER_ERROR out of memory storing object\r\n";
     let outcome = read(&wire(Dialect::Classic), &ring, 1, bytes, 7);
-    assert_eq!((outcome.tally.errors, outcome.done), (1, 2));
-    assert!(outcome.tally.first_error.unwrap().contains("out of memory"));
+    assert_eq!((outcome.tally.errors, outcome.tally.refused, outcome.done), (0, 1, 2));
 }

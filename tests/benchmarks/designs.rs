@@ -1,19 +1,8 @@
 //! The designs on paper that `replay` compares: each keeps to its memory and to its promises.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use clap::ValueEnum as _;
 
-#[path = "../benches/replay/memcached.rs"]
-mod memcached;
-#[path = "../benches/replay/model.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod model;
-#[path = "../benches/replay/queues.rs"]
-mod queues;
-#[path = "../benches/replay/real.rs"]
-mod real;
-
-use model::{Design, Size};
+use crate::replay::model::{Design, Size};
 
 const MEMORY_BYTES: u64 = 1 << 20;
 

@@ -3,8 +3,6 @@
 //! Processes are started on sockets of their own in a temporary folder and ended, by pid, when the
 //! value that stands for them is dropped.
 
-#![allow(dead_code, reason = "each test target uses its own part of this")]
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -16,8 +14,8 @@ use miocached::protocol::{Room, VERSION_LINE};
 use miocached::session::{Session, Stop};
 use tempfile::TempDir;
 
-use crate::harness::{Conversation, assert_same, with_numbers, with_version};
-use crate::process::{self, PATIENCE};
+use super::process::{self, PATIENCE};
+use super::scripts::{Conversation, assert_same, with_numbers, with_version};
 
 /// An option of a script, its value, what servers call it, and what it is in a configuration.
 type Switch = (&'static str, &'static str, &'static [&'static str], fn(&mut Config));
@@ -56,6 +54,11 @@ fn arguments(conversation: &Conversation, folder: &TempDir) -> Vec<String> {
 
 /// Our version as a script's `{version}` means it.
 pub(crate) const VERSION: &str = VERSION_LINE.split_at("VERSION ".len()).1;
+
+/// Turns that may pass in which nothing is read and nothing answered, before a driver gives up. The
+/// most that a request takes is one for each large value in the store, and a thousand for a client
+/// that has left.
+pub(crate) const STALLS_MAX: u32 = 5_000;
 
 /// A session without a socket, on a clock that the script moves.
 pub(crate) struct InMemory {
@@ -106,12 +109,13 @@ impl InMemory {
         self.ended
     }
 
-    /// Sends bytes and returns all that is answered so far. No answer is written for which there is
+    /// Sends bytes and returns all that is answered so far. Fails when a command stalls without end.
+    /// No answer is written for which there is
     /// no room until its room has been granted, as by a network whose buffers are full.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.unread.extend_from_slice(bytes);
         let mut answers = Vec::new();
-        let mut granted = 0;
+        let (mut granted, mut stalls) = (0, 0);
         while !self.ended {
             let mut output = Vec::new();
             let limit = self.high_water.max(granted);
@@ -121,6 +125,9 @@ impl InMemory {
             unread.drain(..spent);
             engine.verify();
             granted = if output.is_empty() { room.needed } else { 0 };
+            let moved = spent > 0 || !output.is_empty();
+            stalls = if moved { 0 } else { stalls + 1 };
+            assert!(stalls < STALLS_MAX, "it stalls without end at {}", unread.escape_ascii());
             answers.extend(output);
             match stop {
                 Stop::NeedsInput => break,

@@ -4,8 +4,6 @@
 //! `/proc`) and ended: only ever our own child, and never left behind. Knows nothing of what the
 //! tests ask of it. Every wait has a deadline.
 
-#![allow(dead_code, reason = "each test target uses its own part of this")]
-
 use std::collections::HashMap;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -38,6 +36,9 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 
 /// Lets us, and the servers we start, have as many descriptors as this test needs.
 pub(crate) fn have_descriptors(needed: u64) {
+    // One at a time, so that none lowers what another one has raised.
+    static LIMIT: Mutex<()> = Mutex::new(());
+    let _one = LIMIT.lock().unwrap_or_else(|failed| failed.into_inner());
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     assert!(hard >= needed, "{needed} descriptors are needed, and {hard} is the hard limit");
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(needed), hard).unwrap();

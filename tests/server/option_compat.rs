@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::options::assert_refused;
-use crate::process::{PATIENCE, Server, run, until};
+use super::options::assert_refused;
+use crate::harness::process::{PATIENCE, Server, run, until};
 
 #[test]
 fn promises_that_are_not_kept_are_refused() {
@@ -171,8 +171,8 @@ fn the_idle_are_closed_without_a_word_and_the_others_are_not() {
 fn who_is_owed_an_answer_is_not_idle() {
     let server = Server::start(&["-p", "0", "-o", "idle_timeout=1"]);
     let mut client = server.tcp();
-    let data = crate::process::value(1_000_000);
-    let (set, block) = crate::process::stored("a", &data);
+    let data = crate::harness::process::value(1_000_000);
+    let (set, block) = crate::harness::process::stored("a", &data);
     client.ask(&set, b"STORED\n");
     const TIMES: usize = 20;
     client.send(format!("get{}\n", " a".repeat(TIMES)).as_bytes());

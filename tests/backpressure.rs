@@ -1,6 +1,5 @@
 //! Requests that have to wait: for room in the output, or for others' turns. What waits has changed
 //! nothing, and what it does when it goes on is what it would have done at once.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use miocached::config::Config;
 use miocached::engine::{Engine, Now};

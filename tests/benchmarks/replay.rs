@@ -3,64 +3,24 @@
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "../benches/rig/mod.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod rig;
-
-#[path = "../benches/replay/caches.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod caches;
-#[path = "../benches/footprint/cases.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod cases;
-#[path = "../benches/replay/drive.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod drive;
-#[path = "../benches/replay/memcached.rs"]
-mod memcached;
-#[path = "../benches/replay/model.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod model;
-#[path = "../benches/replay/queues.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod queues;
-#[path = "../benches/replay/real.rs"]
-mod real;
-#[path = "../benches/replay/report.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod report;
-#[path = "../benches/replay/requests.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod requests;
-#[path = "../benches/replay/sessions.rs"]
-mod sessions;
-#[path = "../benches/replay/trace.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod trace;
-#[path = "../benches/replay/workloads.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod workloads;
-
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use caches::{Cache, Memory};
-use cases::Treatment;
-use drive::Tally;
-use model::{Design, Lru, Model, Size, Work};
-use report::{Finding, Row};
-use requests::{Lifetimes, Pattern, Recipe, Request, Sizes};
-use rig::items::{in_lap, push_key};
-use rig::pipeline::{Outcome, Pipeline};
-use rig::random::Random;
-use rig::server::Endpoint;
-use rig::stop::Stop;
-use trace::Trace;
-use workloads::{Source, Workload};
+use crate::footprint::cases::Treatment;
+use crate::replay::caches::{Cache, Memory};
+use crate::replay::drive::Tally;
+use crate::replay::model::{Design, Lru, Model, Size, Work};
+use crate::replay::report::{Finding, Row};
+use crate::replay::requests::{Lifetimes, Pattern, Recipe, Request, Sizes};
+use crate::replay::trace::Trace;
+use crate::replay::workloads::{Source, Workload};
+use crate::rig::items::{in_lap, push_key};
+use crate::rig::pipeline::{Outcome, Pipeline};
+use crate::rig::random::Random;
+use crate::rig::server::Endpoint;
+use crate::rig::stop::Stop;
 
 const MIB: u64 = 1 << 20;
 
@@ -202,7 +162,7 @@ fn strict(workload: &Workload, mut model: impl Model, seed: u64) -> u64 {
 
 #[test]
 fn batches_miss_as_often_as_a_strict_client() {
-    let stop = Stop::on_signals().unwrap();
+    let stop = Stop::default();
     for (pattern, writes_percent) in [
         (Pattern::Zipf { exponent: 1.2 }, 13),
         (Pattern::Zipf { exponent: 0.9 }, 0),
@@ -211,7 +171,7 @@ fn batches_miss_as_often_as_a_strict_client() {
     ] {
         let workload = workload(Recipe { writes_percent, ..recipe(pattern) });
         let mut cache = Cache::Model(Design::Lru.build(MIB));
-        let tally = drive::replay(&workload, &mut cache, 9, &stop).unwrap();
+        let tally = crate::replay::drive::replay(&workload, &mut cache, 9, &stop).unwrap();
         let misses = strict(&workload, Lru::new(MIB), 9);
         let ratio = tally.misses as f64 / misses as f64;
         assert!((ratio - 1.0).abs() < 0.005, "{pattern:?}: {tally:?} but strictly {misses}");
@@ -225,7 +185,7 @@ fn a_key_that_comes_twice_in_a_batch_is_missed_once() {
     let workload = Workload::trace(Trace::parse(trace.as_bytes()).unwrap(), MIB);
     assert!(workload.fits);
     let mut cache = Cache::Model(Design::Lru.build(MIB));
-    let tally = drive::replay(&workload, &mut cache, 1, &Stop::on_signals().unwrap()).unwrap();
+    let tally = crate::replay::drive::replay(&workload, &mut cache, 1, &Stop::default()).unwrap();
     assert_eq!((tally.requests, tally.reads, tally.misses), (6, 6, 3));
     assert_eq!(
         cache.memory().unwrap(),
@@ -235,14 +195,14 @@ fn a_key_that_comes_twice_in_a_batch_is_missed_once() {
 
 #[test]
 fn what_fits_is_never_missed_and_what_does_not_is() {
-    let stop = Stop::on_signals().unwrap();
+    let stop = Stop::default();
     let memory_bytes = 2 * MIB;
-    let workloads = workloads::all(memory_bytes, true);
+    let workloads = crate::replay::workloads::all(memory_bytes, true);
     let names: HashSet<&str> = workloads.iter().map(|workload| workload.name).collect();
     assert_eq!(names.len(), workloads.len());
     for workload in workloads.iter().filter(|workload| workload.refills()) {
         let mut cache = Cache::Model(Design::Lru.build(memory_bytes));
-        let tally = drive::replay(workload, &mut cache, 1, &stop).unwrap();
+        let tally = crate::replay::drive::replay(workload, &mut cache, 1, &stop).unwrap();
         assert_eq!(tally.misses == 0, workload.fits, "{}: {tally:?}", workload.name);
     }
 }
@@ -276,18 +236,18 @@ fn the_summary_takes_what_does_not_fit_and_names_who_takes_too_much() {
     let mut findings =
         vec![finding("a", false, 80, 75), finding("b", false, 90, 75), finding("c", false, 95, 75)];
     findings.push(finding("d", true, 400, 75));
-    let summary = report::summary(&findings, 64 * MIB);
+    let summary = crate::replay::report::summary(&findings, 64 * MIB);
     assert!(summary.contains("misses 0.900 of memcached's, the median over 3"), "{summary}");
     assert!(summary.contains("the highest is 0.950 (c)"), "{summary}");
     assert!(!summary.contains("NOT COMPARABLE"), "{summary}");
     findings.push(finding("e", false, 1, 300));
-    let summary = report::summary(&findings, 64 * MIB);
+    let summary = crate::replay::report::summary(&findings, 64 * MIB);
     assert!(summary.contains("NOT COMPARABLE: miocached took more"), "{summary}");
 }
 
 #[test]
 fn what_is_called_full_is_full_and_replaced_three_times() {
-    for case in cases::all(&[700, 700_000, 1_000_000, 1_300_000]) {
+    for case in crate::footprint::cases::all(&[700, 700_000, 1_000_000, 1_300_000]) {
         let (items, bytes) = (u64::from(case.items), case.shape.bytes());
         match case.treatment {
             // Rounding down to MiB matters to the small case only, which is there for the laps.

@@ -6,8 +6,7 @@
 //! is done several times, each operation is given the least of its times, and the longest of those
 //! is what the store itself takes.
 //!
-//! `cargo test --release --test longest -- --ignored --nocapture`
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! `cargo test --release --test all -- --ignored --nocapture worst_case`
 
 use std::io::Write as _;
 use std::time::Duration;

@@ -3,37 +3,16 @@
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "../benches/rig/mod.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod rig;
-
-#[path = "../benches/versus/arrivals.rs"]
-mod arrivals;
-
-#[path = "../benches/versus/sizes.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod sizes;
-
-#[path = "../benches/versus/keyspace.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod keyspace;
-
-#[path = "../benches/versus/ring.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod ring;
-
 use std::collections::HashSet;
 
-use arrivals::Arrivals;
-use keyspace::{Dialect, Keyspace, SMALL_PREFIX, Wire, digits};
-use rig::machine::cpuinfo_field;
-use rig::process::{CpuClock, kib_of, resident_bytes};
-use rig::random::{Random, Zipf, index_ring};
-use rig::statistics::{Estimate, interval_rank};
-use ring::{Popularity, Ring};
-use sizes::{Lifetimes, Values};
+use crate::rig::machine::cpuinfo_field;
+use crate::rig::process::{CpuClock, kib_of, resident_bytes};
+use crate::rig::random::{Random, Zipf, index_ring};
+use crate::rig::statistics::{Estimate, interval_rank};
+use crate::versus::arrivals::Arrivals;
+use crate::versus::keyspace::{Dialect, Keyspace, SMALL_PREFIX, Wire, digits};
+use crate::versus::ring::{Popularity, Ring};
+use crate::versus::sizes::{Lifetimes, Values};
 
 #[test]
 fn interval_ranks_are_those_of_the_binomial_tables() {
@@ -148,7 +127,7 @@ fn proc_files_are_read_by_field() {
 fn the_kernel_accounts_for_this_process() {
     let clock = CpuClock::of(std::process::id()).unwrap();
     let before = clock.read().unwrap();
-    let sum = (0..5_000_000u64).fold(0, |sum, number| sum ^ rig::random::mix(number));
+    let sum = (0..5_000_000u64).fold(0, |sum, number| sum ^ crate::rig::random::mix(number));
     assert_ne!(sum, 1);
     assert!(clock.read().unwrap() > before);
     assert!(resident_bytes(std::process::id()).unwrap() > 100_000);
@@ -258,8 +237,9 @@ fn value_bytes(wire: &Wire, index: u32) -> usize {
 
 #[test]
 fn half_of_the_mixed_lifetimes_are_unlimited_and_a_quarter_is_of_either_kind() {
-    let exptimes: Vec<u32> =
-        (0..100_000).map(|index| Lifetimes::Mixed.exptime_s(rig::random::mix(index))).collect();
+    let exptimes: Vec<u32> = (0..100_000)
+        .map(|index| Lifetimes::Mixed.exptime_s(crate::rig::random::mix(index)))
+        .collect();
     for (exptime, expected) in [(0, 50_000.0f64), (2, 25_000.0), (120, 25_000.0)] {
         let found = exptimes.iter().filter(|&&found| found == exptime).count() as f64;
         assert!((found - expected).abs() < 5.0 * expected.sqrt(), "{found} of {exptime} s");

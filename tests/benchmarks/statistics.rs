@@ -1,31 +1,20 @@
 //! The statistics of the benches, and what they read of the machine: parts that can be wrong without
 //! anybody noticing. A bench without a harness runs no tests of its own, so they are here.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+use std::time::Duration;
 
-#[path = "../benches/rig/mod.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod rig;
-
-#[path = "../benches/versus/dropping.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod dropping;
-
-#[path = "../benches/versus/tails.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod tails;
-
-use dropping::{REPEATS_MAX, STEAL_MAX, STEAL_MAX_OF_TAILS, attempt, is_disturbed};
+use crate::rig::accounting::{Reading, Shares, ticks_of};
+use crate::rig::binary::{Binary, configure_arguments, instruments_among};
+use crate::rig::bootstrap::{Resampler, coverage_at_worst, interval, median_of_windows, tail};
+use crate::rig::cpus::{Kinship, Placement, Topology, cpu_list};
+use crate::rig::failure::Failure;
+use crate::rig::priority::{Priority, Raised, answering_threads, leaves_room};
+use crate::rig::program::{Program, release_of};
+use crate::rig::random::Random;
+use crate::rig::statistics::Estimate;
+use crate::versus::dropping::{REPEATS_MAX, STEAL_MAX, STEAL_MAX_OF_TAILS, attempt, is_disturbed};
+use crate::versus::tails::{Counts, SAMPLES_MIN, Tail, blocks, evaluate};
 use hdrhistogram::Histogram;
-use rig::accounting::{Reading, Shares, ticks_of};
-use rig::binary::{Binary, configure_arguments, instruments_among};
-use rig::bootstrap::{Resampler, coverage_at_worst, interval, median_of_windows, tail};
-use rig::cpus::{Kinship, Placement, Topology, cpu_list};
-use rig::failure::Failure;
-use rig::program::{Program, release_of};
-use rig::random::Random;
-use rig::statistics::Estimate;
-use tails::{Counts, SAMPLES_MIN, Tail, evaluate};
 
 /// About normal: the sum of twelve uniform numbers, less its mean.
 fn noise(random: &mut Random) -> f64 {
@@ -156,17 +145,56 @@ fn about(ns: f64, expected: f64) -> bool {
     (ns / expected - 1.0).abs() < 0.002
 }
 
+/// Windows of 5,000 requests on instances of 50, of which 10 a window take so long.
+fn short_windows(instances: usize, slow_ns: u64) -> (Vec<Counts>, Vec<usize>) {
+    let window = |slow_ns: u64| {
+        let mut histogram = Histogram::<u32>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+        histogram.record_n(1_000_000, 4_990).unwrap();
+        histogram.record_n(slow_ns, 10).unwrap();
+        Counts::of(&histogram)
+    };
+    let windows = (0..50 * instances).map(|_| window(slow_ns)).collect();
+    (windows, (0..50 * instances).map(|at| at / 50).collect())
+}
+
 #[test]
-fn p999_is_taken_over_all_windows_and_not_from_each() {
-    // One window of ten is bad: the median of ten p99.9s would be 1 ms, but 2 of 1,000 are slow.
-    let mut windows = vec![window(100_000, 0); 9];
-    windows.push(window(100_000, 2_000));
-    let instance_of: Vec<usize> = (0..10).map(|at| at / 2).collect();
-    let (tails, ratios) = evaluate(&["one"], &[&windows], &instance_of, &[(0, 0)]);
-    let one = tails[0].as_ref().unwrap();
-    assert!(one.is_decidable() && about(one.p999_ns.median, 9e6), "{one:?}");
-    assert!(about(one.p999_ns.low, 1e6), "a resample without the bad window: {one:?}");
-    assert!(ratios[0].ratio.holds(1.0) && ratios[0].ratio.half_width() == 0.0, "the same windows");
+fn a_pause_of_the_machine_in_one_block_decides_no_ratio() {
+    let (mut ours, instance_of) = short_windows(5, 2_000_000);
+    let (theirs, _) = short_windows(5, 4_000_000);
+    // All 5,000 requests of one window wait for the machine: 0.4 % of all, far more than 0.1 %.
+    ours[77] = window(5_000, 5_000);
+    let names = ["ours", "theirs"];
+    let (tails, ratios) = evaluate(&names, &[&ours, &theirs], &instance_of, &[(0, 1)]);
+    let tail = tails[0].as_ref().unwrap();
+    assert!(tail.is_decidable() && tail.blocks == 250, "{tail:?}");
+    assert!(about(tail.pooled_ns, 9e6), "the pause is not hidden: {tail:?}");
+    assert!(about(tail.p999_ns.median, 2e6), "{tail:?}");
+    let ratio = ratios[0].ratio;
+    assert!(about(ratio.median, 0.5) && about(ratio.high, 0.5), "{ratio:?}");
+}
+
+#[test]
+fn what_a_server_does_in_every_tenth_window_is_in_the_slowest_twentieth() {
+    // Every tenth window has 200 slow requests: 0.4 % of all, and most windows have none.
+    let (_, instance_of) = short_windows(5, 1_000_000);
+    let every_tenth = |at: usize| window(5_000, if at % 10 == 3 { 200 } else { 0 });
+    let windows: Vec<Counts> = (0..250).map(every_tenth).collect();
+    let (tails, _) = evaluate(&["one"], &[&windows], &instance_of, &[]);
+    let tail = tails[0].as_ref().unwrap();
+    assert!(tail.p999_ns.median < 2e6, "the median is that of the other windows: {tail:?}");
+    assert!(about(tail.worst_twentieth_ns, 9e6) && about(tail.pooled_ns, 9e6), "{tail:?}");
+}
+
+#[test]
+fn blocks_are_consecutive_windows_of_one_instance() {
+    let instance_of = [0, 0, 0, 0, 0, 1, 1, 2];
+    let found = blocks(&instance_of, 2);
+    let windows: Vec<&[usize]> = found.iter().map(|block| &block.windows[..]).collect();
+    assert_eq!(windows, [&[0, 1][..], &[2, 3, 4], &[5, 6], &[7]]);
+    let instances: Vec<usize> = found.iter().map(|block| block.instance).collect();
+    assert_eq!(instances, [0, 0, 1, 2]);
+    assert_eq!(blocks(&instance_of, 100).len(), 3);
+    assert!(blocks(&[], 2).is_empty());
 }
 
 #[test]
@@ -184,14 +212,18 @@ fn p999_agrees_with_the_histogram_of_all_windows() {
         })
         .collect();
     let (tails, _) = evaluate(&["one"], &[&windows], &[0, 0, 1, 1, 2, 2], &[]);
-    let found = tails[0].as_ref().unwrap().p999_ns;
-    assert!(about(found.median, all.value_at_quantile(0.999) as f64), "{found:?}");
-    assert!(found.low < found.median && found.median < found.high, "{found:?}");
+    let found = tails[0].as_ref().unwrap();
+    assert!(about(found.pooled_ns, all.value_at_quantile(0.999) as f64), "{found:?}");
+    let of_blocks = found.p999_ns;
+    assert_eq!(found.blocks, 6, "5,000 requests are enough for a block");
+    assert!(of_blocks.low < of_blocks.median && of_blocks.median < of_blocks.high, "{found:?}");
 }
 
 #[test]
 fn without_a_thousand_requests_above_it_p999_is_not_decided() {
-    let tail = |samples| Tail { samples, p999_ns: Estimate::of(&[1.0]).unwrap() };
+    let p999_ns = Estimate::of(&[1.0]).unwrap();
+    let tail =
+        |samples| Tail { samples, blocks: 1, p999_ns, worst_twentieth_ns: 1.0, pooled_ns: 1.0 };
     assert_eq!(SAMPLES_MIN, 1_000_000);
     assert!(!tail(999_999).is_decidable() && tail(1_000_000).is_decidable());
     let (enough, too_few) = (vec![window(500_000, 10); 2], vec![window(499_999, 10); 2]);
@@ -250,7 +282,7 @@ fn proc_stat_is_read_by_cpu_and_field() {
 fn the_kernel_accounts_for_the_first_cpu_we_may_use() {
     let placement = Placement::choose().unwrap();
     let before = Reading::of(&[placement.server]).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(60));
     let shares = Reading::of(&[placement.server]).unwrap().since(&before).unwrap();
     let sum = shares[0].idle + shares[0].irq + shares[0].softirq + shares[0].steal;
     assert!((0.0..=1.000_001).contains(&sum), "{shares:?}");
@@ -283,6 +315,37 @@ fn a_disturbed_window_is_measured_again_but_not_for_ever() {
     assert!(always.is_missing);
     let failed = attempt::<()>(|_| Err(Failure("lost".into())));
     assert!(failed.is_err());
+}
+
+#[test]
+fn real_time_priority_is_used_only_where_the_kernel_leaves_room() {
+    assert!(leaves_room("950000\n", "1000000\n") && leaves_room("-1\n", "1000000\n"));
+    assert!(leaves_room("", "") && !leaves_room("800000", "1000000"));
+    let turn = Duration::from_millis(96);
+    let rest = Raised::rest_after(turn);
+    let busy = turn.div_duration_f64(turn + rest);
+    assert!(busy > 0.85 && busy < 0.9, "{busy}");
+}
+
+#[test]
+fn a_raised_process_is_lowered_again() {
+    let policy = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        fields.split(' ').nth(38).unwrap().to_string()
+    };
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let threads = answering_threads(child.id()).unwrap();
+    if Priority::available() == Priority::RealTime {
+        let raised = Raised::raise(&threads).unwrap();
+        assert_eq!(policy(child.id()), "1", "SCHED_FIFO");
+        drop(raised);
+    }
+    assert_eq!(policy(child.id()), "0", "SCHED_OTHER");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(threads, [child.id()], "none is named a worker");
+    assert!(Raised::raise(&[child.id()]).is_err(), "it has ended");
 }
 
 #[test]

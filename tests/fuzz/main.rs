@@ -17,11 +17,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "fuzz/cuts.rs"]
 mod cuts;
-#[path = "fuzz/grammar.rs"]
 mod grammar;
-#[path = "fuzz/parser.rs"]
 mod parser;
-#[path = "fuzz/session.rs"]
 mod session;
+
+/// Steps that a request may take which neither reads nor answers. Room for a large value is made in
+/// as many steps as there are large values in the store, and a client that has left is waited for
+/// during a thousand.
+pub(crate) const STALLS_MAX: u32 = 5000;

@@ -3,54 +3,17 @@
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-#[path = "../benches/rig/mod.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod rig;
-
-#[path = "../benches/replay/caches.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod caches;
-#[path = "../benches/replay/drive.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod drive;
-#[path = "../benches/replay/memcached.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod memcached;
-#[path = "../benches/replay/model.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod model;
-#[path = "../benches/replay/queues.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod queues;
-#[path = "../benches/replay/real.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod real;
-#[path = "../benches/replay/requests.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod requests;
-#[path = "../benches/replay/sessions.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod sessions;
-#[path = "../benches/replay/trace.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod trace;
-#[path = "../benches/replay/workloads.rs"]
-#[allow(dead_code, reason = "tests look at parts only")]
-mod workloads;
-
-use caches::Cache;
-use drive::Tally;
-use model::{Design, Lru, Model, Size};
-use requests::{Request, Sizes};
-use rig::random::Random;
-use rig::stop::Stop;
-use sessions::{Life, Sessions, Wave};
+use crate::replay::caches::Cache;
+use crate::replay::drive::Tally;
+use crate::replay::model::{Design, Lru, Model, Size};
+use crate::replay::requests::{Request, Sizes};
+use crate::replay::sessions::{Life, Sessions, Wave};
+use crate::rig::random::Random;
+use crate::rig::stop::Stop;
 
 const MIB: u64 = 1 << 20;
 
-/// LRU as anybody would write it who has time.
+/// LRU written plainly, and slow.
 struct Naive {
     memory_bytes_max: u64,
     /// The least recently used one first: key, bytes, end of life.
@@ -151,10 +114,10 @@ fn every_session_is_stored_once_and_read_once_before_it_expires() {
 /// Misses and reads of a model in a workload of this bench.
 fn replayed(name: &str, design: Design) -> Tally {
     let memory_bytes = 16 * MIB;
-    let workloads = workloads::all(memory_bytes, false);
+    let workloads = crate::replay::workloads::all(memory_bytes, false);
     let workload = workloads.iter().find(|workload| workload.name == name).unwrap();
     let mut cache = Cache::Model(design.build(memory_bytes));
-    drive::replay(workload, &mut cache, 1, &Stop::on_signals().unwrap()).unwrap()
+    crate::replay::drive::replay(workload, &mut cache, 1, &Stop::default()).unwrap()
 }
 
 #[test]
