@@ -33,7 +33,7 @@ fn converse(config: &Config, from: &mut impl io::Read, to: &mut impl io::Write) 
         let mut room = Room { high_water: OUTPUT_HIGH_WATER, ..Room::UNBOUNDED };
         let now = clock.moment().now;
         let (spent, stop) =
-            session.advance(&input[..unread], &mut output, &mut room, &mut engine, now);
+            session.advance(&input[..unread], &mut output, &mut room, &mut engine, now.into());
         input.copy_within(spent..unread, 0);
         unread -= spent;
         to.write_all(&output)?;
