@@ -188,16 +188,24 @@ fn imports_within(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
             Some(defined_in.get(name).map_or_else(|| "mod".into(), ToString::to_string))
         }
     };
+    // What it re-exports, `mod.rs` imports only where it names it elsewhere.
+    let own_code: String =
+        top.split_inclusive(';').filter(|item| !item.contains("pub use ")).collect();
+    let is_named = |word: &str| {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        own_code.match_indices(word).any(|(start, _)| {
+            let after = &own_code[start + word.len()..];
+            !own_code[..start].ends_with(is_name)
+                && (word.ends_with(':') || !after.starts_with(is_name))
+        })
+    };
     let mut imports = BTreeMap::new();
     for (stem, code) in &files {
         let found: BTreeSet<String> = if stem == "mod" {
-            let uses = |file: &&String| {
-                let path = format!("{file}::");
-                code.match_indices(&path).any(|(start, _)| {
-                    !code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
-                })
-            };
-            files.keys().filter(uses).cloned().collect()
+            let exported = defined_in.iter().filter(|(name, _)| is_named(name));
+            let exported = exported.map(|(_, file)| file.to_string());
+            let named = files.keys().filter(|file| is_named(&format!("{file}::")));
+            named.cloned().chain(exported).collect()
         } else {
             let own = format!("crate::{folder}::");
             let names = [names_after(code, "super::"), names_after(code, &own)].concat();
