@@ -4,6 +4,8 @@
 //! in (see `args.rs` beside `main.rs`) and nothing of what the layers do with them. Facts of the
 //! wire stand in [`crate::protocol`]; amounts of work per turn stand in [`crate::net`].
 
+pub mod file;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;

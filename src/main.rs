@@ -15,11 +15,10 @@ use args::{Args, Asked};
 use clap::Parser as _;
 use log::{LevelFilter, info, warn};
 use miocached::config::{Config, MIB};
-use miocached::net::ALLOWANCE_BYTES;
-use miocached::net::buffer::budget_bytes;
-use miocached::net::door::Doors;
-use miocached::net::reactor::{Reactor, engine_for, watch_signals};
 use miocached::net::stdio::serve_stdio;
+use miocached::net::{
+    ALLOWANCE_BYTES, Listeners, Reactor, budget_bytes, engine_for, watch_signals,
+};
 use process::files::{PidDraft, write_ports};
 
 fn main() -> ExitCode {
@@ -63,19 +62,19 @@ fn run(asked: Asked) -> Result<(), String> {
     }
     let signals = watch_signals().map_err(|error| error.to_string())?;
     // Root may be needed for a low port. All files belong to the user that the server becomes.
-    let mut doors = Doors::open_tcp(&config).map_err(|error| error.to_string())?;
+    let mut listeners = Listeners::open_tcp(&config).map_err(|error| error.to_string())?;
     process::become_user(&options)?;
-    doors.open_unix(&config).map_err(|error| error.to_string())?;
+    listeners.open_unix(&config).map_err(|error| error.to_string())?;
     let engine = engine_for(&config).map_err(|error| error.to_string())?;
     let pid_draft = PidDraft::begin(&options)?;
-    write_ports(doors.addresses())?;
-    doors.announce();
+    write_ports(listeners.addresses())?;
+    listeners.announce();
     announce(&config);
     process::tell_of_root(&options);
     process::detach(&options, config.verbosity > 0)?;
     let _pid_file = pid_draft.map(PidDraft::finish).transpose()?;
     let mut reactor =
-        Reactor::new(config, doors, engine, signals).map_err(|error| error.to_string())?;
+        Reactor::new(config, listeners, engine, signals).map_err(|error| error.to_string())?;
     process::lock_memory(&options);
     reactor.run().map_err(|error| format!("the event loop failed: {error}"))
 }
