@@ -1,27 +1,32 @@
-//! The study vocabulary: one function for each step that a connection or a request goes through.
+//! The log lines of `-v` and `-vv`: one function for each step of the event loop and of a request.
 //!
-//! Any layer may call these; nothing here changes anything or knows a layer's types. `-v` shows
-//! connections (level debug), `-vv` every step (level trace), in this order:
+//! Any layer may call these functions. They change nothing and know no type of any layer. `-v` shows
+//! connections (level debug), `-vv` every step (level trace):
 //!
 //! ```text
+//! poll waits for an event
 //! turn 7: 1 event
+//! #3 is readable
 //! #3 reads 10 bytes
 //!   classic get "nope"
 //!     miss "nope"
 //! #3 writes 5 of 5 bytes
+//! #3 next: waits
 //! ```
-//! Without `-v` each call costs one comparison of a global level.
+//! A turn of the event loop starts at the left margin, a request is indented once, what it does to
+//! the store twice. Without `-v` a call costs one comparison with a global level.
 
 use std::fmt::{self, Display};
+use std::time::Duration;
 
-/// The log's name for all of these lines, instead of this module's.
+/// Target of these log lines, in place of the module's path.
 const TARGET: &str = "miocached";
 
 macro_rules! step {
     ($($text:tt)+) => { log::trace!(target: TARGET, $($text)+) };
 }
 
-/// Shows as much from now on as `-v` does when it is given so often.
+/// Sets the log level that this number of `-v` options sets at the start.
 pub fn set_verbosity(level: u8) {
     log::set_max_level(match level {
         0 => log::LevelFilter::Info,
@@ -30,23 +35,61 @@ pub fn set_verbosity(level: u8) {
     });
 }
 
-/// The kernel gives none to those who ask.
+/// The kernel has refused huge pages for the memory for items.
 pub fn no_huge_pages(why: &dyn Display) {
     log::warn!(target: TARGET, "-L: no huge pages: {why}");
 }
 
-/// The loop has woken up.
+// The event loop.
+
+/// The loop is about to wait for events: until the next deadline, without limit if there is none, and
+/// not at all while connections are queued.
+pub fn polls(timeout: Option<Duration>) {
+    match timeout {
+        None => step!("poll waits for an event"),
+        Some(Duration::ZERO) => step!("poll does not wait"),
+        Some(timeout) => step!("poll waits at most {} ms", timeout.as_millis()),
+    }
+}
+
+/// The poll has returned, and a turn begins. Without an event it is for the connections that are
+/// still queued, or for a deadline.
 pub fn turn(number: u64, events: usize) {
     let s = if events == 1 { "" } else { "s" };
     step!("turn {number}: {events} event{s}");
 }
 
-/// A client has been accepted and is called `#connection` from now on.
+/// The poll has returned an event of a connection, which therefore gets a turn.
+pub fn ready(connection: usize, readable: bool, writable: bool, closed: bool) {
+    let readable = if readable { " readable" } else { "" };
+    let writable = if writable { " writable" } else { "" };
+    let closed = if closed { " closed by the peer" } else { "" };
+    step!("#{connection} is{readable}{writable}{closed}");
+}
+
+/// The poll has returned an event of a listener.
+pub fn listener_ready(listener: &dyn Display) {
+    step!("listener {listener} is readable");
+}
+
+/// A signal has arrived.
+pub fn signal(name: &str) {
+    step!("signal {name} arrives");
+}
+
+/// A deadline of a connection has passed.
+pub fn deadline_passed(connection: usize, which: &str) {
+    step!("#{connection} passes a deadline: {which}");
+}
+
+// A connection.
+
+/// A client has been accepted. It is `#connection` in all later lines.
 pub fn accepted(connection: usize, peer: &dyn Display) {
     log::debug!(target: TARGET, "#{connection} connected from {peer}");
 }
 
-/// Why a connection ends.
+/// A connection has been closed, for this reason.
 pub fn closed(connection: usize, why: &dyn Display) {
     log::debug!(target: TARGET, "#{connection} closed: {why}");
 }
@@ -56,35 +99,90 @@ pub fn reads(connection: usize, bytes: usize) {
     step!("#{connection} reads {bytes} bytes");
 }
 
-/// The peer will send no more.
+/// The peer has shut down its side: a read returned 0.
 pub fn reads_end(connection: usize) {
-    step!("#{connection} reads the end of its input");
+    step!("#{connection} reads end of input");
 }
 
-/// Bytes have been written to the socket, out of those that were waiting.
+/// The socket has taken `bytes` of the `waiting` bytes of output.
 pub fn writes(connection: usize, bytes: usize, waiting: usize) {
     step!("#{connection} writes {bytes} of {waiting} bytes");
 }
 
-/// A connection waits for the buffer budget.
-pub fn waits_for_buffers(connection: usize, bytes: usize) {
-    step!("#{connection} waits for {bytes} bytes of the buffer budget");
+/// A system call (`read`, `write`) returned "would block": the next edge announces more.
+pub fn would_block(connection: usize, call: &str) {
+    step!("#{connection} {call} would block");
 }
 
-/// A request has been understood. One that stalled comes back as what is left of it.
+/// `accept` returned "would block": the listener's queue is empty.
+pub fn accept_would_block(listener: &dyn Display) {
+    step!("listener {listener} accept would block");
+}
+
+/// The events that epoll reports for this connection have been changed.
+pub fn interest(connection: usize, writable: bool) {
+    let and_writable = if writable { " and writable" } else { "" };
+    step!("#{connection} asks for readable{and_writable}");
+}
+
+/// Memory for buffers is short, so input has been looked at and stays in the kernel's buffer.
+pub fn peeks(connection: usize, bytes: usize) {
+    step!("#{connection} peeks at {bytes} bytes");
+}
+
+/// The request or answer in hand needs more memory for buffers than is free.
+pub fn waits_for_memory(connection: usize, bytes: usize) {
+    step!("#{connection} waits for {bytes} bytes of buffer memory");
+}
+
+/// As [`waits_for_memory`].
+pub fn waits_for_buffers(connection: usize, bytes: usize) {
+    waits_for_memory(connection, bytes);
+}
+
+/// Memory for buffers is short, and the socket has no room for an answer either.
+pub fn needs_room(connection: usize) {
+    step!("#{connection} waits for room in its socket");
+}
+
+/// A connection that waited for memory for buffers can go on.
+pub fn granted(connection: usize) {
+    step!("#{connection} gets its buffer memory");
+}
+
+/// Lingering close: the output is shut down, what still arrives is read and dropped.
+pub fn lingers(connection: usize) {
+    step!("#{connection} lingers: output shut down, input dropped");
+}
+
+/// What the loop does with the connection after its turn: its `Next`.
+pub fn next(connection: usize, next: &dyn Display) {
+    step!("#{connection} next: {next}");
+}
+
+// A request.
+
+/// A request has been parsed. One that was interrupted is shown again with what is left of it.
 pub fn parsed(dialect: &str, command: &dyn Display) {
     step!("  {dialect} {command}");
 }
 
-/// Something that is no request is refused, and so answered.
+/// The input ends within a request; this many bytes of it are kept until more arrive.
+pub fn incomplete(bytes: usize) {
+    step!("  incomplete request: {bytes} bytes kept");
+}
+
+/// The input is no valid request and has been answered with this error.
 pub fn refused(answer: &str) {
     step!("  refused: {answer}");
 }
 
-/// A request waits for its reader, or for room.
+/// A request has been interrupted, for this reason. It is resumed later.
 pub fn stalled(why: &str) {
-    step!("    stalls: {why}");
+    step!("    interrupted: {why}");
 }
+
+// The store.
 
 /// A key was found.
 pub fn hit(key: &[u8], value_bytes: usize) {
@@ -101,12 +199,22 @@ pub fn stored(key: &[u8], value_bytes: usize) {
     step!("    stored \"{}\", {value_bytes} bytes", Key(key));
 }
 
-/// A key has been forgotten.
+/// An item has been deleted.
 pub fn deleted(key: &[u8]) {
     step!("    deleted \"{}\"", Key(key));
 }
 
-/// A key as the log shows it: escaped, and no more of it than makes a readable line.
+/// A live item has been evicted to make room.
+pub fn evicted(key: &[u8], value_bytes: usize) {
+    step!("    evicted \"{}\", {value_bytes} bytes", Key(key));
+}
+
+/// An expired item has been found and removed.
+pub fn expired(key: &[u8]) {
+    step!("    expired \"{}\"", Key(key));
+}
+
+/// A key as the log shows it: escaped, and cut after 64 bytes.
 pub struct Key<'a>(pub &'a [u8]);
 
 impl Display for Key<'_> {
@@ -114,7 +222,7 @@ impl Display for Key<'_> {
         const SHOWN_BYTES_MAX: usize = 64;
         match self.0.split_at_checked(SHOWN_BYTES_MAX) {
             Some((start, rest)) if !rest.is_empty() => {
-                write!(f, "{}... and {} bytes more", start.escape_ascii(), rest.len())
+                write!(f, "{}... and {} more bytes", start.escape_ascii(), rest.len())
             }
             _ => write!(f, "{}", self.0.escape_ascii()),
         }
