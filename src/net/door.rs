@@ -99,7 +99,7 @@ impl Doors {
     /// and no other.
     pub fn announce(&self) {
         for listener in &self.listeners {
-            info!(target: "miocached", "listening on {listener}");
+            info!(target: "miocached", "server listening on {listener}");
         }
     }
 
