@@ -89,7 +89,7 @@ pub struct Config {
     pub requests_per_turn: Option<usize>,
     /// At the connection limit, a further client gets an error and is closed, and does not wait in
     /// the listen backlog (`-o maxconns_fast`).
-    pub turns_away: bool,
+    pub reject_at_limit: bool,
     /// Time after the last event in which the server polls for the next one without sleeping.
     pub busy_poll: Duration,
     /// Seconds without a request after which a connection is closed; 0 for never.
@@ -123,7 +123,7 @@ impl Default for Config {
             detail_enabled: false,
             prefix_delimiter: b':',
             requests_per_turn: None,
-            turns_away: true,
+            reject_at_limit: true,
             busy_poll: Duration::ZERO,
             idle_timeout_s: 0,
             backlog: 1024,

@@ -10,8 +10,8 @@
 //!  process                the only users of clap and simple_logger
 //!    |
 //!  net/  reactor  ----->  session  ----->  engine/  ----->  store/
-//!    connection, buffer      |                |
-//!    door, listener, clock   +--> protocol/ <-+
+//!    connection, buffer,     |                |
+//!    account, listeners      +--> protocol/ <-+
 //!                                 parser, simple, classic, meta, admin, command, answer, reply
 //!
 //!  config, trace          plain data, and the words of the log: any layer may use them
@@ -26,7 +26,7 @@
 //! | [`protocol::Parsed`] | `Command`, `Invalid`, `Incomplete` | the session |
 //! | [`engine::Executed`] | `Done`, `Stalled`, `Admitted`, `Quit` | the session |
 //! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `Ended` | the connection |
-//! | [`net::connection::Next`] | `Wait`, `Again`, `Close` | the reactor |
+//! | [`net::connection::Next`] | `Wait`, `Again`, `NeedsServerStats`, `Shutdown`, `Close` | the reactor |
 //!
 //! ## The life of a byte
 //!
@@ -55,7 +55,7 @@
 //! * Everything has a limit with a unit: the wire's in [`protocol`], the operator's in [`config`],
 //!   a turn's in [`net`].
 //! * What a client sends is never a reason to panic, nor to keep more memory than the budget of
-//!   [`net::buffer`] allows, nor to keep the others waiting for more than one buffer of requests or
+//!   [`net`] allows, nor to keep the others waiting for more than one buffer of requests or
 //!   one request that is longer, or for more than a megabyte that they have copied in the store.
 //! * Without traffic nothing wakes up.
 //!

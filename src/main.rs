@@ -14,11 +14,10 @@ use std::process::ExitCode;
 use args::{Action, Launch};
 use log::{LevelFilter, info, warn};
 use miocached::config::{Config, MIB};
-use miocached::net::ALLOWANCE_BYTES;
-use miocached::net::buffer::budget_bytes;
-use miocached::net::door::Doors;
-use miocached::net::reactor::{Reactor, engine_for, watch_signals};
 use miocached::net::stdio::serve_stdio;
+use miocached::net::{
+    ALLOWANCE_BYTES, Listeners, Reactor, budget_bytes, engine_for, watch_signals,
+};
 use process::files::{PendingPidFile, write_ports};
 
 fn main() -> ExitCode {
@@ -60,20 +59,20 @@ fn serve(launch: Launch) -> Result<(), String> {
     }
     let signals = watch_signals().map_err(|error| error.to_string())?;
     // Low ports need root. Files come later, so that they belong to the user of -u.
-    let mut doors = Doors::open_tcp(&config).map_err(|error| error.to_string())?;
+    let mut listeners = Listeners::open_tcp(&config).map_err(|error| error.to_string())?;
     process::change_user(&options)?;
-    doors.open_unix(&config).map_err(|error| error.to_string())?;
+    listeners.open_unix(&config).map_err(|error| error.to_string())?;
     let engine = engine_for(&config).map_err(|error| error.to_string())?;
-    write_ports(doors.addresses())?;
+    write_ports(listeners.addresses())?;
     let pending_pid_file = PendingPidFile::create(&options);
-    doors.announce();
+    listeners.announce();
     announce_limits(&config);
     process::warn_if_root(&options);
     process::detach(&options, config.verbosity > 0)?;
     // Removed when this function returns.
     let _pid_file = pending_pid_file.and_then(PendingPidFile::finish);
     let mut reactor =
-        Reactor::new(config, doors, engine, signals).map_err(|error| error.to_string())?;
+        Reactor::new(config, listeners, engine, signals).map_err(|error| error.to_string())?;
     process::lock_memory(&options);
     reactor.run().map_err(|error| format!("the event loop failed: {error}"))
 }

@@ -6,8 +6,8 @@
 use std::array;
 
 use crate::config::Config;
-use crate::engine::{Engine, Executed, HashedKey, Now, PREFETCH_BATCH};
-use crate::protocol::{Dialect, Fault, Parsed, Parser, ReplyWriter, Room};
+use crate::engine::{Engine, Executed, HashedKey, PREFETCH_BATCH, StatsScope, Turn};
+use crate::protocol::{Dialect, EndReason, Fault, Parsed, Parser, ReplyWriter, Room};
 use crate::trace;
 
 /// Bytes that the requests of one turn may have copied within the store: one item of the default
@@ -22,8 +22,12 @@ pub enum Stop {
     NeedsInput,
     /// The output is full, or a request takes several steps: write what there is, then come back.
     NeedsFlush,
-    /// The conversation is over for this reason: write what there is, then hang up.
-    Ended(&'static str),
+    /// The next request needs figures of the network: come back with a snapshot of at least this
+    /// scope in [`Turn::server`]. The request is still in the input.
+    NeedsServerStats(StatsScope),
+    /// The conversation has ended for this reason: write what there is, then hang up; and end the
+    /// server where the reason is [`EndReason::Shutdown`].
+    Ended(EndReason),
 }
 
 /// A request that is to be executed next, or after others.
@@ -56,22 +60,24 @@ impl Session {
     /// Executes the requests in `unread`, one behind the other, and puts their answers behind what
     /// `output` holds. Returns how many bytes are spent; the caller gives the others again, with
     /// more behind them, the next time.
-    pub fn advance(
+    pub fn advance<'s>(
         &mut self,
         unread: &[u8],
         output: &mut Vec<u8>,
         room: &mut Room,
         engine: &mut Engine,
-        now: Now,
+        turn: impl Into<Turn<'s>>,
     ) -> (usize, Stop) {
+        let turn = turn.into();
         let (mut spent, mut requests) = (0, 0);
         let copied_max = engine.copied_bytes() + COPIED_BYTES_MAX;
         loop {
-            if self.is_enough(requests, output, room) || engine.copied_bytes() > copied_max {
-                return (spent, Stop::NeedsFlush);
-            }
             if spent == unread.len() {
                 return (spent, Stop::NeedsInput);
+            }
+            if self.is_enough(requests, output, room) || engine.copied_bytes() > copied_max {
+                engine.counters.conn_yields += u64::from(requests == self.requests_max);
+                return (spent, Stop::NeedsFlush);
             }
             // Not from one constant, all of whose bytes would be copied.
             let mut ahead = array::from_fn(|_| None);
@@ -81,11 +87,12 @@ impl Session {
                     self.is_enough(requests, output, room) || engine.copied_bytes() > copied_max;
                 if at > 0 && enough {
                     self.parser.rewind();
+                    engine.counters.conn_yields += u64::from(requests == self.requests_max);
                     return (spent, Stop::NeedsFlush);
                 }
                 requests += 1;
                 let unspent = &unread[spent..];
-                let (used, stop) = self.answer(next, unspent, output, room, engine, now);
+                let (used, stop) = self.answer(next, unspent, output, room, engine, &turn);
                 spent += used;
                 if let Some(stop) = stop {
                     return (spent, stop);
@@ -103,24 +110,35 @@ impl Session {
         output: &mut Vec<u8>,
         room: &mut Room,
         engine: &mut Engine,
-        now: Now,
+        turn: &Turn<'_>,
     ) -> (usize, Option<Stop>) {
         match next.parsed {
             Parsed::Command { ref command, form, used } => {
                 trace::parsed(dialect_name(form.dialect), command);
                 let mut reply = ReplyWriter::new(output, room, form);
-                match engine.execute(command, next.key, now, &mut reply) {
+                match engine.execute(command, next.key, turn, &mut reply) {
                     Executed::Done => (used, None),
-                    Executed::Admitted => {
+                    Executed::Authenticated => {
                         self.parser.open();
                         (used, None)
                     }
-                    Executed::Stalled(rest) => {
+                    Executed::Retry => {
+                        trace::stalled("it starts over after a flush");
+                        self.parser.rewind();
+                        (0, Some(Stop::NeedsFlush))
+                    }
+                    Executed::NeedsServerStats(scope) => {
+                        trace::stalled("the server's figures are needed");
+                        self.parser.rewind();
+                        (0, Some(Stop::NeedsServerStats(scope)))
+                    }
+                    Executed::Resume(rest) => {
                         // What is held is an end of the request, no more than was used.
                         let held = self.parser.hold(rest, form, &unspent[..used]);
                         (used - held, Some(Stop::NeedsFlush))
                     }
-                    Executed::Quit => (used, Some(Stop::Ended("it said quit"))),
+                    Executed::Quit => (used, Some(Stop::Ended(EndReason::Quit))),
+                    Executed::Shutdown => (used, Some(Stop::Ended(EndReason::Shutdown))),
                 }
             }
             Parsed::Invalid { fault: Fault::Answer(answer), form, used } => {
@@ -171,10 +189,10 @@ impl Session {
         self.parser.bytes_wanted()
     }
 
-    /// See [`Parser::is_skipping`].
+    /// See [`Parser::is_in_value`].
     #[must_use]
-    pub const fn is_skipping(&self) -> bool {
-        self.parser.is_skipping()
+    pub const fn is_in_value(&self) -> bool {
+        self.parser.is_in_value()
     }
 }
 

@@ -4,9 +4,12 @@
 //! | fault | shown by |
 //! |---|---|
 //! | 10,000 idle connections, some of them then active | `idle` here; what the limit on descriptors becomes: server/daemon.rs |
-//! | connections beyond `-c` | served again when one leaves: server/shutdown_and_limits.rs, server/option_compat.rs; counted: `doors` |
-//! | out of descriptors | with clients: server/shutdown_and_limits.rs; with none: `doors` |
+//! | connections beyond `-c` | served again when one leaves: server/shutdown_and_limits.rs, server/option_compat.rs; counted: `connection_limits` |
+//! | out of descriptors | with clients: server/shutdown_and_limits.rs; with none: `connection_limits` |
 //! | a slow reader of 1 GiB | load.rs, server/streams.rs |
+//! | buffers held by clients that do not move | `buffer_memory` |
+//! | no more address space | `address_space` |
+//! | `stats` that are not read | `stats_of_others` |
 //! | a thousand unfinished sets and unread gets | load/crowds.rs, the two crowds at once: `crowds`, large |
 //! | slow writers, with and without `idle_timeout` | `slow` |
 //! | bytes that are no request | `hostile`; what each is answered: tests/scripts |
@@ -22,9 +25,11 @@
 //! | 20,000 connections in a minute | `churn` |
 //! | all of it at once | `soak`, large: for as many seconds as `SOAK_S` says, 60 without it |
 
+mod address_space;
+mod buffer_memory;
 mod churn;
 mod clocks;
-mod doors;
+mod connection_limits;
 mod fairness;
 mod hostile;
 mod idle;
@@ -32,6 +37,7 @@ mod lingering_close;
 mod signals;
 mod slow;
 mod soak;
+mod stats_of_others;
 mod talkers;
 mod troublemakers;
 

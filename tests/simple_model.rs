@@ -108,7 +108,7 @@ fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
             all.extend(output);
             match stop {
                 Stop::NeedsInput => break,
-                Stop::NeedsFlush => {}
+                Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}
                 Stop::Ended(why) => panic!("it ended: {why}"),
             }
         }

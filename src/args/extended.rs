@@ -148,7 +148,7 @@ impl Suboption {
             Self::Default => {}
             Self::Ignored(text) => return Some(text),
             Self::Sets(Setting::IdleTimeout(seconds)) => config.idle_timeout_s = *seconds,
-            Self::Sets(Setting::MaxconnsFast(fast)) => config.turns_away = *fast,
+            Self::Sets(Setting::MaxconnsFast(fast)) => config.reject_at_limit = *fast,
             Self::Sets(Setting::TrackSizes) => config.sizes_tracked = true,
         }
         None
@@ -193,11 +193,11 @@ mod tests {
         let mut config = Config::default();
         let ignored = apply("idle_timeout=5,no_maxconns_fast,track_sizes,modern,", &mut config);
         assert_eq!(ignored, Ok(vec![]));
-        assert_eq!((config.idle_timeout_s, config.turns_away), (5, false));
+        assert_eq!((config.idle_timeout_s, config.reject_at_limit), (5, false));
         assert!(config.sizes_tracked);
         let ignored = apply(" no_modern, maxconns_fast,idle_timeout= 0", &mut config);
         assert_eq!(ignored, Ok(vec![]));
-        assert_eq!((config.idle_timeout_s, config.turns_away), (0, true));
+        assert_eq!((config.idle_timeout_s, config.reject_at_limit), (0, true));
     }
 
     #[test]

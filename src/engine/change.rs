@@ -75,7 +75,7 @@ impl Engine {
             vivifies: false,
         };
         let answer = match self.change(&change, now) {
-            Outcome::NeedsStep => return Executed::Stalled(*command),
+            Outcome::NeedsStep => return Executed::Retry,
             Outcome::Stored { .. } => Reply::Stored,
             Outcome::NotStored => Reply::NotStored,
             Outcome::Exists => Reply::Exists,
@@ -136,7 +136,7 @@ impl Engine {
             StoreMode::Cas(expected) => self.compare_and_set(change, expected, now),
         };
         match outcome {
-            Outcome::NeedsStep => trace::stalled("room for the value takes more steps"),
+            Outcome::NeedsStep => {}
             Outcome::Stored { .. } => {
                 trace::stored(change.key.bytes(), change.value.len());
                 self.counters.total_items += 1;

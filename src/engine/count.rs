@@ -1,6 +1,6 @@
 //! Numbers that are counted up and down: `incr`, `decr`, and what `ma` does beneath its flags.
 
-use super::{Engine, HashedKey, Now};
+use super::{Engine, Executed, HashedKey, Now};
 use crate::protocol::command::Direction;
 use crate::protocol::token::{self, DIGITS_MAX, digits_of};
 use crate::protocol::{Reply, ReplyWriter, item_bytes};
@@ -23,7 +23,7 @@ pub(super) enum Counted {
 }
 
 impl Engine {
-    /// `incr` and `decr`. False when they have to be asked for again.
+    /// `incr` and `decr`.
     pub(super) fn count_plain(
         &mut self,
         key: HashedKey<'_>,
@@ -31,9 +31,9 @@ impl Engine {
         delta: u64,
         now: Now,
         reply: &mut ReplyWriter<'_>,
-    ) -> bool {
+    ) -> Executed<'static> {
         match self.count(key, direction, delta, (None, None), now) {
-            Counted::NeedsStep => return false,
+            Counted::NeedsStep => return Executed::Retry,
             Counted::Number { number, .. } => reply.count(number),
             Counted::Missing => {
                 self.count_miss(direction);
@@ -42,7 +42,7 @@ impl Engine {
             Counted::NotNumber => reply.line(Reply::NotNumber),
             Counted::NoRoom | Counted::Exists => reply.line(Reply::NoRoomForNumber),
         }
-        true
+        Executed::Done
     }
 
     /// Counts the number under `key` up or down, if the item has the cas id `compare`. It gets the cas

@@ -39,6 +39,7 @@ pub struct Counters {
     pub rejected_connections: u64,
     pub listen_disabled_num: u64,
     pub time_in_listen_disabled_us: u64,
+    /// Turns that ended at the limit of requests (`-R`) with more in the input.
     pub conn_yields: u64,
     pub idle_kicks: u64,
     /// The longest turn of the event loop, in microseconds.

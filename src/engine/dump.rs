@@ -4,7 +4,7 @@
 //! was told. An item that stays is told exactly once; one that comes or goes meanwhile may be told.
 
 use super::{Engine, Executed, Now};
-use crate::protocol::command::{Command, Dump, DumpFormat};
+use crate::protocol::command::{Dump, DumpFormat, Unfinished};
 use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, item_bytes};
 use crate::store::{Cursor, Item, NEVER};
 
@@ -46,7 +46,7 @@ impl Engine {
             });
         }
         if !reply.has_room(bytes) {
-            return Executed::Stalled(Command::Dump(dump));
+            return Executed::Resume(Unfinished::Dump(dump));
         }
         if dump.at.is_none() && dump.format != DumpFormat::Cachedump {
             reply.line(Reply::Ok);
@@ -60,7 +60,7 @@ impl Engine {
             });
             if let Some(next) = next {
                 dump.at = Some(next.number());
-                return Executed::Stalled(Command::Dump(dump));
+                return Executed::Resume(Unfinished::Dump(dump));
             }
         }
         match dump.format {

@@ -21,25 +21,25 @@ use crate::trace;
 const LINE_BYTES_MAX: usize = 1024;
 
 impl Engine {
-    /// `mg`. False when it has to wait for room.
+    /// `mg`.
     pub(super) fn meta_get(
         &mut self,
         meta: &Meta<'_>,
         known: Option<HashedKey<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
-    ) -> bool {
+    ) -> Executed<'static> {
         let mut space = [0; KEY_BYTES_MAX];
         let key = self.key(meta.key.decode(&mut space), known);
         let mut is_new = false;
         if meta.vivify().is_some() && self.store.peek(key, now.uptime_s).is_none() {
             // What is made wins at once, so it must not be made by a request that has to wait.
             if !reply.has_room(LINE_BYTES_MAX) {
-                return false;
+                return Executed::Retry;
             }
             match self.make(key, b"", meta, now) {
                 Ok(_) => is_new = true,
-                Err(Stored::NeedsStep) => return false,
+                Err(Stored::NeedsStep) => return Executed::Retry,
                 Err(_) => {}
             }
         }
@@ -51,13 +51,13 @@ impl Engine {
                 echo(meta, key.bytes(), reply);
                 reply.newline();
             }
-            return true;
+            return Executed::Done;
         };
         let item = found.item();
         let old = item.attributes;
         let shows_value = meta.has(b'v') && meta.compare() != Some(old.cas);
         if shows_value && !reply.has_room(item.value.len() + LINE_BYTES_MAX) {
-            return false;
+            return Executed::Retry;
         }
         trace::hit(key.bytes(), item.value.len());
         let fetched = show(meta, key.bytes(), &item, is_new, shows_value, now, reply);
@@ -75,7 +75,7 @@ impl Engine {
             Some(_) => self.counters.touch_hits += 1,
             None => self.counters.get_hits += 1,
         }
-        true
+        Executed::Done
     }
 
     /// Makes the item that `N` asks for, and returns its cas id, or what the store said instead of
@@ -134,7 +134,7 @@ impl Engine {
         };
         let mut stored = (0, value.len());
         let code: &[u8] = match self.change(&change, now) {
-            Outcome::NeedsStep => return Executed::Stalled(*command),
+            Outcome::NeedsStep => return Executed::Retry,
             Outcome::NoRoom => {
                 // Whatever the mode, what is out of date is not served any more.
                 self.store.delete(key, now.uptime_s);
@@ -164,32 +164,32 @@ impl Engine {
         Executed::Done
     }
 
-    /// `md`. False when it has to be asked for again.
+    /// `md`.
     pub(super) fn meta_delete(
         &mut self,
         meta: &Meta<'_>,
         known: Option<HashedKey<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
-    ) -> bool {
+    ) -> Executed<'static> {
         let mut space = [0; KEY_BYTES_MAX];
         let key = self.key(meta.key.decode(&mut space), known);
         let Some(old) = self.store.peek(key, now.uptime_s).map(|item| item.attributes) else {
             self.counters.delete_misses += 1;
             answer(b"NF", meta, key.bytes(), reply);
-            return true;
+            return Executed::Done;
         };
         if meta.compare().is_some_and(|expected| expected != old.cas) {
             self.counters.delete_misses += 1;
             answer(b"EX", meta, key.bytes(), reply);
-            return true;
+            return Executed::Done;
         }
         match self.invalidate(key, meta, &old, now) {
             Stored::Kept => {}
-            Stored::NeedsStep => return false,
+            Stored::NeedsStep => return Executed::Retry,
             Stored::NoRoom => {
                 reply.line(Reply::NoRoomForNumber);
-                return true;
+                return Executed::Done;
             }
         }
         if !meta.has(b'I') {
@@ -198,7 +198,7 @@ impl Engine {
         if !meta.has(b'q') {
             answer(b"HD", meta, key.bytes(), reply);
         }
-        true
+        Executed::Done
     }
 
     /// Deletes an item, or makes it empty, or stale, or both.
@@ -253,7 +253,7 @@ impl Engine {
         Stored::Kept
     }
 
-    /// `ma`. False when it has to be asked for again.
+    /// `ma`.
     pub(super) fn meta_count(
         &mut self,
         meta: &Meta<'_>,
@@ -261,7 +261,7 @@ impl Engine {
         known: Option<HashedKey<'_>>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
-    ) -> bool {
+    ) -> Executed<'static> {
         let mut space = [0; KEY_BYTES_MAX];
         let key = self.key(meta.key.decode(&mut space), known);
         let cas_ids = (meta.compare(), meta.next_cas());
@@ -273,7 +273,7 @@ impl Engine {
             Counted::Missing if meta.vivify().is_some() => {
                 return self.make_number(meta, key, now, reply);
             }
-            Counted::NeedsStep => return false,
+            Counted::NeedsStep => return Executed::Retry,
             Counted::Missing => {
                 self.count_miss(direction);
                 answer(b"NF", meta, key.bytes(), reply);
@@ -282,29 +282,29 @@ impl Engine {
             Counted::NotNumber => reply.line(Reply::NotNumber),
             Counted::NoRoom => reply.line(Reply::NoRoomForNumber),
         }
-        true
+        Executed::Done
     }
 
-    /// Makes the number that `N` asks for where there is none. False when it has to be asked for again.
+    /// Makes the number that `N` asks for where there is none.
     fn make_number(
         &mut self,
         meta: &Meta<'_>,
         key: HashedKey<'_>,
         now: Now,
         reply: &mut ReplyWriter<'_>,
-    ) -> bool {
+    ) -> Executed<'static> {
         let mut space = [0; 20];
         let digits = digits_of(meta.initial, &mut space);
         let cas = match self.make(key, digits, meta, now) {
             Ok(cas) => cas,
-            Err(Stored::NeedsStep) => return false,
+            Err(Stored::NeedsStep) => return Executed::Retry,
             Err(_) => {
                 reply.line(Reply::NoRoomForNewNumber);
-                return true;
+                return Executed::Done;
             }
         };
         self.show_number(meta, key, (meta.initial, cas, NEVER), true, now, reply);
-        true
+        Executed::Done
     }
 
     /// Answers an `ma` that has a number, and sets the time that its flags ask for.

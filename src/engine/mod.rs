@@ -1,12 +1,13 @@
 //! The engine: what a command means. Commands in, store operations and replies out.
 //!
-//! Owns the one [`Store`] that all connections change, the cas ids, and what is counted. Knows no socket and no clock: [`Now`] is an argument. This file sends each command where
-//! it is carried out, and fetches:
+//! Owns the one [`Store`] that all connections change, the cas ids, and what is counted. Knows no
+//! socket and no clock: the time is part of the [`Turn`] handed down. This file sends each command
+//! where it is carried out, and fetches:
 //!
 //! * `change`: stores of every kind, with their conditions; `count`: numbers, up and down
 //! * `meta`: the meta commands; `flags`: what they give back
-//! * `stats`: figures, out of [`counters`] and what the network tells in [`vitals`]; `settings` and
-//!   `prefixes` are parts of it
+//! * `stats`: figures, out of [`counters`] and a snapshot of what the network knows
+//!   ([`server_stats`]); `settings` and `prefixes` are parts of it
 //! * `dump`: keys, by walking over the store
 //! * [`auth`]: who may be served; `now`: what times mean
 
@@ -20,12 +21,13 @@ mod flags;
 mod meta;
 mod now;
 mod prefixes;
+pub mod server_stats;
 mod settings;
 mod stats;
-pub mod vitals;
+mod turn;
 
 use crate::config::Config;
-use crate::protocol::command::{Command, Debugging, Retrieval};
+use crate::protocol::command::{Command, Debugging, Retrieval, Unfinished};
 use crate::protocol::parser::Words;
 use crate::protocol::{Reply, ReplyWriter};
 pub use crate::store::{HashedKey, PREFETCH_BATCH};
@@ -36,20 +38,28 @@ use cas_ids::CasIds;
 use counters::Counters;
 pub use now::Now;
 use prefixes::Prefixes;
-use vitals::Vitals;
+pub use server_stats::{ServerStats, StatsScope};
+pub use turn::Turn;
 
 /// What became of a command.
 #[derive(Debug)]
 pub enum Executed<'a> {
     /// It has been executed and answered.
     Done,
-    /// This is left to do: the output has to drain first, or it takes more steps, between which
-    /// others have their turn.
-    Stalled(Command<'a>),
-    /// The client has shown that it may be served.
-    Admitted,
-    /// The client wants to leave.
+    /// Nothing has changed and nothing is answered: the request starts over once the output has
+    /// drained and others have had their turn.
+    Retry,
+    /// Part of it is answered. This is left to do once the output has drained and others have had
+    /// their turn.
+    Resume(Unfinished<'a>),
+    /// Nothing has changed: the request starts over as soon as [`Turn::server`] covers this much.
+    NeedsServerStats(StatsScope),
+    /// The client has authenticated.
+    Authenticated,
+    /// The client ends the conversation.
     Quit,
+    /// The client ends the server.
+    Shutdown,
 }
 
 /// The meaning of every command, over one store.
@@ -60,14 +70,10 @@ pub struct Engine {
     cas_ids: CasIds,
     /// What has happened. The network counts here, too.
     pub counters: Counters,
-    /// What only the network knows.
-    pub vitals: Vitals,
     prefixes: Prefixes,
     credentials: Credentials,
     /// Bytes of kept values that commands went through without bringing or fetching them.
     copied_bytes: u64,
-    /// A client has asked for the end of the server, which is for the network to bring about.
-    pub shutdown_asked: bool,
     /// In builds with debug assertions: by how much the clock was moved, and where it stands still.
     clock_moved_s: i64,
     clock_stands: Option<Now>,
@@ -91,11 +97,9 @@ impl Engine {
             config: config.clone(),
             cas_ids: CasIds::new(config.cas_enabled),
             counters: Counters::default(),
-            vitals: Vitals::default(),
             prefixes: Prefixes::new(config),
             credentials: Credentials::default(),
             copied_bytes: 0,
-            shutdown_asked: false,
             clock_moved_s: 0,
             clock_stands: None,
         })
@@ -128,10 +132,10 @@ impl Engine {
         &mut self,
         command: &Command<'a>,
         known: Option<HashedKey<'a>>,
-        now: Now,
+        turn: &Turn<'_>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
-        let now = if cfg!(debug_assertions) { self.moved(now) } else { now };
+        let now = if cfg!(debug_assertions) { self.moved(turn.now) } else { turn.now };
         match *command {
             Command::Retrieve { retrieval, keys } => {
                 return self.retrieve(retrieval, keys, known, now, reply);
@@ -139,40 +143,26 @@ impl Engine {
             Command::Store { .. } => return self.store_plain(command, known, now, reply),
             Command::TooLarge { ref store } => self.refuse_too_large(store, now, reply),
             Command::Count { direction, key, delta } => {
-                if !self.count_plain(self.key(key, known), direction, delta, now, reply) {
-                    return Executed::Stalled(*command);
-                }
+                return self.count_plain(self.key(key, known), direction, delta, now, reply);
             }
             Command::Touch { key, exptime } => {
                 self.touch(self.key(key, known), exptime, now, reply)
             }
             Command::Delete { key } => self.delete(self.key(key, known), now, reply),
             Command::MetaGet(ref meta) => {
-                if !self.meta_get(meta, known, now, reply) {
-                    trace::stalled("room in the output or the store is needed");
-                    return Executed::Stalled(*command);
-                }
+                return self.meta_get(meta, known, now, reply);
             }
             Command::MetaSet { .. } => return self.meta_set(command, known, now, reply),
             Command::MetaDelete(ref meta) => {
-                if !self.meta_delete(meta, known, now, reply) {
-                    return Executed::Stalled(*command);
-                }
+                return self.meta_delete(meta, known, now, reply);
             }
             Command::MetaCount { ref meta, direction } => {
-                if !self.meta_count(meta, direction, known, now, reply) {
-                    return Executed::Stalled(*command);
-                }
+                return self.meta_count(meta, direction, known, now, reply);
             }
             Command::MetaDebug(ref meta) => self.meta_debug(meta, now, reply),
             Command::MetaNoop => reply.line(Reply::Noop),
             Command::FlushAll { delay } => self.flush_all(delay, now, reply),
-            Command::Stats(topic) => {
-                if !self.tell(topic, now, reply) {
-                    trace::stalled("the network is asked");
-                    return Executed::Stalled(*command);
-                }
-            }
+            Command::Stats(topic) => return self.stats(topic, now, turn.server, reply),
             Command::Dump(dump) => return self.dump(dump, now, reply),
             Command::Verbosity(level) => {
                 trace::set_verbosity(level);
@@ -180,7 +170,7 @@ impl Engine {
                 reply.line(Reply::Ok);
             }
             Command::Shutdown { understood } => return self.shut_down(understood, reply),
-            Command::Authenticate { token } => return self.admit(token, reply),
+            Command::Authenticate { token } => return self.authenticate(token, reply),
             Command::Debug(debugging) => {
                 self.debug(debugging, now);
                 reply.line(Reply::Ok);
@@ -202,7 +192,7 @@ impl Engine {
     ) -> Executed<'a> {
         let stalled = |keys| {
             trace::stalled("the output is full");
-            Executed::Stalled(Command::Retrieve { retrieval, keys })
+            Executed::Resume(Unfinished::Retrieve { retrieval, keys })
         };
         // By itself: most retrievals have no other key.
         let all = keys;
@@ -314,13 +304,12 @@ impl Engine {
         } else if !understood {
             reply.line(Reply::BadShutdown);
         } else {
-            self.shutdown_asked = true;
-            return Executed::Quit;
+            return Executed::Shutdown;
         }
         Executed::Done
     }
 
-    fn admit(&mut self, token: &[u8], reply: &mut ReplyWriter<'_>) -> Executed<'static> {
+    fn authenticate(&mut self, token: &[u8], reply: &mut ReplyWriter<'_>) -> Executed<'static> {
         let Some(space) = token.iter().position(|&byte| byte == b' ') else {
             reply.line(Reply::AuthBadFormat);
             return Executed::Done;
@@ -328,7 +317,7 @@ impl Engine {
         self.counters.auth_cmds += 1;
         if self.credentials.allow(&token[..space], &token[space + 1..]) {
             reply.line(Reply::Stored);
-            return Executed::Admitted;
+            return Executed::Authenticated;
         }
         self.counters.auth_errors += 1;
         reply.line(Reply::AuthFailed);

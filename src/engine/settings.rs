@@ -6,7 +6,6 @@
 use std::fmt::Display;
 
 use super::stats::tell_all;
-use super::vitals::Vitals;
 use crate::config::{Config, DialectMode, MIB};
 use crate::protocol::ReplyWriter;
 
@@ -16,7 +15,7 @@ const fn yes(is: bool) -> &'static str {
 
 pub(super) fn tell_settings(
     config: &Config,
-    vitals: &Vitals,
+    tcp_port: u16,
     detail_enabled: bool,
     reply: &mut ReplyWriter<'_>,
 ) {
@@ -35,7 +34,7 @@ pub(super) fn tell_settings(
     let server: [(&str, &dyn Display); 28] = [
         ("maxbytes", &config.memory_bytes_max),
         ("maxconns", &config.connections_max),
-        ("tcpport", &vitals.tcp_port),
+        ("tcpport", &tcp_port),
         ("udpport", &0),
         ("inter", &inter),
         ("verbosity", &config.verbosity),
@@ -58,7 +57,7 @@ pub(super) fn tell_settings(
         ("auth_enabled_sasl", &"no"),
         ("auth_enabled_ascii", &auth_file),
         ("item_size_max", &config.item_bytes_max),
-        ("maxconns_fast", &yes(config.turns_away)),
+        ("maxconns_fast", &yes(config.reject_at_limit)),
         ("hashpower_init", &0),
         ("slab_reassign", &"no"),
     ];

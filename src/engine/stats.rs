@@ -2,15 +2,15 @@
 //!
 //! Tools look for memcached's names, so each of them is there: 0, or what memcached says of something
 //! that is switched off, where miocached has no such thing. All items are told as one class, 1, of
-//! chunks. What only the network knows is asked of it: the first time round a command finds its
-//! [`Vitals`] old, says so in them and stalls; the network refreshes them and lets it run again.
+//! chunks. What only the network knows comes in a [`ServerStats`]; without one, a command that needs it
+//! says so and starts over.
 
 use std::fmt::Display;
 
 use super::counters::Counters;
+use super::server_stats::{ConnectionStats, NO_NETWORK, ServerStats, StatsScope};
 use super::settings::tell_settings;
-use super::vitals::ConnectionVitals;
-use super::{Engine, Now};
+use super::{Engine, Executed, Now};
 use crate::config::MIB;
 use crate::protocol::command::{Detail, Stats};
 use crate::protocol::{Reply, ReplyWriter, VERSION_LINE};
@@ -23,11 +23,25 @@ const CONNECTION_BYTES_MAX: usize = 512;
 const PAGE_BYTES: u64 = MIB as u64;
 
 impl Engine {
-    /// Answers `stats`. False when it has to wait: for the network's knowledge, or for room.
-    pub(super) fn tell(&mut self, topic: Stats, now: Now, reply: &mut ReplyWriter<'_>) -> bool {
+    /// Answers `stats`.
+    pub(super) fn stats(
+        &mut self,
+        topic: Stats,
+        now: Now,
+        server: Option<&ServerStats>,
+        reply: &mut ReplyWriter<'_>,
+    ) -> Executed<'static> {
         self.store.tick(now.uptime_s);
-        if !self.knows_enough(topic) || !reply.has_room(self.told_bytes(topic)) {
-            return false;
+        // Topics that need nothing of the network are answered without its figures.
+        let mut figures = server.unwrap_or(&NO_NETWORK);
+        if let Some(scope) = scope_of(topic) {
+            match server.filter(|server| server.covers(scope)) {
+                Some(server) => figures = server,
+                None => return Executed::NeedsServerStats(scope),
+            }
+        }
+        if !reply.has_room(self.stats_bytes(topic, figures)) {
+            return Executed::Retry;
         }
         match topic {
             Stats::Reset => {
@@ -35,47 +49,32 @@ impl Engine {
                 self.store.reset_counters();
                 self.prefixes.reset();
                 reply.line(Reply::Reset);
-                return true;
+                return Executed::Done;
             }
             Stats::Detail(detail) => {
                 self.tell_detail(detail, reply);
-                return true;
+                return Executed::Done;
             }
-            Stats::Server => self.tell_server(now, reply),
+            Stats::Server => self.tell_server(now, figures, reply),
             Stats::Settings => {
-                tell_settings(&self.config, &self.vitals, self.prefixes.enabled, reply)
+                tell_settings(&self.config, figures.tcp_port, self.prefixes.enabled, reply)
             }
             Stats::Items => self.tell_items(now, reply),
             Stats::Slabs => self.tell_slabs(reply),
             Stats::Sizes => self.tell_sizes(reply),
-            Stats::Conns => self.tell_connections(reply),
-            Stats::Loop => self.tell_loop(reply),
+            Stats::Conns => tell_connections(figures, reply),
+            Stats::Loop => self.tell_loop(figures, reply),
             Stats::Store => self.tell_store(reply),
         }
-        self.vitals.fresh = false;
         reply.end();
-        true
+        Executed::Done
     }
 
-    /// Has the network told what this needs? Otherwise it is asked.
-    const fn knows_enough(&mut self, topic: Stats) -> bool {
-        let connections = matches!(topic, Stats::Conns);
-        let needs = connections || matches!(topic, Stats::Server | Stats::Settings | Stats::Loop);
-        let vitals = &mut self.vitals;
-        let knows = vitals.fresh && (!connections || vitals.connections.is_some());
-        if !vitals.attached || !needs || knows {
-            return true;
-        }
-        vitals.asked = true;
-        vitals.connections_asked |= connections;
-        false
-    }
-
-    fn told_bytes(&self, topic: Stats) -> usize {
+    fn stats_bytes(&self, topic: Stats, server: &ServerStats) -> usize {
         match topic {
             Stats::Conns => {
-                let connections = self.vitals.connections.as_deref().unwrap_or_default();
-                let each = |told: &ConnectionVitals| told.address.len() + CONNECTION_BYTES_MAX;
+                let connections = server.connections.as_deref().unwrap_or_default();
+                let each = |shown: &ConnectionStats| shown.address.len() + CONNECTION_BYTES_MAX;
                 connections.iter().map(each).sum()
             }
             Stats::Detail(Detail::Dump) => self.prefixes.bytes(),
@@ -107,39 +106,40 @@ impl Engine {
         }
     }
 
-    fn tell_server(&self, now: Now, reply: &mut ReplyWriter<'_>) {
-        self.tell_process(now, reply);
+    fn tell_server(&self, now: Now, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+        self.tell_process(now, server, reply);
         self.tell_commands(reply);
-        self.tell_memory(reply);
+        self.tell_memory(server, reply);
     }
 
-    fn tell_process(&self, now: Now, reply: &mut ReplyWriter<'_>) {
-        let (vitals, counters) = (&self.vitals, &self.counters);
+    fn tell_process(&self, now: Now, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+        let counters = &self.counters;
         let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
         let figures: [(&str, &dyn Display); 14] = [
-            ("pid", &vitals.pid),
+            ("pid", &server.pid),
             ("uptime", &(now.uptime_s - Now::FIRST_S)),
             ("time", &now.unix_s),
             ("version", &VERSION_LINE.trim_start_matches("VERSION ")),
             // Tools expect the name; it is not libevent that polls here.
             ("libevent", &"mio"),
             ("pointer_size", &usize::BITS),
-            ("rusage_user", &seconds(vitals.user_us)),
-            ("rusage_system", &seconds(vitals.system_us)),
+            ("rusage_user", &seconds(server.user_us)),
+            ("rusage_system", &seconds(server.system_us)),
             ("max_connections", &self.config.connections_max),
-            ("curr_connections", &vitals.curr_connections),
+            ("curr_connections", &server.curr_connections),
             ("total_connections", &counters.total_connections),
             ("rejected_connections", &counters.rejected_connections),
-            ("connection_structures", &vitals.connection_structures),
+            ("connection_structures", &server.connection_structures),
             ("response_obj_oom", &0),
         ];
         tell_all(&figures, reply);
-        let buffers: [(&str, &dyn Display); 7] = [
+        let buffers: [(&str, &dyn Display); 8] = [
             ("response_obj_count", &0),
             ("response_obj_bytes", &0),
             ("read_buf_count", &0),
-            ("read_buf_bytes", &vitals.buffer_bytes.0),
-            ("read_buf_bytes_free", &vitals.buffer_bytes.1.saturating_sub(vitals.buffer_bytes.0)),
+            ("read_buf_bytes", &server.buffer_bytes.0),
+            ("read_buf_bytes_free", &server.buffer_bytes.1.saturating_sub(server.buffer_bytes.0)),
+            ("waiting_for_memory", &server.waiting_for_memory),
             ("read_buf_oom", &0),
             ("reserved_fds", &0),
         ];
@@ -182,11 +182,11 @@ impl Engine {
         }
     }
 
-    fn tell_memory(&self, reply: &mut ReplyWriter<'_>) {
+    fn tell_memory(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
         let (counters, kept) = (&self.counters, self.store.counters());
         let map_bytes = self.store.map_bytes() as u64;
         let figures: [(&str, u64); 36] = [
-            ("accepting_conns", u64::from(self.vitals.accepting)),
+            ("accepting_conns", u64::from(server.accepting)),
             ("listen_disabled_num", counters.listen_disabled_num),
             ("time_in_listen_disabled_us", counters.time_in_listen_disabled_us),
             ("threads", 1),
@@ -317,29 +317,17 @@ impl Engine {
         }
     }
 
-    fn tell_connections(&mut self, reply: &mut ReplyWriter<'_>) {
-        for told in self.vitals.connections.take().unwrap_or_default() {
-            let ConnectionVitals { number, address, listen_address, state, idle_s } = told;
-            reply.show(&format_args!("STAT {number}:addr {address}\r\n"));
-            if let Some(listen_address) = listen_address {
-                reply.show(&format_args!("STAT {number}:listen_addr {listen_address}\r\n"));
-            }
-            reply.show(&format_args!("STAT {number}:state {state}\r\n"));
-            reply.show(&format_args!("STAT {number}:secs_since_last_cmd {idle_s}\r\n"));
-        }
-    }
-
-    fn tell_loop(&self, reply: &mut ReplyWriter<'_>) {
-        let vitals = &self.vitals;
-        tell("turns", &vitals.turns, reply);
+    fn tell_loop(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+        tell("turns", &server.turns, reply);
         tell("longest_turn_us", &self.counters.longest_turn_us, reply);
         for (at, turns) in self.counters.turns_by_duration.iter().enumerate() {
             if *turns > 0 {
                 tell(&format!("turns_below_{}_us", 1u64 << at), turns, reply);
             }
         }
-        tell("buffer_bytes", &vitals.buffer_bytes.0, reply);
-        tell("buffer_bytes_max", &vitals.buffer_bytes.1, reply);
+        tell("buffer_bytes", &server.buffer_bytes.0, reply);
+        tell("buffer_bytes_max", &server.buffer_bytes.1, reply);
+        tell("waiting_for_memory", &server.waiting_for_memory, reply);
     }
 
     fn tell_store(&self, reply: &mut ReplyWriter<'_>) {
@@ -365,6 +353,32 @@ impl Engine {
         }
         let amplification = kept.write_amplification();
         tell("write_amplification", &format_args!("{amplification:.3}"), reply);
+    }
+}
+
+/// What a topic needs of the network.
+const fn scope_of(topic: Stats) -> Option<StatsScope> {
+    match topic {
+        Stats::Server | Stats::Settings | Stats::Loop => Some(StatsScope::General),
+        Stats::Conns => Some(StatsScope::WithConnections),
+        Stats::Items
+        | Stats::Slabs
+        | Stats::Sizes
+        | Stats::Store
+        | Stats::Reset
+        | Stats::Detail(_) => None,
+    }
+}
+
+fn tell_connections(server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+    for shown in server.connections.iter().flatten() {
+        let ConnectionStats { descriptor, address, listen_address, state, idle_s } = shown;
+        reply.show(&format_args!("STAT {descriptor}:addr {address}\r\n"));
+        if let Some(listen_address) = listen_address {
+            reply.show(&format_args!("STAT {descriptor}:listen_addr {listen_address}\r\n"));
+        }
+        reply.show(&format_args!("STAT {descriptor}:state {state}\r\n"));
+        reply.show(&format_args!("STAT {descriptor}:secs_since_last_cmd {idle_s}\r\n"));
     }
 }
 

@@ -1,338 +1,529 @@
-//! Buffers: what a connection reads into and writes from, and how much all of them may hold.
+//! Buffers: what a connection reads into and writes from.
 //!
-//! While a connection is driven it uses the two working buffers, which all connections share in
-//! turn, so that they stay in the processor's cache and an idle connection holds none. Between
-//! two turns it keeps no more than what is unread or unsent. Small remainders
-//! ([`ALLOWANCE_BYTES`]) are free; everything above counts against one [`Budget`]. Knows no
-//! socket and no protocol.
+//! During its turn a connection uses the two working buffers, which all connections share one after
+//! the other: they stay in the processor's cache, and an idle connection holds none. Between two
+//! turns a connection keeps what is unread and what is unsent, in buffers of its own. A request that
+//! is longer than the working buffer gets its own buffer at once, which comes from the pool if one
+//! there fits. How much all of them may hold is for [`super::account`] to say.
+//!
+//! Every allocation here can fail. Then its client is closed, and the server goes on.
 
-use super::{ALLOWANCE_BYTES, INPUT_BYTES, SPARE_BYTES_MAX, WORKING_OUTPUT_BYTES_MAX};
+use std::collections::TryReserveError;
+use std::mem;
+
+use super::account::{counted, pool_bytes};
+use super::{INPUT_BYTES, OUTPUT_BYTES, OUTPUT_BYTES_MAX, OUTPUT_HIGH_WATER, POOL_BYTES_MAX};
 use crate::config::Config;
-use crate::protocol::LONG_LINE_BYTES_MAX;
 
-/// The working buffers and the budget.
+/// The buffers that all connections share.
 #[derive(Debug)]
-pub struct Buffers {
+pub(super) struct Buffers {
     /// Invariant: [`INPUT_BYTES`] long, except while a connection has borrowed it (then empty).
-    pub(super) input: Vec<u8>,
+    pub(super) read: Vec<u8>,
     /// Invariant: holds no bytes, only capacity.
-    pub(super) output: Vec<u8>,
-    /// Larger ones that nobody uses just now.
-    pub(super) spares: Spares,
-    /// What connections keep.
-    pub(super) budget: Budget,
+    pub(super) write: Vec<u8>,
+    pub(super) pool: BufferPool,
 }
 
 impl Buffers {
-    /// Working buffers and a budget, as `config` wants them. Of the budget, what one request and its
-    /// answer may take is set aside, so that one client can always be served to the end; and so is
-    /// what spares may hold, because they are buffers as well.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let for_all = budget_bytes(config) - 2 * request_bytes_max(config);
-        let for_spares = SPARE_BYTES_MAX.min(for_all / 8);
-        let shared = for_all - for_spares;
+    pub(super) fn new(config: &Config) -> Self {
         Self {
-            input: vec![0; INPUT_BYTES],
-            output: Vec::new(),
-            spares: Spares { bytes_max: for_spares, ..Spares::default() },
-            budget: Budget { shared, free: shared, used: 0, finisher: None },
+            read: vec![0; INPUT_BYTES],
+            write: Vec::with_capacity(OUTPUT_BYTES),
+            pool: BufferPool::new(pool_bytes(config)),
         }
     }
 }
 
-/// The most bytes that one request or one answer may take: the longest line, and an item.
-const fn request_bytes_max(config: &Config) -> usize {
-    LONG_LINE_BYTES_MAX + config.item_bytes_max
-}
-
-/// The bytes that all buffers together may really take: what was asked for, or what two of the
-/// largest requests and their answers need, if that is more.
-#[must_use]
-pub fn budget_bytes(config: &Config) -> usize {
-    config.buffer_bytes_max.max(4 * request_bytes_max(config))
-}
-
-/// Buffers that large requests and answers have left behind, for the next ones. Asking the allocator
-/// for a megabyte and giving it back maps and unmaps it each time, and its pages are then made one by
-/// one as they are touched: that costs as much as copying the value.
-#[derive(Debug, Default)]
-pub struct Spares {
+/// Buffers that large requests and answers have used, for the next ones. Without the pool, the
+/// allocator maps and unmaps every megabyte, and the kernel clears each page when it is touched:
+/// that costs as much as copying the value.
+///
+/// The pool may hold what the budget leaves, so that many large requests find warm buffers. Once a
+/// second it frees the buffers that were not needed in that second, down to [`POOL_BYTES_MAX`].
+#[derive(Debug)]
+pub(super) struct BufferPool {
     /// As long as what they have held, so that reading into them need not begin with zeros.
     buffers: Vec<Vec<u8>>,
-    /// The sum of their capacities.
+    /// Invariant: the sum of their capacities, at most `bytes_max`.
     bytes: usize,
-    /// The most that it may be.
     bytes_max: usize,
+    /// The fewest bytes since idle ones were freed last. Invariant: at most `bytes`.
+    idle_bytes: usize,
 }
 
-impl Spares {
-    /// Keeps a buffer, if there is room for it and it is worth while.
+impl BufferPool {
+    fn new(bytes_max: usize) -> Self {
+        Self { buffers: Vec::new(), bytes: 0, bytes_max, idle_bytes: 0 }
+    }
+
+    /// Takes a buffer back. One that is small, or that does not fit into the pool, is freed.
     fn give(&mut self, buffer: Vec<u8>) {
         let bytes = buffer.capacity();
         if bytes > INPUT_BYTES && self.bytes + bytes <= self.bytes_max {
             self.bytes += bytes;
             self.buffers.push(buffer);
+        } else {
+            free(buffer);
         }
     }
 
-    /// One for `bytes`, and not for many more.
-    fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
-        let fits = |buffer: &Vec<u8>| (bytes..=2 * bytes).contains(&buffer.capacity());
-        let at = self.buffers.iter().position(fits)?;
-        Some(self.remove(at))
+    /// Takes back a buffer that has held answers. What is left of answers has all sizes, few of which
+    /// are taken again, so that they do not fill the pool.
+    fn give_answer(&mut self, buffer: Vec<u8>) {
+        if self.is_large() { free(buffer) } else { self.give(buffer) }
     }
 
-    /// Any one, emptied.
-    pub(super) fn take_any(&mut self) -> Option<Vec<u8>> {
-        let at = self.buffers.len().checked_sub(1)?;
-        let mut buffer = self.remove(at);
-        buffer.clear();
+    /// A buffer with a capacity of `bytes` to twice as many. The last one given is the warmest.
+    fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
+        let fits = |buffer: &Vec<u8>| (bytes..=2 * bytes).contains(&buffer.capacity());
+        let index = self.buffers.iter().rposition(fits)?;
+        let buffer = self.buffers.remove(index);
+        self.bytes -= buffer.capacity();
+        self.idle_bytes = self.idle_bytes.min(self.bytes);
         Some(buffer)
     }
 
-    fn remove(&mut self, at: usize) -> Vec<u8> {
-        let buffer = self.buffers.swap_remove(at);
-        self.bytes -= buffer.capacity();
-        buffer
-    }
-}
-
-/// How many bytes all connections may keep together.
-#[derive(Debug)]
-pub struct Budget {
-    /// What there is, the finisher's reserve apart.
-    pub(super) shared: usize,
-    /// What connections keep above their allowances.
-    used: usize,
-    /// What nobody keeps. Invariant: `shared - used`, or 0 where the finisher has made `used` larger.
-    pub(super) free: usize,
-    /// The connection that may exceed the budget until it holds nothing any more: with it there is
-    /// always one that can finish and give back what it holds, so no set of connections can block
-    /// each other for good.
-    pub(super) finisher: Option<usize>,
-}
-
-impl Budget {
-    /// What connections keep above their allowances, and what they may.
-    pub(super) const fn bytes(&self) -> (usize, usize) {
-        (self.used, self.shared)
+    /// From now on the pool may hold so many bytes. What is above is freed.
+    pub(super) fn limit(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+        self.shrink(bytes_max);
     }
 
-    /// Bytes that connection `key` may take beyond what it holds.
-    pub(super) fn available_to(&self, key: usize) -> usize {
-        if self.finisher == Some(key) { usize::MAX / 2 } else { self.free }
+    /// The pool holds more than it keeps when buffers are not needed.
+    pub(super) const fn is_large(&self) -> bool {
+        self.bytes > POOL_BYTES_MAX
     }
 
-    /// Connection `key` now holds `held` bytes, after `held_before`.
-    pub(super) fn settle(&mut self, key: usize, held_before: usize, held: usize) {
-        // `held_before` is in `used` since it was settled.
-        self.used = self.used + held - held_before;
-        self.free = self.shared.saturating_sub(self.used);
-        if held == 0 && self.finisher == Some(key) {
-            self.finisher = None;
+    /// Frees the buffers that were not needed since the last time.
+    pub(super) fn free_idle(&mut self) {
+        self.shrink(POOL_BYTES_MAX.max(self.bytes - self.idle_bytes));
+        self.idle_bytes = self.bytes;
+    }
+
+    /// Frees buffers, the oldest first, until the pool holds at most so many bytes.
+    fn shrink(&mut self, bytes: usize) {
+        let mut freed = 0;
+        while self.bytes > bytes {
+            self.bytes -= self.buffers[freed].capacity();
+            freed += 1;
         }
-    }
-
-    /// Lets connection `key` exceed the budget, if no other one does.
-    pub(super) fn make_finisher(&mut self, key: usize) -> bool {
-        if self.finisher.is_none() {
-            self.finisher = Some(key);
-        }
-        self.finisher == Some(key)
+        self.buffers.drain(..freed).for_each(free);
+        self.idle_bytes = self.idle_bytes.min(self.bytes);
     }
 }
 
-/// What a buffer of this capacity counts against the budget.
-const fn counted(capacity: usize) -> usize {
-    if capacity <= ALLOWANCE_BYTES { 0 } else { capacity }
+/// Makes room for exactly `more` bytes. When memory has run out, what the pool holds is freed first.
+fn reserve(
+    buffer: &mut Vec<u8>,
+    more: usize,
+    pool: &mut BufferPool,
+) -> Result<(), TryReserveError> {
+    buffer.try_reserve_exact(more).or_else(|_| {
+        pool.shrink(0);
+        buffer.try_reserve_exact(more)
+    })
 }
 
-/// What has been read and not yet spent.
+/// Gives a buffer's memory back to the kernel. glibc maps a large buffer by itself and unmaps it when
+/// it is freed; but then it keeps all buffers up to that size in its heap from then on, whose end goes
+/// back to the kernel only when nothing is left above it. Only buffers that are made small before
+/// they are freed leave that size as it is (128 KiB).
+fn free(mut buffer: Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(INPUT_BYTES);
+}
+
+/// What has been read from the socket and not yet executed.
 #[derive(Debug, Default)]
-pub struct Input {
-    /// Where reading goes. Empty between turns, the working buffer during one, or the connection's
-    /// own for as long as one request is longer than that.
-    /// Invariant: `start <= filled <= bytes.len()`; what is unread is `bytes[start..filled]`.
-    pub(super) bytes: Vec<u8>,
-    pub(super) start: usize,
-    pub(super) filled: usize,
-    /// Between turns, when `bytes` is empty: what is unread, at most [`INPUT_BYTES`].
-    pub(super) kept: Vec<u8>,
+pub(super) struct ReadBuffer {
+    /// Where reading goes. Empty between turns; during a turn the working buffer; or the
+    /// connection's own, as long as a request is longer than that.
+    /// Invariant: `start <= filled <= bytes.len()`; the unread bytes are `bytes[start..filled]`.
+    bytes: Vec<u8>,
+    start: usize,
+    filled: usize,
+    /// The unread bytes between two turns, when `bytes` is empty: at most [`INPUT_BYTES`].
+    kept: Vec<u8>,
 }
 
-impl Input {
-    /// After `bytes` was borrowed: puts there what the last turn left.
-    pub(super) fn unpack(&mut self) {
-        self.bytes[..self.kept.len()].copy_from_slice(&self.kept);
-        (self.start, self.filled) = (0, self.kept.len());
-        self.kept.clear();
+impl ReadBuffer {
+    /// Begins a turn: the working buffer comes into use, with what the last turn left at its start.
+    pub(super) fn borrow(&mut self, working: &mut Vec<u8>) {
+        if self.bytes.is_empty() {
+            mem::swap(&mut self.bytes, working);
+            self.bytes[..self.kept.len()].copy_from_slice(&self.kept);
+            (self.start, self.filled) = (0, self.kept.len());
+            self.kept.clear();
+        }
     }
 
-    /// Something is left from the last turn and not in `bytes`.
-    pub(super) fn is_packed(&self) -> bool {
-        !self.kept.is_empty()
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.filled]
     }
 
-    /// Moves what is unread to the front, so that all free space is behind it.
-    pub(super) fn compact(&mut self) {
-        if self.start > 0 {
+    /// Between two turns: part of a request is here.
+    pub(super) fn holds_request(&self) -> bool {
+        !self.kept.is_empty() || self.start < self.filled
+    }
+
+    /// Where the next read may go, after the unread bytes have been moved to the front if that is
+    /// the only way to have room. Empty when a longer buffer is needed.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        if self.filled == self.bytes.len() && self.start > 0 {
             self.bytes.copy_within(self.start..self.filled, 0);
             self.filled -= self.start;
             self.start = 0;
         }
+        &mut self.bytes[self.filled..]
     }
 
-    /// Makes `bytes` longer, and the connection's own: as long as that, or a spare one that is long
-    /// enough for the `wanted` bytes of the whole request. Returns the working buffer if that was it.
+    /// `bytes` more have been read into the space.
+    pub(super) fn filled(&mut self, bytes: usize) {
+        self.filled += bytes;
+        debug_assert!(self.filled <= self.bytes.len(), "more was read than there is space");
+    }
+
+    /// The first `bytes` of the unread ones have been executed.
+    pub(super) fn executed(&mut self, bytes: usize) {
+        self.start += bytes;
+        debug_assert!(self.start <= self.filled, "more was executed than was read");
+    }
+
+    /// The last `bytes` of the unread ones are forgotten. The kernel still has them.
+    pub(super) fn unfill(&mut self, bytes: usize) {
+        self.filled -= bytes;
+        debug_assert!(self.start <= self.filled, "executed bytes cannot be forgotten");
+    }
+
+    /// What has been read is dropped: the conversation has ended.
+    pub(super) fn clear(&mut self) {
+        self.start = self.filled;
+        self.kept.clear();
+    }
+
+    /// How long the buffer becomes when it grows for a request of `request_bytes` in all: twice as
+    /// long as it is, because memory is taken for what has come, not for what is announced.
+    pub(super) fn grown_bytes(&self, request_bytes: usize) -> usize {
+        (2 * self.bytes.len()).min(request_bytes).max(self.bytes.len() + 1)
+    }
+
+    /// Makes the buffer longer, and the connection's own. It may get one of the pool that is long
+    /// enough for the whole request, if the connection may hold that. The working buffer goes back.
     pub(super) fn grow(
         &mut self,
-        bytes: usize,
-        wanted: usize,
-        spares: &mut Spares,
-    ) -> Option<Vec<u8>> {
-        if self.bytes.len() > INPUT_BYTES {
-            self.bytes.reserve_exact(bytes - self.bytes.len());
+        request_bytes: usize,
+        may_hold: usize,
+        working: &mut Vec<u8>,
+        pool: &mut BufferPool,
+    ) -> Result<(), TryReserveError> {
+        let bytes = self.grown_bytes(request_bytes);
+        if self.is_own() {
+            let more = bytes - self.bytes.len();
+            reserve(&mut self.bytes, more, pool)?;
             self.bytes.resize(bytes, 0);
-            return None;
+            return Ok(());
         }
-        self.kept = Vec::new();
-        let mut own = spares.take(wanted).unwrap_or_else(|| Vec::with_capacity(bytes));
+        let pooled = if 2 * request_bytes <= may_hold { pool.take(request_bytes) } else { None };
+        let mut own = pooled.unwrap_or_default();
+        let more = bytes.saturating_sub(own.len());
+        reserve(&mut own, more, pool)?;
         own.resize(own.len().max(bytes), 0);
         own[..self.filled].copy_from_slice(&self.bytes[..self.filled]);
-        Some(std::mem::replace(&mut self.bytes, own))
+        *working = mem::replace(&mut self.bytes, own);
+        self.kept = Vec::new();
+        Ok(())
     }
 
-    /// Ends a turn in which more happened than reading and spending one working buffer: keeps what
-    /// is unread in as little memory as is worth while. Returns the working buffer if that was it.
-    pub(super) fn pack(&mut self, spares: &mut Spares) -> Option<Vec<u8>> {
+    /// The last `bytes` filled, without the last `left` of them.
+    pub(super) fn last(&mut self, bytes: usize, left: usize) -> &mut [u8] {
+        &mut self.bytes[self.filled - bytes..self.filled - left]
+    }
+
+    /// `bytes` is the connection's own, and not the working buffer.
+    pub(super) fn is_own(&self) -> bool {
+        self.bytes.len() > INPUT_BYTES
+    }
+
+    /// Ends a turn: everything has been executed, and there is nothing to keep. False when there is.
+    pub(super) fn give_back_if_empty(&mut self, working: &mut Vec<u8>) -> bool {
+        let empty = self.start == self.filled && self.kept.capacity() == 0;
+        if empty && self.bytes.len() == INPUT_BYTES {
+            mem::swap(&mut self.bytes, working);
+            (self.start, self.filled) = (0, 0);
+        }
+        empty && self.bytes.is_empty()
+    }
+
+    /// Ends a turn: keeps the unread bytes in as little memory as is worth a copy. The working
+    /// buffer goes back.
+    pub(super) fn keep(
+        &mut self,
+        working: &mut Vec<u8>,
+        pool: &mut BufferPool,
+    ) -> Result<(), TryReserveError> {
         if self.bytes.is_empty() {
-            // A turn that only wrote: what is unread has stayed where it was kept.
-            return None;
+            // In a turn that only wrote, the unread bytes have stayed where they are kept.
+            return Ok(());
         }
         let unread = self.filled - self.start;
-        let own = self.bytes.len() > INPUT_BYTES;
+        let own = self.is_own();
         if own && unread > INPUT_BYTES.min(self.bytes.len() / 4) {
-            return None;
+            return Ok(());
         }
-        let bytes = std::mem::take(&mut self.bytes);
-        if unread == 0 {
+        self.kept.clear();
+        let kept = if unread == 0 {
             self.kept = Vec::new();
+            Ok(())
         } else {
-            self.kept.clear();
-            self.kept.reserve_exact(unread);
-            self.kept.extend_from_slice(&bytes[self.start..self.filled]);
+            reserve(&mut self.kept, unread, pool)
+        };
+        if kept.is_ok() {
+            self.kept.extend_from_slice(&self.bytes[self.start..self.filled]);
         }
+        let bytes = mem::take(&mut self.bytes);
         (self.start, self.filled) = (0, 0);
         if own {
-            spares.give(bytes);
-            return None;
+            pool.give(bytes)
+        } else {
+            *working = bytes
         }
-        Some(bytes)
+        kept
+    }
+
+    /// The connection is closed: its own buffer goes to the pool.
+    pub(super) fn close(&mut self, pool: &mut BufferPool) {
+        pool.give(mem::take(&mut self.bytes));
+    }
+
+    /// What the connection is charged for.
+    pub(super) fn held(&self) -> usize {
+        let own = if self.is_own() { counted(self.bytes.capacity()) } else { 0 };
+        own + counted(self.kept.capacity())
     }
 }
 
 /// What has been answered and not yet sent.
 #[derive(Debug, Default)]
-pub struct Output {
-    /// The answers. Invariant: `sent <= bytes.len()`; what is unsent is `bytes[sent..]`.
+pub(super) struct WriteBuffer {
+    /// The answers. During a turn this is the working buffer, unless an earlier answer is unsent.
+    /// Invariant: `sent <= bytes.len()`; the unsent bytes are `bytes[sent..]`.
     pub(super) bytes: Vec<u8>,
-    pub(super) sent: usize,
+    sent: usize,
+    /// `bytes` is the connection's own, kept by an earlier turn.
+    own: bool,
 }
 
-impl Output {
-    /// Everything has been sent.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+impl WriteBuffer {
+    /// Begins a turn with nothing unsent: the working buffer comes into use.
+    pub(super) fn borrow(
+        &mut self,
+        working: &mut Vec<u8>,
+        pool: &mut BufferPool,
+    ) -> Result<(), TryReserveError> {
+        debug_assert!(self.is_empty(), "unsent bytes would be swapped away");
+        self.bytes.clear();
+        self.sent = 0;
+        if self.bytes.capacity() == 0 {
+            mem::swap(&mut self.bytes, working);
+        }
+        // There is none when a connection has kept it, whose large answer is unsent.
+        self.reserve(OUTPUT_BYTES, pool)
+    }
+
+    /// Makes room for an answer of `bytes` in all, while nothing is unsent. Answers are never longer
+    /// than there is room, so that writing them allocates nothing.
+    pub(super) fn reserve(
+        &mut self,
+        bytes: usize,
+        pool: &mut BufferPool,
+    ) -> Result<(), TryReserveError> {
+        if self.bytes.capacity() < bytes
+            && let Some(mut pooled) = pool.take(bytes)
+        {
+            pooled.clear();
+            pool.give_answer(mem::replace(&mut self.bytes, pooled));
+        }
+        reserve(&mut self.bytes, bytes, pool)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.sent == self.bytes.len()
     }
 
-    /// Ends a turn: keeps what is unsent in as little memory as is worth while, and gives the
-    /// working buffer back.
-    pub(super) fn pack(&mut self, working: &mut Vec<u8>, spares: &mut Spares) {
-        let unsent = &self.bytes[self.sent..];
-        if unsent.len() > self.bytes.capacity() / 2 {
-            return;
-        }
-        let kept = if unsent.is_empty() { Vec::new() } else { unsent.to_vec() };
-        self.sent = 0;
-        let mut bytes = std::mem::replace(&mut self.bytes, kept);
-        if bytes.capacity() > working.capacity() && bytes.capacity() <= WORKING_OUTPUT_BYTES_MAX {
-            bytes.clear();
-            std::mem::swap(&mut bytes, working);
-        }
-        spares.give(bytes);
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
     }
-}
 
-/// What a connection's buffers count against the budget between turns; `promised` is what its input
-/// may still become.
-pub(super) fn held(input: &Input, promised: usize, output: &Output) -> usize {
-    let read = counted(input.bytes.capacity()) + counted(input.kept.capacity());
-    read.max(promised) + counted(output.bytes.capacity())
+    /// The kernel has taken the first `bytes` of the unsent ones.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.sent += bytes;
+        debug_assert!(self.sent <= self.bytes.len(), "more was sent than there is");
+    }
+
+    /// Ends a turn: what is unsent is kept in a buffer of the connection's own until all of it has
+    /// been sent. The working buffer goes back.
+    pub(super) fn keep(
+        &mut self,
+        working: &mut Vec<u8>,
+        pool: &mut BufferPool,
+    ) -> Result<(), TryReserveError> {
+        let unsent = self.bytes.len() - self.sent;
+        if self.own && unsent > 0 {
+            return Ok(());
+        }
+        self.own = unsent > 0;
+        if unsent > OUTPUT_HIGH_WATER && unsent > self.bytes.capacity() / 2 {
+            // A large answer keeps the working buffer. An allocator takes the end of a buffer back
+            // without moving the rest.
+            self.bytes.shrink_to_fit();
+            return Ok(());
+        }
+        let mut kept = Vec::new();
+        let reserved = reserve(&mut kept, unsent, pool);
+        if reserved.is_ok() {
+            kept.extend_from_slice(&self.bytes[self.sent..]);
+        }
+        self.sent = 0;
+        let mut bytes = mem::replace(&mut self.bytes, kept);
+        if bytes.capacity() > working.capacity() && bytes.capacity() <= OUTPUT_BYTES_MAX {
+            bytes.clear();
+            mem::swap(&mut bytes, working);
+        }
+        pool.give_answer(bytes);
+        reserved
+    }
+
+    /// The connection is closed: its own buffer goes to the pool.
+    pub(super) fn close(&mut self, pool: &mut BufferPool) {
+        pool.give_answer(mem::take(&mut self.bytes));
+    }
+
+    /// What the connection is charged for between two turns.
+    pub(super) fn held(&self) -> usize {
+        counted(self.bytes.capacity())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_may_always_finish() {
-        let mut budget = Buffers::new(&Config::default()).budget;
-        assert_eq!(budget.available_to(1), 56 << 20);
-        budget.settle(1, 0, 56 << 20);
-        assert_eq!(budget.available_to(2), 0);
-        assert!(budget.make_finisher(2));
-        assert!(!budget.make_finisher(3));
-        assert!(budget.available_to(2) > 1 << 30);
-        budget.settle(2, 0, 1 << 20);
-        assert!(!budget.make_finisher(3));
-        assert_eq!(budget.free, 0);
-        budget.settle(2, 1 << 20, 0);
-        assert!(budget.make_finisher(3));
-        budget.settle(1, 56 << 20, 0);
-        assert_eq!(budget.free, 56 << 20);
+    fn pool() -> BufferPool {
+        BufferPool::new(POOL_BYTES_MAX)
     }
 
-    #[test]
-    fn what_is_unread_survives_every_move() {
-        let mut spares = Spares { bytes_max: SPARE_BYTES_MAX, ..Spares::default() };
-        let mut input =
-            Input { bytes: vec![7; INPUT_BYTES], start: 5, filled: 9, ..Input::default() };
-        assert_eq!(input.pack(&mut spares).map(|working| working.len()), Some(INPUT_BYTES));
-        assert!(input.is_packed() && input.bytes.is_empty());
-        input.bytes = vec![0; INPUT_BYTES];
-        input.unpack();
-        assert_eq!(&input.bytes[input.start..input.filled], [7; 4]);
-        input.filled = INPUT_BYTES;
-        let working = input.grow(20_000, 30_000, &mut spares);
-        assert_eq!(working.map(|working| working.len()), Some(INPUT_BYTES));
-        assert_eq!((input.bytes.len(), &input.bytes[..4]), (20_000, &[7; 4][..]));
-        // More than a quarter is unread: copying it would not be worth while.
-        assert_eq!(input.pack(&mut spares), None);
-        assert_eq!(held(&input, 0, &Output::default()), 20_000);
-        assert_eq!(held(&input, 30_000, &Output::default()), 30_000);
-        // When it is spent, the next request of that size finds its buffer.
-        input.start = input.filled;
-        assert_eq!(input.pack(&mut spares), None);
-        input.bytes = vec![9; INPUT_BYTES];
-        input.filled = INPUT_BYTES;
-        assert!(input.grow(17_000, 18_000, &mut spares).is_some());
-        assert_eq!((input.bytes.len(), &input.bytes[..4]), (20_000, &[9; 4][..]));
-        assert_eq!(spares.bytes, 0);
-    }
-
-    #[test]
-    fn spares_are_few() {
-        let mut spares = Spares { bytes_max: SPARE_BYTES_MAX, ..Spares::default() };
-        for bytes in [100, INPUT_BYTES, SPARE_BYTES_MAX / 2, SPARE_BYTES_MAX / 2, 100_000] {
-            spares.give(Vec::with_capacity(bytes));
+    /// A turn in which these bytes are read and so many of all unread ones executed.
+    fn turn(
+        input: &mut ReadBuffer,
+        buffers: &mut (Vec<u8>, BufferPool),
+        read: &[u8],
+        executed: usize,
+    ) {
+        let (working, pool) = buffers;
+        input.borrow(working);
+        input.space()[..read.len()].copy_from_slice(read);
+        input.filled(read.len());
+        input.executed(executed);
+        if !input.give_back_if_empty(working) {
+            input.keep(working, pool).expect("there is memory");
         }
-        assert_eq!(spares.buffers.len(), 2);
-        // Neither too small a one, nor one that would be counted for far more than was asked for.
-        assert_eq!(spares.take(SPARE_BYTES_MAX), None);
-        assert_eq!(spares.take(100_000), None);
-        assert!(spares.take(SPARE_BYTES_MAX / 3).is_some());
-        assert!(spares.take_any().is_some() && spares.take_any().is_none());
+        assert_eq!(working.len(), INPUT_BYTES);
+    }
+
+    #[test]
+    fn what_is_unread_survives_every_turn() {
+        let mut buffers = (vec![0; INPUT_BYTES], pool());
+        let mut input = ReadBuffer::default();
+        turn(&mut input, &mut buffers, b"get a\r\nget", 7);
+        assert!(input.holds_request());
+        turn(&mut input, &mut buffers, b" b", 0);
+        input.borrow(&mut buffers.0);
+        assert_eq!(input.unread(), b"get b");
+        // The request turns out to be longer than the working buffer.
+        let rest = input.space().len();
+        input.filled(rest);
+        assert!(input.space().is_empty());
+        assert_eq!(input.grown_bytes(20_000), 20_000);
+        input.grow(20_000, usize::MAX, &mut buffers.0, &mut buffers.1).expect("there is memory");
+        assert_eq!((input.held(), &input.unread()[..5]), (20_000, &b"get b"[..]));
+        assert_eq!(input.space().len(), 20_000 - INPUT_BYTES);
+        input.keep(&mut buffers.0, &mut buffers.1).expect("there is memory");
+        assert_eq!((input.held(), input.unread().len()), (20_000, INPUT_BYTES));
+        // When it has been executed, the next request of that size gets its buffer.
+        input.executed(INPUT_BYTES);
+        input.keep(&mut buffers.0, &mut buffers.1).expect("there is memory");
+        assert_eq!((input.held(), buffers.1.bytes), (0, 20_000));
+        input.borrow(&mut buffers.0);
+        input.filled(INPUT_BYTES);
+        assert!(buffers.1.take(5_000).is_none());
+        input.grow(18_000, usize::MAX, &mut buffers.0, &mut buffers.1).expect("there is memory");
+        assert_eq!((input.held(), buffers.1.bytes), (20_000, 0));
+    }
+
+    #[test]
+    fn what_the_kernel_still_has_is_not_kept() {
+        let mut buffers = (vec![0; INPUT_BYTES], pool());
+        let mut input = ReadBuffer::default();
+        input.borrow(&mut buffers.0);
+        input.space()[..10].copy_from_slice(b"get a\r\nget");
+        input.filled(10);
+        input.executed(7);
+        input.unfill(3);
+        assert!(input.give_back_if_empty(&mut buffers.0));
+        assert!(!input.holds_request() && input.held() == 0);
+    }
+
+    #[test]
+    fn what_is_unsent_is_kept_in_little_memory() {
+        let (mut working, mut pool) = (Vec::with_capacity(OUTPUT_BYTES), pool());
+        let mut output = WriteBuffer::default();
+        for (answer, sent, held) in [(3000, 1000, 0), (9000, 0, 9000), (300_000, 1000, 300_000)] {
+            output.borrow(&mut working, &mut pool).expect("there is memory");
+            output.reserve(answer, &mut pool).expect("there is memory");
+            output.bytes.resize(answer, 7);
+            output.sent(sent);
+            output.keep(&mut working, &mut pool).expect("there is memory");
+            assert_eq!((output.unsent().len(), output.held()), (answer - sent, held));
+            output.sent(answer - sent);
+            output.keep(&mut working, &mut pool).expect("there is memory");
+            assert!(output.is_empty() && output.held() == 0);
+            assert!(working.capacity() >= OUTPUT_BYTES);
+        }
+    }
+
+    #[test]
+    fn the_pool_holds_what_it_may_and_nothing_small() {
+        let mut pool = pool();
+        for bytes in [100, INPUT_BYTES, POOL_BYTES_MAX / 2, POOL_BYTES_MAX / 2, 100_000] {
+            pool.give(Vec::with_capacity(bytes));
+        }
+        assert_eq!(pool.buffers.len(), 2);
+        // Neither a buffer that is too small, nor one that is charged for far more than was asked.
+        assert!(pool.take(POOL_BYTES_MAX).is_none() && pool.take(100_000).is_none());
+        assert!(pool.take(POOL_BYTES_MAX / 3).is_some());
+        pool.limit(0);
+        assert_eq!((pool.bytes, pool.buffers.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_pool_frees_what_is_not_needed() {
+        const BYTES: usize = 1 << 20;
+        let mut pool = BufferPool::new(64 * BYTES);
+        for _ in 0..20 {
+            pool.give(Vec::with_capacity(BYTES));
+        }
+        // They have just come.
+        pool.free_idle();
+        assert_eq!((pool.bytes, pool.is_large()), (20 * BYTES, true));
+        // In this second fifteen are needed, and given back.
+        let taken: Vec<_> = (0..15).map_while(|_| pool.take(BYTES)).collect();
+        assert_eq!(taken.len(), 15);
+        taken.into_iter().for_each(|buffer| pool.give(buffer));
+        pool.free_idle();
+        assert_eq!(pool.bytes, 15 * BYTES);
+        // In the next one, none.
+        pool.free_idle();
+        assert_eq!(pool.bytes, POOL_BYTES_MAX);
     }
 }

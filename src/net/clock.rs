@@ -9,9 +9,9 @@ use crate::engine::Now;
 pub struct Moment {
     /// For the engine: whole seconds.
     pub now: Now,
-    /// For time-outs: milliseconds since the start.
+    /// For timeouts: milliseconds since the start.
     pub uptime_ms: u64,
-    /// For measuring what it takes from here on.
+    /// For measuring durations that begin now.
     pub instant: Instant,
 }
 
@@ -28,7 +28,7 @@ impl Clock {
         Self { started: Instant::now() }
     }
 
-    /// What time it is. Uptime comes from the monotonic clock, so that a step of the wall clock
+    /// Reads the clocks. Uptime comes from the monotonic clock, so that a step of the wall clock
     /// changes no relative expiry; a wall clock before 1970 counts as 1970.
     #[must_use]
     pub fn moment(&self) -> Moment {

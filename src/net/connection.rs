@@ -1,90 +1,122 @@
-//! One connection: its socket, its buffers, its conversation, and what a turn of it does.
+//! One connection: its socket, its buffers, its session, and what it does in its turn.
 //!
-//! `Connection::drive` reads once, executes what came, writes once, and says in a [`Next`] what it
-//! waits for. Readiness is latched here by the reactor and forgotten only when the kernel said
-//! "would block" in some way. Knows nothing of other connections.
+//! A turn has named stages: *flush* what an earlier turn left unsent, *read* once, *execute* what
+//! has come, *flush* once, and *keep* what is left. At its end a [`Next`] says what the connection
+//! waits for. When memory is short, a turn leaves nothing to keep: it executes whole requests out
+//! of the kernel's buffer and leaves an unfinished one there.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
 
-use super::buffer::{self, Budget, Buffers, Input, Output};
+use super::account::{Account, Share};
+use super::buffer::{Buffers, ReadBuffer, WriteBuffer};
 use super::clock::Moment;
-use super::farewell::Farewell;
-use super::listener::{READS, Socket};
-use super::{ALLOWANCE_BYTES, INPUT_BYTES, OUTPUT_HIGH_WATER, WORKING_OUTPUT_BYTES_MAX};
+use super::linger::Linger;
+use super::socket::{READS, Socket};
+use super::{INPUT_BYTES, OUTPUT_HIGH_WATER, SMALL_ANSWER_BYTES};
 use crate::config::Config;
-use crate::engine::Engine;
-use crate::protocol::Room;
+use crate::engine::{Engine, ServerStats, StatsScope, Turn};
+use crate::protocol::{EndReason, Room};
 use crate::session::{Session, Stop};
 use crate::trace;
 
 /// What the reactor is to do with a connection after its turn.
 #[derive(Debug)]
 pub enum Next {
-    /// Nothing, until an event comes or the budget has room for `ask` bytes.
+    /// Nothing, until an event comes or the account grants memory.
     Wait,
-    /// Give it another turn, after the others. No event will come for what it has left to do.
+    /// Another turn, after the others. No event will come for what is left to do.
     Again,
-    /// Forget it, for this reason.
+    /// Another turn at once, with a snapshot of this scope.
+    NeedsServerStats(StatsScope),
+    /// The client ends the server. Reported once; then the connection ends like any other.
+    Shutdown,
+    /// Close it.
     Close(Why),
 }
 
-/// Why a connection ends.
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wait => "waits",
+            Self::Again => "another turn after the others",
+            Self::NeedsServerStats(_) => "another turn with the server's figures",
+            Self::Shutdown => "ends the server",
+            Self::Close(_) => "closes",
+        })
+    }
+}
+
+/// Why a connection is closed.
 #[derive(Debug)]
 pub enum Why {
-    /// As it should.
-    Said(&'static str),
-    /// Its socket failed.
+    /// The conversation has ended, or its time is up.
+    Reason(&'static str),
+    /// The socket has failed, or memory has run out.
     Failed(io::Error),
+}
+
+/// What all connections share, lent to the one whose turn it is.
+pub(super) struct Shared<'a> {
+    pub(super) engine: &'a mut Engine,
+    pub(super) buffers: &'a mut Buffers,
+    pub(super) account: &'a mut Account,
+    pub(super) registry: &'a Registry,
+    pub(super) moment: Moment,
+    /// A snapshot for `stats`, when a connection has asked for one.
+    pub(super) stats: Option<&'a ServerStats>,
+}
+
+/// What events have said of a socket. Each is forgotten when the kernel says "would block".
+#[derive(Debug)]
+pub(super) struct Readiness {
+    /// The kernel may have bytes for us.
+    pub(super) readable: bool,
+    /// The peer's FIN has come. No further edge follows it, so a short read does not mean that
+    /// there is nothing more: reading goes on until it returns 0.
+    read_closed: bool,
+    /// Urgent data has come. A read stops in front of it and is short although bytes follow.
+    urgent: bool,
+    /// The kernel may take bytes from us.
+    writable: bool,
 }
 
 /// One client.
 pub struct Connection {
-    /// Its key in the slab, its mio token, and its name in the log.
-    key: usize,
+    /// The key in the slab, the mio token, and the name in the log.
+    pub(super) key: usize,
     pub(super) socket: Socket,
     session: Session,
-    pub(super) input: Input,
-    pub(super) output: Output,
+    pub(super) input: ReadBuffer,
+    pub(super) output: WriteBuffer,
+    /// What the buffers are charged, and the memory it waits for.
+    pub(super) share: Share,
     /// Why the session stopped last.
     pub(super) stop: Stop,
-    /// The kernel may have bytes for us.
-    pub(super) readable: bool,
-    /// A short read does not mean that there is no more: with the peer's FIN or urgent data in the
-    /// same edge no further edge comes, so reading goes on until 0 or "would block".
-    read_to_end: bool,
-    /// The kernel may take bytes from us.
-    writable: bool,
-    /// The peer sends no more. What it sent is executed and answered all the same.
+    pub(super) readiness: Readiness,
+    /// The peer sends no more. What it has sent is executed and answered all the same.
     pub(super) at_end: bool,
+    /// Unread bytes were seen and left with the kernel.
+    unread_in_kernel: bool,
+    /// Nothing is executed before the kernel has room for an answer.
+    needs_room: bool,
     /// The interest registered includes writing.
     write_interest: bool,
-    /// What a request that the working buffer does not hold will take in all. It counts as held,
-    /// though memory grows only with what comes: so what is begun can be finished, and never waits
-    /// for others which wait for it.
-    pub(super) promised: usize,
-    /// Bytes counted against the budget; see [`buffer::held`].
-    held: usize,
-    /// Bytes of the budget without which this connection cannot go on; 0 when it can.
-    ask: usize,
-    /// What it was given of the budget for its next turn, counted in `held` already.
-    granted: usize,
-    /// When, in milliseconds of uptime, it last moved a working buffer's worth or began to hold.
-    pub(super) moved_ms: u64,
-    /// Bytes moved since then.
-    moved: usize,
-    /// When its last request was executed.
-    pub(super) request_ms: u64,
     /// It waits in the run queue.
     pub(super) queued: bool,
-    /// It waits for the budget.
-    pub(super) starved: bool,
-    /// It talks on behind the end of the conversation. Boxed, because hardly any does.
-    pub(super) farewell: Option<Box<Farewell>>,
-    /// It is to be closed in its next turn.
-    pub(super) doomed: Option<&'static str>,
+    /// When it last had moved enough for what it holds, or began to hold something.
+    pub(super) progress_ms: u64,
+    /// Bytes moved since then.
+    pub(super) moved: usize,
+    /// When it last sent a request or bytes of a value, or took bytes of an answer.
+    pub(super) active_ms: u64,
+    /// Set while its client sends on after the end. Boxed, because hardly any does.
+    pub(super) linger: Option<Box<Linger>>,
+    /// It is closed in its next turn, for this reason.
+    pub(super) close_reason: Option<&'static str>,
 }
 
 impl Connection {
@@ -101,25 +133,26 @@ impl Connection {
             key,
             socket,
             session: Session::new(config),
-            input: Input::default(),
-            output: Output::default(),
+            input: ReadBuffer::default(),
+            output: WriteBuffer::default(),
+            share: Share::new(key),
             stop: Stop::NeedsInput,
-            readable: false,
-            read_to_end: false,
-            writable: true,
+            readiness: Readiness {
+                readable: false,
+                read_closed: false,
+                urgent: false,
+                writable: true,
+            },
             at_end: false,
+            unread_in_kernel: false,
+            needs_room: false,
             write_interest: false,
-            promised: 0,
-            held: 0,
-            ask: 0,
-            granted: 0,
-            moved_ms: moment.uptime_ms,
-            moved: 0,
-            request_ms: moment.uptime_ms,
             queued: false,
-            starved: false,
-            farewell: None,
-            doomed: None,
+            progress_ms: moment.uptime_ms,
+            moved: 0,
+            active_ms: moment.uptime_ms,
+            linger: None,
+            close_reason: None,
         })
     }
 
@@ -130,268 +163,287 @@ impl Connection {
         let urgent = event.is_priority();
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let urgent = false;
-        self.readable |= event.is_readable() || closed || urgent;
-        self.read_to_end |= closed || urgent;
-        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-    }
-
-    /// Grants what it asked for. Having waited for that is not having stood still.
-    pub(super) fn feed(&mut self, budget: &mut Budget, moment: Moment) {
-        budget.settle(self.key, self.held, self.held + self.ask);
-        self.held += self.ask;
-        self.granted = self.ask;
-        self.starved = false;
-        (self.moved_ms, self.moved) = (moment.uptime_ms, 0);
-    }
-
-    /// Bytes of the budget that it waits for.
-    pub(super) const fn ask(&self) -> usize {
-        self.ask
-    }
-
-    /// Bytes counted against the budget.
-    pub(super) const fn held(&self) -> usize {
-        self.held
+        let readiness = &mut self.readiness;
+        readiness.readable |= event.is_readable() || closed || urgent;
+        readiness.read_closed |= closed;
+        readiness.urgent |= urgent;
+        readiness.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        trace::ready(self.key, event.is_readable(), event.is_writable(), closed);
     }
 
     /// One turn: at most one read, one buffer of requests and two writes.
-    pub(super) fn drive(
-        &mut self,
-        engine: &mut Engine,
-        buffers: &mut Buffers,
-        registry: &Registry,
-        moment: Moment,
-    ) -> Next {
-        let talked = match self.doomed {
-            None => self.talk(engine, buffers, moment),
+    pub(super) fn drive(&mut self, shared: &mut Shared<'_>) -> Next {
+        let done = match self.close_reason {
+            None => self.converse(shared),
             Some(_) => Ok(()),
         };
-        self.give_buffers_back(buffers, moment);
-        match talked.and_then(|()| self.update_interest(registry)) {
+        if let Stop::NeedsServerStats(scope) = self.stop
+            && done.is_ok()
+            && self.output.is_empty()
+            && !self.needs_room
+            && self.close_reason.is_none()
+        {
+            // The turn goes on with a snapshot, so nothing is kept yet.
+            return Next::NeedsServerStats(scope);
+        }
+        let kept = self.keep(shared);
+        match done.and(kept).and_then(|()| self.update_interest(shared.registry)) {
             Ok(()) => self.next(),
             Err(error) => Next::Close(Why::Failed(error)),
         }
     }
 
-    fn talk(
-        &mut self,
-        engine: &mut Engine,
-        buffers: &mut Buffers,
-        moment: Moment,
-    ) -> io::Result<()> {
-        self.ask = 0;
+    fn converse(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+        self.share.want(0);
+        self.needs_room = false;
         if !self.output.is_empty() {
-            // Nothing is executed for a client that does not take its answers.
-            self.flush(engine, moment)?;
+            self.flush(shared)?;
             if !self.output.is_empty() {
+                // Nothing is executed for a client that does not take its answers.
                 return Ok(());
             }
-            self.output.pack(&mut buffers.output, &mut buffers.spares);
+            self.output.keep(&mut shared.buffers.write, &mut shared.buffers.pool)?;
         }
         if matches!(self.stop, Stop::Ended(_)) {
             return Ok(());
         }
-        self.borrow_buffers(buffers);
-        if self.stop == Stop::NeedsInput && self.readable && !self.at_end {
-            self.fill(engine, buffers, moment)?;
+        let short = shared.account.is_short_for(&self.share, self.input.held());
+        if short && !self.socket.has_room() {
+            self.needs_room = true;
+            trace::needs_room(self.key);
+            return Ok(());
         }
-        self.execute(engine, buffers, moment);
-        if self.output.is_empty() { Ok(()) } else { self.flush(engine, moment) }
+        self.input.borrow(&mut shared.buffers.read);
+        self.output.borrow(&mut shared.buffers.write, &mut shared.buffers.pool)?;
+        let unread_before = self.input.unread().len();
+        let wants_input = self.stop == Stop::NeedsInput && self.readiness.readable;
+        let peeked = if (wants_input || self.unread_in_kernel) && !self.at_end {
+            self.read(short, shared)?
+        } else {
+            None
+        };
+        let has_read = self.input.unread().len() > unread_before;
+        self.execute(shared)?;
+        if has_read && self.session.is_in_value() {
+            // A client in the middle of a value is not idle.
+            self.active_ms = shared.moment.uptime_ms;
+        }
+        if let Some(peeked) = peeked {
+            self.leave_to_kernel(peeked, shared)?;
+        }
+        if self.output.is_empty() { Ok(()) } else { self.flush(shared) }
     }
 
-    /// Reads once. Sets `ask` instead when there is no memory to read into.
-    fn fill(
-        &mut self,
-        engine: &mut Engine,
-        buffers: &mut Buffers,
-        moment: Moment,
-    ) -> io::Result<()> {
-        let available = self.may_take(&buffers.budget) + self.held;
-        let mut end = self.input.bytes.len();
-        if self.promised == 0 && available < buffers.budget.shared / 2 {
-            // What is read now may have to be kept, so a short budget makes reads small.
-            end = ALLOWANCE_BYTES;
+    /// Reads once. When memory is `short`, the bytes stay with the kernel as well, and their number
+    /// is returned; a buffer of the connection's own is charged already and can be filled.
+    fn read(&mut self, short: bool, shared: &mut Shared<'_>) -> io::Result<Option<usize>> {
+        let granted = self.share.is_granted() && self.stop == Stop::NeedsInput;
+        if (granted || self.input.space().is_empty()) && !self.grow_input(shared)? {
+            return Ok(None);
         }
-        if self.input.filled >= end {
-            self.input.compact();
-        }
-        if self.input.filled >= end {
-            let wanted = self.session.bytes_wanted().max(INPUT_BYTES);
-            if wanted > available {
-                // What is held is part of what is available.
-                self.ask = wanted - self.held;
-                trace::waits_for_buffers(self.key, self.ask);
-                return Ok(());
-            }
-            self.promised = wanted;
-            end = self.input.bytes.len();
-            if self.input.filled == end {
-                // Twice what has come, never what was announced.
-                end = (end * 2).min(wanted).max(end + 1);
-                if let Some(working) = self.input.grow(end, wanted, &mut buffers.spares) {
-                    buffers.input = working;
-                }
-                end = self.input.bytes.len();
-            }
-        }
-        let space = &mut self.input.bytes[self.input.filled..end];
-        let room = space.len();
-        match self.socket.read(space) {
+        let peek = short && !self.input.is_own();
+        self.unread_in_kernel = false;
+        let space = self.input.space();
+        let space_bytes = space.len();
+        let read = if peek { self.socket.peek(space) } else { self.socket.read(space) };
+        let readiness = &mut self.readiness;
+        match read {
             Ok(0) => {
-                (self.readable, self.at_end) = (false, true);
+                (readiness.readable, self.at_end) = (false, true);
                 trace::reads_end(self.key);
+                Ok(None)
+            }
+            Ok(bytes) if peek => {
+                trace::peeks(self.key, bytes);
+                self.input.filled(bytes);
+                readiness.readable = bytes == space_bytes;
+                Ok(Some(bytes))
             }
             Ok(bytes) => {
-                self.input.filled += bytes;
-                engine.counters.bytes_read += bytes as u64;
-                self.has_moved(bytes, moment);
+                trace::reads(self.key, bytes);
+                self.input.filled(bytes);
                 // A short read has emptied the socket: asking again would be a system call for
                 // nothing, and what comes later raises a new edge.
-                self.readable = bytes == room || self.read_to_end;
-                trace::reads(self.key, bytes);
+                readiness.readable =
+                    bytes == space_bytes || readiness.read_closed || readiness.urgent;
+                shared.engine.counters.bytes_read += bytes as u64;
+                self.has_moved(bytes, shared.moment.uptime_ms);
+                Ok(None)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                (self.readable, self.read_to_end) = (false, false);
+                trace::would_block(self.key, "read");
+                (readiness.readable, readiness.read_closed, readiness.urgent) =
+                    (false, false, false);
+                Ok(None)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the read buffer longer. False when the account has no memory for that.
+    fn grow_input(&mut self, shared: &mut Shared<'_>) -> io::Result<bool> {
+        let request_bytes = self.session.bytes_wanted();
+        let bytes = self.input.grown_bytes(request_bytes);
+        let may_hold = shared.account.may_hold(&self.share);
+        if bytes > may_hold {
+            self.wait_for_memory(bytes);
+            return Ok(false);
+        }
+        let Buffers { read, pool, .. } = &mut *shared.buffers;
+        self.input.grow(request_bytes, may_hold, read, pool)?;
+        Ok(true)
+    }
+
+    fn wait_for_memory(&mut self, bytes: usize) {
+        self.share.want(bytes);
+        trace::waits_for_memory(self.key, bytes);
+    }
+
+    /// Executes what has been read, as far as the answers fit.
+    fn execute(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+        let may_hold = shared.account.may_hold(&self.share);
+        let may_answer = may_hold.saturating_sub(self.input.held()).max(SMALL_ANSWER_BYTES);
+        // A second time only if the next answer is longer than the working buffer.
+        loop {
+            if self.input.unread().is_empty() {
+                self.stop = Stop::NeedsInput;
+                return Ok(());
+            }
+            let limit = may_answer.min(self.output.bytes.capacity());
+            let mut room = Room { high_water: OUTPUT_HIGH_WATER.min(limit), limit, needed: 0 };
+            let turn = Turn { now: shared.moment.now, server: shared.stats };
+            let output = &mut self.output.bytes;
+            let unread = self.input.unread();
+            let (executed, stop) =
+                self.session.advance(unread, output, &mut room, shared.engine, turn);
+            self.stop = stop;
+            self.input.executed(executed);
+            if executed > 0 {
+                self.active_ms = shared.moment.uptime_ms;
+            }
+            if matches!(stop, Stop::Ended(_)) {
+                self.drop_unread();
+            }
+            if room.needed == 0 || !self.output.is_empty() {
+                // Where answers are unsent, they go first.
+                return Ok(());
+            }
+            if room.needed > may_answer {
+                // What is unread is kept meanwhile.
+                self.wait_for_memory(self.input.held().max(INPUT_BYTES) + room.needed);
+                return Ok(());
+            }
+            self.output.reserve(room.needed, &mut shared.buffers.pool)?;
+        }
+    }
+
+    /// Takes those of the `peeked` bytes from the kernel that have been executed, and leaves it the
+    /// others.
+    fn leave_to_kernel(&mut self, peeked: usize, shared: &mut Shared<'_>) -> io::Result<()> {
+        let needs_input = self.stop == Stop::NeedsInput;
+        let all_seen = !self.readiness.readable && !self.readiness.urgent;
+        if needs_input && all_seen && self.readiness.read_closed {
+            // Nothing more comes. An unfinished request is dropped, and read from the kernel, so that
+            // closing the socket is no reset.
+            self.at_end = true;
+            self.input.clear();
+        }
+        let left = self.input.unread().len().min(peeked);
+        let full = self.input.unread().len() == INPUT_BYTES;
+        let mut executed = self.input.last(peeked, left);
+        let executed_bytes = executed.len();
+        while !executed.is_empty() {
+            // The same bytes again, into the same place.
+            let read = self.socket.read(executed)?;
+            if read == 0 {
+                break;
+            }
+            executed = &mut executed[read..];
+        }
+        self.input.unfill(left);
+        self.unread_in_kernel = left > 0;
+        shared.engine.counters.bytes_read += executed_bytes as u64;
+        self.has_moved(executed_bytes, shared.moment.uptime_ms);
+        if needs_input && left > 0 && (full || self.readiness.urgent) {
+            self.wait_for_memory(2 * INPUT_BYTES);
         }
         Ok(())
     }
 
-    /// Executes what has been read. Sets `ask` when an answer does not fit into the budget.
-    fn execute(&mut self, engine: &mut Engine, buffers: &Buffers, moment: Moment) {
-        let unread = &self.input.bytes[self.input.start..self.input.filled];
-        if unread.is_empty() {
-            self.stop = Stop::NeedsInput;
-            return;
-        }
-        let limit = (self.may_take(&buffers.budget) + self.granted).max(ALLOWANCE_BYTES);
-        let mut room = Room { high_water: OUTPUT_HIGH_WATER.min(limit), limit, needed: 0 };
-        let skipped = self.session.is_skipping();
-        let (spent, stop) =
-            self.session.advance(unread, &mut self.output.bytes, &mut room, engine, moment.now);
-        self.input.start += spent;
-        self.stop = stop;
-        if spent > 0 {
-            self.promised = 0;
-            // What is skipped in the middle of a refused value asks for nothing.
-            if !(skipped && self.session.is_skipping()) {
-                self.request_ms = moment.uptime_ms;
-            }
-        }
-        if matches!(stop, Stop::Ended(_)) {
-            self.drop_unread();
-        }
-        // With answers in the output there is room to be made first.
-        if room.needed > 0 && self.output.bytes.is_empty() {
-            self.ask = room.needed;
-            trace::waits_for_buffers(self.key, self.ask);
-        }
-    }
-
     /// Writes once.
-    fn flush(&mut self, engine: &mut Engine, moment: Moment) -> io::Result<()> {
-        if !self.writable {
+    fn flush(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+        if !self.readiness.writable {
             return Ok(());
         }
-        let unsent = &self.output.bytes[self.output.sent..];
+        let unsent = self.output.unsent();
+        let unsent_bytes = unsent.len();
         match self.socket.write(unsent) {
             Ok(bytes) => {
-                trace::writes(self.key, bytes, unsent.len());
-                self.writable = bytes == unsent.len();
-                self.output.sent += bytes;
-                engine.counters.bytes_written += bytes as u64;
-                self.has_moved(bytes, moment);
+                trace::writes(self.key, bytes, unsent_bytes);
+                self.readiness.writable = bytes == unsent_bytes;
+                self.output.sent(bytes);
+                shared.engine.counters.bytes_written += bytes as u64;
+                self.active_ms = shared.moment.uptime_ms;
+                self.has_moved(bytes, shared.moment.uptime_ms);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.writable = false;
+                trace::would_block(self.key, "write");
+                self.readiness.writable = false;
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Bytes of the budget that it may take beyond what it holds.
-    fn may_take(&self, budget: &Budget) -> usize {
-        if budget.free > budget.shared / 2 { budget.free } else { budget.available_to(self.key) }
+    /// Keeps what is unread and unsent, gives the working buffers back, and settles the account.
+    fn keep(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+        let Buffers { read, write, pool } = &mut *shared.buffers;
+        let kept =
+            if self.input.give_back_if_empty(read) { Ok(()) } else { self.input.keep(read, pool) };
+        let kept = kept.and(self.output.keep(write, pool));
+        let held = self.input.held() + self.output.held();
+        if self.share.charged() == 0 && held > 0 {
+            self.restart_progress(shared.moment.uptime_ms);
+        }
+        shared.account.charge(&mut self.share, held);
+        if held > 0 {
+            // What connections hold leaves less for the pool.
+            pool.limit(shared.account.pool_may_hold());
+        }
+        kept.map_err(io::Error::from)
     }
 
-    /// Counts progress. One byte now and then is none, or a client could sit on the budget for ever.
-    const fn has_moved(&mut self, bytes: usize, moment: Moment) {
-        self.moved += bytes;
-        if self.moved >= INPUT_BYTES {
-            (self.moved_ms, self.moved) = (moment.uptime_ms, 0);
+    fn next(&mut self) -> Next {
+        if let Some(reason) = self.close_reason {
+            return Next::Close(Why::Reason(reason));
         }
-    }
-
-    /// Takes the working buffers for this turn, and puts there what the last turn left. A request
-    /// that is longer than the working buffer has a buffer of its own already.
-    fn borrow_buffers(&mut self, buffers: &mut Buffers) {
-        if self.input.bytes.is_empty() {
-            std::mem::swap(&mut self.input.bytes, &mut buffers.input);
-            if self.input.is_packed() {
-                self.input.unpack();
-            }
+        if self.stop == Stop::Ended(EndReason::Shutdown) {
+            self.stop = Stop::Ended(EndReason::Quit);
+            return Next::Shutdown;
         }
-        std::mem::swap(&mut self.output.bytes, &mut buffers.output);
-        if self.output.bytes.capacity() == 0 {
-            self.output.bytes = buffers.spares.take_any().unwrap_or_default();
-        }
-    }
-
-    /// Gives the working buffers back, and keeps and counts what is unread and unsent.
-    fn give_buffers_back(&mut self, buffers: &mut Buffers, moment: Moment) {
-        let (input, output) = (&mut self.input, &mut self.output);
-        let all_spent = input.start == input.filled && input.kept.capacity() == 0;
-        let holds_nothing = self.held == 0 && buffers.budget.finisher != Some(self.key);
-        if all_spent && input.bytes.len() == INPUT_BYTES && output.is_empty() && holds_nothing {
-            // Nearly every turn ends like this: what was read is spent, what was said is sent.
-            (input.start, input.filled, output.sent) = (0, 0, 0);
-            std::mem::swap(&mut input.bytes, &mut buffers.input);
-            let mut bytes = std::mem::take(&mut output.bytes);
-            if bytes.capacity() <= WORKING_OUTPUT_BYTES_MAX {
-                bytes.clear();
-                buffers.output = bytes;
-            }
-            return;
-        }
-        if let Some(working) = input.pack(&mut buffers.spares) {
-            buffers.input = working;
-        }
-        output.pack(&mut buffers.output, &mut buffers.spares);
-        let held = buffer::held(input, self.promised, output);
-        if self.held == 0 && held > 0 {
-            (self.moved_ms, self.moved) = (moment.uptime_ms, 0);
-        }
-        buffers.budget.settle(self.key, self.held, held);
-        (self.held, self.granted) = (held, 0);
-    }
-
-    fn next(&self) -> Next {
-        if let Some(why) = self.doomed {
-            return Next::Close(Why::Said(why));
-        }
-        if !self.output.is_empty() {
+        if !self.output.is_empty() || self.needs_room || self.share.wants() {
             return Next::Wait;
         }
         match self.stop {
-            Stop::Ended(why) => Next::Close(Why::Said(why)),
-            Stop::NeedsFlush | Stop::NeedsInput if self.ask > 0 => Next::Wait,
+            Stop::Ended(reason) => Next::Close(Why::Reason(reason.text())),
+            Stop::NeedsServerStats(scope) => Next::NeedsServerStats(scope),
             Stop::NeedsFlush => Next::Again,
-            Stop::NeedsInput if self.at_end => Next::Close(Why::Said("its input ended")),
-            Stop::NeedsInput if self.readable => Next::Again,
+            Stop::NeedsInput if self.at_end => Next::Close(Why::Reason("its input ended")),
+            Stop::NeedsInput if self.readiness.readable => Next::Again,
             Stop::NeedsInput => Next::Wait,
         }
     }
 
-    /// Waits for room in the socket while something is unsent, and only then.
+    /// Waits for room in the socket while something is unsent, or must not be answered yet, and only
+    /// then.
     fn update_interest(&mut self, registry: &Registry) -> io::Result<()> {
-        let write_interest = !self.output.is_empty();
+        let write_interest = !self.output.is_empty() || self.needs_room;
         if write_interest == self.write_interest {
             return Ok(());
         }
         self.write_interest = write_interest;
+        trace::interest(self.key, write_interest);
         let interest = if write_interest { READS.add(Interest::WRITABLE) } else { READS };
         registry.reregister(&mut self.socket, Token(self.key), interest)
     }

@@ -1,67 +1,110 @@
-//! The network: sockets, readiness and time. The only layer that makes system calls.
+//! The network: sockets, readiness and time.
 //!
-//! * [`reactor`]: the poll loop, the connections and the run queue
-//! * [`connection`]: one socket's turn: read, execute, write
-//! * [`buffer`]: the working buffers and the budget for what connections keep
-//! * [`door`]: who is let in, and when
-//! * [`listener`]: TCP and Unix listeners, and the sockets they accept
-//! * `farewell`: how the server hangs up without taking answers back
-//! * `overdue`: who holds what others wait for, who has gone silent, and who does not go
-//! * `vitals`: what `stats` tells of all this
-//! * [`clock`]: the one place that asks what time it is
-//! * [`stdio`]: standard input and output as one connection
+//! ```text
+//!  Reactor::turn (reactor.rs)                 one loop, one thread
+//!    poll        wait for events              kernel
+//!    latch       remember what events say     -> Connection, Listeners
+//!    signals     stop, reload
+//!    drive       one turn per connection      -> Connection::drive (connection.rs)
+//!                                                  flush    unsent answers
+//!                                                  read     -> ReadBuffer (buffer.rs), once
+//!                                                  execute  -> Session -> engine
+//!                                                  flush    WriteBuffer (buffer.rs), once
+//!                                                  keep     -> Account (account.rs): what is left
+//!                                                  Next     wait, again, or close
+//!                                               -> linger.rs: closes without a reset
+//!    accept      new connections              -> Listeners (listeners.rs, listener.rs, socket.rs)
+//!    grant       memory to the first in line  -> Account
+//!    free        buffers that are not needed  -> BufferPool (buffer.rs)
+//!    expire      connections, by deadline     -> Timeouts (timeouts.rs)
+//! ```
+//! Beside these: [`clock`] reads the time once per turn, `server_stats` gathers what `stats` shows of
+//! the network, `notice` limits the log lines that clients can cause, `start` is what happens
+//! before the first turn, and [`stdio`] runs one session on standard input and output.
 //!
-//! How much work and how much memory a turn may take stands here, each with its unit.
+//! ## Edge-triggered readiness
+//!
+//! mio registers sockets edge-triggered (`EPOLLET`): an event reports that a socket *has become*
+//! readable or writable, once. A server that forgets the event, or does only a part of what became
+//! possible, gets no second one. This is what that obliges a server to do, and where it is done here:
+//!
+//! | duty | where |
+//! |---|---|
+//! | Latch readiness, and forget it only when the kernel says "would block". | `Connection::latch` sets it; `Connection::read` and `Connection::flush` clear it |
+//! | Read again after a read that filled the buffer. A short read has emptied the socket, and the next byte raises a new edge, so the read that would only return "would block" is saved. | `Connection::read` |
+//! | Read on to the end, however short the reads are, after an edge that brought the peer's FIN or urgent data: no further edge follows. | `Readiness::read_closed` and `urgent`, in `Connection::read` |
+//! | Keep a run queue of connections that stop with work left: no event will come for them. Do not wait in `poll` while it is not empty. | `Next::Again`, `Reactor::drive_connections`, `Reactor::poll_timeout` |
+//! | Accept until "would block", or remember that clients may wait. | `Listeners::accept`, `Listeners::can_accept` |
+//! | Ask for write events only while answers are unsent. Asking (`EPOLL_CTL_MOD`) reports room that is there already, so none is missed that came after the last write. | `Connection::update_interest` |
+//! | Close nothing before all events of a batch have been read: slab keys, and so tokens, are used again. | `Reactor::latch_events`, then `Reactor::drive_connections` |
+//!
+//! The constants below say how much work a turn may do and how much memory it may take, with units.
 
-pub mod buffer;
+mod account;
+mod buffer;
 pub mod clock;
 pub mod connection;
-pub mod door;
-mod farewell;
-pub mod listener;
-pub mod notice;
-mod overdue;
+mod linger;
+mod listener;
+mod listeners;
+mod notice;
 pub mod reactor;
+mod server_stats;
+mod socket;
+mod start;
 pub mod stdio;
-mod vitals;
+mod timeouts;
 
-/// Bytes of the working input buffer: the most requests that one connection may have executed before
-/// the others get their turn. Only a single request that is longer is read into a longer buffer.
+pub use account::budget_bytes;
+pub use listeners::Listeners;
+pub use reactor::Reactor;
+pub use start::{StartError, engine_for, watch_signals};
+
+/// Bytes of the working read buffer: the most requests that one connection may have executed before
+/// the others get their turn. Only a single request that is longer gets a longer buffer.
 pub const INPUT_BYTES: usize = 16 * 1024;
-/// Bytes of output at which a connection stops executing and writes.
+/// Bytes of answers at which a connection stops executing and writes.
 pub const OUTPUT_HIGH_WATER: usize = 64 * 1024;
-/// The working output buffer is given back to the allocator when a large value made it grow above
-/// this many bytes.
-pub const WORKING_OUTPUT_BYTES_MAX: usize = 2 << 20;
-/// Bytes of all larger buffers together that are kept for the next large request or answer. They are
-/// part of the budget.
-pub const SPARE_BYTES_MAX: usize = 4 << 20;
-/// Bytes of input and, apart, of output that a connection may keep between two turns without
-/// asking the budget: one classic line of the greatest length and a little more.
+/// Smallest capacity of the working write buffer, in bytes. A turn has fewer answers than
+/// [`OUTPUT_HIGH_WATER`] when its last one begins, so that one of half this size always fits.
+pub const OUTPUT_BYTES: usize = 2 * OUTPUT_HIGH_WATER;
+/// Largest capacity of the working write buffer, in bytes. Beyond it the buffer goes back to the
+/// allocator.
+pub const OUTPUT_BYTES_MAX: usize = 2 << 20;
+/// Bytes of a small answer. A connection may get one whatever other connections hold: `stats`
+/// takes 6 KiB.
+pub const SMALL_ANSWER_BYTES: usize = 16 * 1024;
+/// Bytes that the buffer pool keeps when they are not needed.
+pub const POOL_BYTES_MAX: usize = 4 << 20;
+/// Bytes of input and, apart, of output that a connection may keep between two turns free of
+/// charge: one classic line of the greatest length and a little more.
 pub const ALLOWANCE_BYTES: usize = crate::protocol::LINE_BYTES_MAX + 64;
-/// Readiness events taken from the kernel at once.
+/// Events taken from the kernel at once.
 pub const EVENTS_PER_TURN: usize = 1024;
-/// Connections that one listener may accept before those that are open get their turn.
+/// Connections that one listener may accept before the open ones get their turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
-/// How long accepting rests when the process is out of descriptors and none of its own leaves.
+/// How long accepting pauses when descriptors have run out and no connection closes.
 pub const ACCEPT_RETRY_MS: u64 = 100;
-/// How long a stopping server waits for its clients to take their last answers: with its last turn
-/// it is gone within a second.
+/// How long a stopping server waits for clients to take their last answers: with its last turn it
+/// has exited within a second.
 pub const STOP_MS: u64 = 950;
-/// Bytes that are read and dropped after the end of a conversation, so that hanging up does not take
-/// the last answers back. A client who sends more behind its end may lose them.
-pub const FAREWELL_BYTES_MAX: usize = 1 << 20;
-/// How long a client has for that, and at most [`FAREWELL_CHECK_MS`] more, before it is left to itself.
-pub const FAREWELL_MS: u64 = 1000;
-/// How often at most all connections are looked at for that.
-pub const FAREWELL_CHECK_MS: u64 = 1000;
-/// How long a connection may sit on a share of the buffer budget without moving [`INPUT_BYTES`]
-/// while others wait for it.
-pub const STUCK_MS: u64 = 10_000;
-/// How often that is looked at while somebody waits.
-pub const STUCK_CHECK_MS: u64 = 1000;
-/// How often at most all connections are looked at for `-o idle_timeout`.
-pub const IDLE_CHECK_MS: u64 = 1000;
+/// A stopping server exits when nothing is unsent and no client has sent anything for so long.
+pub const STOP_QUIET_MS: u64 = 100;
+/// Bytes that a lingering connection reads and drops. A client that sends more after the end of the
+/// conversation may lose its last answers.
+pub const LINGER_BYTES_MAX: usize = 1 << 20;
+/// How long a connection lingers, and at most [`SWEEP_MS`] more.
+pub const LINGER_MS: u64 = 1000;
+/// The time in which a connection has to move as many bytes as it holds, while others wait for
+/// memory. It is 52 kB a second for a request of 1 MiB.
+pub const MOVE_MS: u64 = 20_000;
+/// The time over which that is measured.
+pub const STALL_MS: u64 = 10_000;
+/// The same, for a connection that held something while it waited for more memory.
+pub const RESUME_MS: u64 = 1000;
+/// Time between two sweeps for timeouts, at least.
+pub const SWEEP_MS: u64 = 1000;
 
 const _: () = assert!(ALLOWANCE_BYTES < INPUT_BYTES && INPUT_BYTES < OUTPUT_HIGH_WATER);
+const _: () = assert!(SMALL_ANSWER_BYTES < OUTPUT_HIGH_WATER && OUTPUT_BYTES < OUTPUT_BYTES_MAX);
 const _: () = assert!(OUTPUT_HIGH_WATER < crate::protocol::LONG_LINE_BYTES_MAX);

@@ -1,34 +1,34 @@
 //! Log lines that a client can cause: at most one a second of each kind, with a count of the rest.
 //!
-//! Logging is I/O. A client that makes the server log a line per request has made it slow.
+//! Logging is I/O. A client that could make the server log a line per request could slow it down.
 
 use std::fmt::Display;
 
 use log::warn;
 
-/// One kind of event worth a warning.
+/// One kind of warning.
 #[derive(Debug, Default)]
-pub struct Notice {
-    /// No line before this moment, in milliseconds of uptime.
+pub(super) struct Notice {
+    /// No line before this time, in milliseconds of uptime.
     quiet_until_ms: u64,
     /// Events since the last line.
-    unsaid: u64,
+    suppressed: u64,
 }
 
 impl Notice {
     /// Warns, unless it did so within the last second.
-    pub fn warn(&mut self, uptime_ms: u64, text: &dyn Display) {
+    pub(super) fn warn(&mut self, uptime_ms: u64, text: &dyn Display) {
         if uptime_ms < self.quiet_until_ms {
-            self.unsaid += 1;
+            self.suppressed += 1;
             return;
         }
-        match self.unsaid {
+        match self.suppressed {
             0 => warn!(target: "miocached", "{text}"),
-            unsaid => {
-                warn!(target: "miocached", "{text} (and {unsaid} times more since the last such line)")
+            suppressed => {
+                warn!(target: "miocached", "{text} (and {suppressed} times more since the last such line)")
             }
         }
-        self.unsaid = 0;
+        self.suppressed = 0;
         self.quiet_until_ms = uptime_ms + 1000;
     }
 }

@@ -1,33 +1,34 @@
 //! The reactor: one thread that waits for readiness and gives each connection its turn.
 //!
-//! A turn has two phases. The first only latches what the events say and queues the connections
-//! they are for; the second drives the queue. So nothing leaves the slab while events that name
-//! its keys are still unread, and what came in one batch is answered in one pass. A connection
-//! that has more to do than its share stays in the queue, and while the queue is not empty the
-//! poll does not wait. Without traffic nothing ever wakes up.
+//! `Reactor::turn` is the loop, and names its stages. First all events are latched and the
+//! connections they are for are queued; only then the queue is driven. So no slab key is used again
+//! while events that name it are unread, and what came in one batch is answered in one pass. A
+//! connection that has more to do than its share stays in the queue, and while the queue is not empty
+//! the poll does not wait. Without traffic nothing wakes up.
 
-use std::collections::VecDeque;
-use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use mio::{Events, Poll, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::SIGHUP;
+use signal_hook::low_level::signal_name;
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
+use super::account::Account;
 use super::buffer::Buffers;
 use super::clock::{Clock, Moment};
-use super::connection::{Connection, Next, Why};
-use super::door::{Doors, LISTENERS_AT, StartError};
-use super::overdue::Overdue;
-use super::vitals;
-use super::{ALLOWANCE_BYTES, EVENTS_PER_TURN, STOP_MS};
-use crate::config::{Config, MIB};
-use crate::engine::Engine;
-use crate::engine::auth::Credentials;
+use super::connection::{Connection, Next, Shared, Why};
+use super::listeners::{FIRST_LISTENER, Listeners};
+use super::notice::Notice;
+use super::server_stats;
+use super::start::{StartError, read_auth_file};
+use super::timeouts::{Expired, Timeouts};
+use super::{EVENTS_PER_TURN, LINGER_MS, STOP_MS, STOP_QUIET_MS, SWEEP_MS};
+use crate::config::Config;
+use crate::engine::{Engine, ServerStats};
 use crate::trace;
 
 /// Signals come under this token.
@@ -41,58 +42,51 @@ pub struct Reactor {
     poll: Poll,
     events: Events,
     signals: Signals,
-    doors: Doors,
+    listeners: Listeners,
     connections: Slab<Connection>,
     /// Keys of connections that have something to do, each once (`Connection::queued`).
     queue: Vec<usize>,
     /// The queue being driven, so that its memory is used again.
     driven: Vec<usize>,
-    /// Keys of connections that wait for the buffer budget, longest first, each once.
-    starved: VecDeque<usize>,
     buffers: Buffers,
+    account: Account,
     engine: Engine,
     turns: u64,
-    overdue: Overdue,
-    /// The server stops, by then at the latest.
-    stop_ms: Option<u64>,
+    timeouts: Timeouts,
+    /// When the pool frees the buffers that are not needed, in milliseconds of uptime.
+    free_ms: Option<u64>,
+    stopping: Option<Stopping>,
+    notices: Notices,
 }
 
-/// An engine with the memory that `config` asks for.
-///
-/// # Errors
-/// When there is not so much, or the file of `-Y` cannot be read.
-pub fn engine_for(config: &Config) -> Result<Engine, StartError> {
-    let mib = config.memory_bytes_max / MIB;
-    let mut engine = Engine::new(config).map_err(|_| StartError {
-        what: format!("cannot have {mib} MiB for items"),
-        source: ErrorKind::OutOfMemory.into(),
-    })?;
-    if let Some(path) = &config.auth_file {
-        engine.set_credentials(read_auth_file(path)?);
-    }
-    Ok(engine)
+/// The end of a server. Times are in milliseconds of uptime.
+struct Stopping {
+    /// By then at the latest.
+    deadline_ms: u64,
+    /// By then, if nothing is unsent and no event comes before.
+    quiet_ms: u64,
 }
 
-/// Watches for the signals that a server heeds. From here on none of them ends the process, so that
-/// a socket's file does not stay behind it; they wait for the reactor.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn watch_signals() -> Result<Signals, StartError> {
-    Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP])
-        .map_err(|source| StartError { what: "cannot watch for signals".into(), source })
+/// The warnings that clients can cause here.
+#[derive(Default)]
+struct Notices {
+    stalled: Notice,
+    waiting: Notice,
+    out_of_memory: Notice,
+    /// Connections that waited for memory when the last turn ended.
+    waiting_before: usize,
 }
 
 impl Reactor {
-    /// A server behind these doors. From here on the process must not fork: not every system leaves
-    /// its event queue to a child.
+    /// A server with these listeners. From here on the process must not fork: not every system
+    /// leaves its event queue to a child.
     ///
     /// # Errors
     /// When the kernel has no event queue for it.
     pub fn new(
         config: Config,
-        mut doors: Doors,
-        mut engine: Engine,
+        mut listeners: Listeners,
+        engine: Engine,
         mut signals: Signals,
     ) -> Result<Self, StartError> {
         let no_loop = |source| StartError { what: "cannot set up the event loop".into(), source };
@@ -100,30 +94,31 @@ impl Reactor {
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(no_loop)?;
-        doors.register(poll.registry()).map_err(no_loop)?;
+        listeners.register(poll.registry()).map_err(no_loop)?;
         let clock = Clock::start();
-        engine.vitals.attached = true;
         Ok(Self {
             moment: clock.moment(),
             clock,
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             signals,
-            doors,
+            listeners,
             connections: Slab::new(),
             queue: Vec::new(),
             driven: Vec::new(),
-            starved: VecDeque::new(),
             buffers: Buffers::new(&config),
+            account: Account::new(&config),
             engine,
             turns: 0,
-            overdue: Overdue::new(&config),
-            stop_ms: None,
+            timeouts: Timeouts::new(&config),
+            free_ms: None,
+            stopping: None,
+            notices: Notices::default(),
             config,
         })
     }
 
-    /// Serves until a signal says stop.
+    /// Serves until a signal or a client ends the server.
     ///
     /// # Errors
     /// When the event loop itself fails; no client can make it fail.
@@ -134,14 +129,9 @@ impl Reactor {
         Ok(())
     }
 
-    fn has_stopped(&self) -> bool {
-        self.stop_ms
-            .is_some_and(|stop_ms| self.connections.is_empty() || self.moment.uptime_ms >= stop_ms)
-    }
-
-    /// Waits for something to do, and does it.
+    /// One turn of the loop: waits for something to do, and does it.
     fn turn(&mut self) -> io::Result<()> {
-        match self.wait() {
+        match self.poll_events() {
             Ok(()) => {}
             // A debugger's stop must not end the server. No event is lost by asking again.
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
@@ -149,31 +139,24 @@ impl Reactor {
         }
         self.moment = self.clock.moment();
         self.turns += 1;
-        let (events, signals) = self.latch_events();
-        trace::turn(self.turns, events);
+        let signals = self.latch_events();
         if signals {
-            self.heed_signals();
+            self.handle_signals();
         }
-        self.drive_queue();
-        self.doors.accept(
-            &mut self.connections,
-            &self.config,
-            self.poll.registry(),
-            &mut self.engine.counters,
-            &mut self.buffers.input,
-            self.moment,
-        );
-        self.feed_starved();
-        self.doom_the_overdue();
-        self.heed_engine();
-        vitals::count_turn(&mut self.engine.counters, self.moment.instant);
+        self.drive_connections();
+        self.accept_connections();
+        self.grant_memory();
+        self.free_memory();
+        self.expire_connections();
+        server_stats::count_turn(&mut self.engine.counters, self.moment.instant);
         Ok(())
     }
 
-    /// Waits for events; with `--busy-poll` awake, at first: to be woken takes longer than a round
-    /// trip over the loopback.
-    fn wait(&mut self) -> io::Result<()> {
-        let timeout = self.timeout();
+    /// Waits for events. With `--busy-poll` it asks again and again without sleeping at first: a
+    /// wake-up takes longer than a round trip over the loopback.
+    fn poll_events(&mut self) -> io::Result<()> {
+        let timeout = self.poll_timeout();
+        trace::polls(timeout);
         let awake = self.config.busy_poll.min(timeout.unwrap_or(Duration::MAX));
         if !awake.is_zero() {
             let began = Instant::now();
@@ -187,28 +170,34 @@ impl Reactor {
         self.poll.poll(&mut self.events, timeout)
     }
 
-    /// How long the poll may wait: not at all while there is something left to do, else until the
-    /// next time-out, and for ever when there is none.
-    fn timeout(&self) -> Option<Duration> {
-        if !self.queue.is_empty() || self.doors.are_ready(self.connections.len()) {
+    /// How long the poll may wait: not at all while something is left to do, else until the next
+    /// timer, and for ever when there is none.
+    fn poll_timeout(&self) -> Option<Duration> {
+        if !self.queue.is_empty() || self.listeners.can_accept(self.connections.len()) {
             return Some(Duration::ZERO);
         }
-        [self.doors.again_ms(), self.overdue.next_ms(), self.stop_ms]
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|at_ms| Duration::from_millis(at_ms.saturating_sub(self.moment.uptime_ms)))
+        let now_ms = self.moment.uptime_ms;
+        let stop = self.stopping.as_ref();
+        let quiet_ms = stop.map(|stop| stop.quiet_ms).filter(|&quiet_ms| quiet_ms > now_ms);
+        let timers = [
+            self.listeners.retry_ms(),
+            self.timeouts.sweep_ms(),
+            self.free_ms,
+            stop.map(|stop| stop.deadline_ms),
+            quiet_ms,
+        ];
+        let first_ms = timers.into_iter().flatten().min();
+        first_ms.map(|first_ms| Duration::from_millis(first_ms.saturating_sub(now_ms)))
     }
 
-    /// Phase 1: remembers what every event says. Returns how many there are, and whether signals are
-    /// among them.
-    fn latch_events(&mut self) -> (usize, bool) {
-        let (mut events, mut signals) = (0, false);
+    /// Remembers what every event says, and queues the connections. Returns whether signals came.
+    fn latch_events(&mut self) -> bool {
+        let mut signals = false;
+        trace::turn(self.turns, self.events.iter().count());
         for event in &self.events {
-            events += 1;
             match event.token() {
                 SIGNALS => signals = true,
-                Token(token) if token >= LISTENERS_AT => self.doors.latch(token),
+                Token(token) if token >= FIRST_LISTENER => self.listeners.latch(token),
                 Token(key) => {
                     let Some(connection) = self.connections.get_mut(key) else {
                         continue;
@@ -218,110 +207,175 @@ impl Reactor {
                 }
             }
         }
-        (events, signals)
+        if let Some(stopping) = &mut self.stopping
+            && !self.events.is_empty()
+        {
+            stopping.quiet_ms = self.moment.uptime_ms + STOP_QUIET_MS;
+        }
+        signals
     }
 
-    /// Phase 2: gives every queued connection one turn.
-    fn drive_queue(&mut self) {
-        std::mem::swap(&mut self.queue, &mut self.driven);
-        for key in self.driven.drain(..) {
+    /// Gives every queued connection one turn.
+    fn drive_connections(&mut self) {
+        let mut driven = mem::replace(&mut self.queue, mem::take(&mut self.driven));
+        let mut shutdown = false;
+        for key in driven.drain(..) {
+            let next = self.drive(key);
+            let now_ms = self.moment.uptime_ms;
             let connection = &mut self.connections[key];
-            connection.queued = false;
-            let next = connection.drive(
-                &mut self.engine,
-                &mut self.buffers,
-                self.poll.registry(),
-                self.moment,
-            );
-            let (stopping, now_ms) = (self.stop_ms.is_some(), self.moment.uptime_ms);
-            match connection.take_leave(next, stopping, &mut self.buffers.input, now_ms) {
-                Next::Again => {
-                    self.engine.counters.conn_yields += 1;
+            let space = &mut self.buffers.read;
+            let next = connection.linger(next, self.stopping.is_some(), space, now_ms);
+            if !matches!(next, Next::Close(_)) {
+                trace::next(key, &next);
+            }
+            match next {
+                Next::Again | Next::NeedsServerStats(_) => {
                     enqueue(&mut self.queue, key, connection);
                 }
-                Next::Wait if connection.ask() > 0 && !connection.starved => {
-                    connection.starved = true;
-                    self.starved.push_back(key);
+                Next::Shutdown => {
+                    shutdown = true;
+                    enqueue(&mut self.queue, key, connection);
                 }
-                // Whoever never waits is bounded by what he may send.
-                Next::Wait if connection.leaving_since_ms().is_some() => {
-                    self.overdue.watch_farewells(now_ms);
+                Next::Wait if connection.share.wants() => self.account.wait(&mut connection.share),
+                // A client that never pauses is limited by LINGER_BYTES_MAX.
+                Next::Wait if connection.lingering_since_ms().is_some() => {
+                    self.timeouts.expect(now_ms + LINGER_MS);
                 }
                 Next::Wait => {}
-                Next::Close(why) => {
-                    if connection.starved {
-                        self.starved.retain(|&starved| starved != key);
-                    }
-                    self.buffers.budget.settle(key, connection.held(), 0);
-                    self.connections.remove(key);
-                    self.doors.one_left();
-                    match why {
-                        Why::Said(why) => trace::closed(key, &why),
-                        Why::Failed(error) => trace::closed(key, &error),
-                    }
-                }
+                Next::Close(why) => self.close(key, &why),
             }
         }
-    }
-
-    /// Queues connections that wait for the budget, the longest first, for as much of it as is free;
-    /// when not even the first one's wish fits, that one may exceed it.
-    fn feed_starved(&mut self) {
-        let budget = &mut self.buffers.budget;
-        // Nobody asks for less than an allowance, so most turns of a full budget end here.
-        let hopeless = budget.free <= ALLOWANCE_BYTES && budget.finisher.is_some();
-        let waiting = if hopeless { 0 } else { self.starved.len() };
-        let mut first = true;
-        for _ in 0..waiting {
-            let Some(key) = self.starved.pop_front() else { break };
-            let connection = &mut self.connections[key];
-            if connection.ask() <= budget.free || first && budget.make_finisher(key) {
-                connection.feed(budget, self.moment);
-                enqueue(&mut self.queue, key, connection);
-            } else {
-                // A whole round keeps the order of those that go on waiting.
-                self.starved.push_back(key);
-                first = false;
-            }
-        }
-    }
-
-    /// Closes those who hold what others wait for, those who have gone silent, and those who stay
-    /// after the end.
-    fn doom_the_overdue(&mut self) {
-        let (connections, now_ms) = (&mut self.connections, self.moment.uptime_ms);
-        let mut doom = |key, connection: &mut Connection| enqueue(&mut self.queue, key, connection);
-        self.overdue.doom_the_stuck(connections, !self.starved.is_empty(), now_ms, &mut doom);
-        self.overdue.doom_the_lingering(connections, now_ms, doom);
-        let doom = |key, connection: &mut Connection| {
-            self.engine.counters.idle_kicks += 1;
-            enqueue(&mut self.queue, key, connection);
-        };
-        self.overdue.doom_the_idle(connections, now_ms, doom);
-    }
-
-    /// Does what a command has asked for that only the network can do.
-    fn heed_engine(&mut self) {
-        if self.engine.vitals.asked {
-            vitals::refresh(
-                &mut self.engine.vitals,
-                &self.connections,
-                &self.doors,
-                &self.buffers,
-                self.turns,
-                self.moment,
-            );
-        }
-        if self.engine.shutdown_asked {
-            self.engine.shutdown_asked = false;
+        self.driven = driven;
+        if shutdown {
             self.begin_to_stop();
         }
     }
 
+    /// One turn of one connection. When a request in it needs the network's figures, these are taken
+    /// now and the same turn goes on with them: however many `stats` the client has pipelined, and
+    /// before any other client.
+    fn drive(&mut self, key: usize) -> Next {
+        let mut snapshot = None;
+        // Each round has a larger scope than the one before it, so there are three at most.
+        loop {
+            let connection = &mut self.connections[key];
+            connection.queued = false;
+            let next = connection.drive(&mut Shared {
+                engine: &mut self.engine,
+                buffers: &mut self.buffers,
+                account: &mut self.account,
+                registry: self.poll.registry(),
+                moment: self.moment,
+                stats: snapshot.as_ref(),
+            });
+            let Next::NeedsServerStats(scope) = next else { return next };
+            debug_assert!(snapshot.is_none_or(|have: ServerStats| !have.covers(scope)));
+            // It is in its turn, whatever `stats conns` says of others.
+            connection.queued = true;
+            snapshot = Some(server_stats::snapshot(
+                scope,
+                &self.connections,
+                &self.listeners,
+                &self.account,
+                self.turns,
+                self.moment,
+            ));
+        }
+    }
+
+    /// Forgets a connection, which closes its socket.
+    fn close(&mut self, key: usize, why: &Why) {
+        let mut connection = self.connections.remove(key);
+        self.account.close(&mut connection.share);
+        connection.input.close(&mut self.buffers.pool);
+        connection.output.close(&mut self.buffers.pool);
+        self.listeners.on_close();
+        match why {
+            Why::Reason(reason) => trace::closed(key, reason),
+            Why::Failed(error) => {
+                trace::closed(key, error);
+                if error.kind() == ErrorKind::OutOfMemory {
+                    let text = "closed a client: the process has no memory for its buffers";
+                    self.notices.out_of_memory.warn(self.moment.uptime_ms, &text);
+                }
+            }
+        }
+    }
+
+    /// Accepts new connections, as far as the limits allow.
+    fn accept_connections(&mut self) {
+        self.listeners.accept(
+            &mut self.connections,
+            &self.config,
+            self.poll.registry(),
+            &mut self.engine.counters,
+            &mut self.buffers.read,
+            self.moment,
+        );
+    }
+
+    /// Grants memory to the connections that wait for it, the longest wait first.
+    fn grant_memory(&mut self) {
+        while let Some(key) = self.account.first_waiting() {
+            let connection = &mut self.connections[key];
+            if !self.account.grant(&mut connection.share) {
+                break;
+            }
+            trace::granted(key);
+            // While it waited, it could not move.
+            connection.restart_progress(self.moment.uptime_ms);
+            enqueue(&mut self.queue, key, connection);
+        }
+        let waiting = self.account.waiting();
+        if waiting > self.notices.waiting_before {
+            let (charged, limit) = self.account.bytes();
+            let text = format_args!(
+                "clients wait for buffer memory: {waiting} of them; {charged} of {limit} bytes are in use"
+            );
+            self.notices.waiting.warn(self.moment.uptime_ms, &text);
+        }
+        self.notices.waiting_before = waiting;
+    }
+
+    /// Gives the memory of buffers back to the kernel that have not been needed for a second.
+    fn free_memory(&mut self) {
+        let (pool, now_ms) = (&mut self.buffers.pool, self.moment.uptime_ms);
+        pool.limit(self.account.pool_may_hold());
+        if self.free_ms.is_some_and(|free_ms| now_ms >= free_ms) {
+            pool.free_idle();
+            self.free_ms = None;
+        }
+        if pool.is_large() {
+            self.free_ms.get_or_insert(now_ms + SWEEP_MS);
+        }
+    }
+
+    /// Closes, in their next turn, the connections whose deadline has passed.
+    fn expire_connections(&mut self) {
+        let others_wait = self.account.waiting() > 0;
+        let now_ms = self.moment.uptime_ms;
+        self.timeouts.sweep(&mut self.connections, others_wait, now_ms, |key, connection, why| {
+            connection.close_reason = Some(why.text());
+            trace::deadline_passed(key, why.text());
+            match why {
+                Expired::Idle => self.engine.counters.idle_kicks += 1,
+                Expired::Stalled => {
+                    let held = connection.share.charged();
+                    let text =
+                        format_args!("closed a client that held {held} bytes of the full buffers");
+                    self.notices.stalled.warn(now_ms, &text);
+                }
+                Expired::Lingering => {}
+            }
+            enqueue(&mut self.queue, key, connection);
+        });
+    }
+
     /// Does what signals ask for.
-    fn heed_signals(&mut self) {
+    fn handle_signals(&mut self) {
         let (mut stop, mut reload) = (false, false);
         for signal in self.signals.pending() {
+            trace::signal(signal_name(signal).unwrap_or("?"));
             match signal {
                 SIGHUP => reload = true,
                 // memcached's graceful stop, SIGUSR1, is how this server always stops.
@@ -350,26 +404,32 @@ impl Reactor {
         }
     }
 
-    /// No more clients, no more reading; what has been read is answered, for a while.
+    /// No more clients, no more reading; what has been read is answered.
     fn begin_to_stop(&mut self) {
-        // The second signal in a row means now.
-        let patience_ms = if self.stop_ms.is_none() { STOP_MS } else { 0 };
-        self.stop_ms = Some(self.moment.uptime_ms + patience_ms);
+        let now_ms = self.moment.uptime_ms;
+        // The second signal stops at once.
+        let patience_ms = if self.stopping.is_none() { STOP_MS } else { 0 };
+        self.stopping =
+            Some(Stopping { deadline_ms: now_ms + patience_ms, quiet_ms: now_ms + STOP_QUIET_MS });
         info!(target: "miocached", "stopping");
-        self.doors.close();
+        self.listeners.close();
         for (key, connection) in &mut self.connections {
             connection.stop_reading();
             enqueue(&mut self.queue, key, connection);
         }
     }
-}
 
-/// The users and passwords of `-Y`.
-fn read_auth_file(path: &Path) -> Result<Credentials, StartError> {
-    let bad = |why| io::Error::new(ErrorKind::InvalidData, why);
-    fs::read(path)
-        .and_then(|text| Credentials::parse(&text).map_err(bad))
-        .map_err(|source| StartError { what: format!("auth file {}", path.display()), source })
+    /// Every client has its answers: at the deadline, or when only clients are left that linger and
+    /// have sent nothing for a while.
+    fn has_stopped(&self) -> bool {
+        let Some(stopping) = &self.stopping else { return false };
+        let now_ms = self.moment.uptime_ms;
+        let lingers =
+            |(_, connection): (usize, &Connection)| connection.lingering_since_ms().is_some();
+        now_ms >= stopping.deadline_ms
+            || self.connections.is_empty()
+            || now_ms >= stopping.quiet_ms && self.connections.iter().all(lingers)
+    }
 }
 
 /// Puts a connection into the run queue, unless it is there.

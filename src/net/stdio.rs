@@ -1,6 +1,6 @@
-//! Standard input and output as one connection, for pipes and for trying things out.
+//! `--stdio`: one session on standard input and output, for pipes and for trying things out.
 //!
-//! Runs the same session as the sockets, with reads and writes that block.
+//! It is the session that connections run, with reads and writes that block.
 
 use std::io::{self, ErrorKind};
 
@@ -11,10 +11,10 @@ use crate::engine::Engine;
 use crate::protocol::Room;
 use crate::session::{Session, Stop};
 
-/// Answers what comes on standard input until it ends or the client quits.
+/// Answers the requests on standard input until it ends, or a request ends the session.
 ///
 /// # Errors
-/// When reading or writing fails. A reader who has gone away (`| head -1`) is no failure.
+/// When reading or writing fails. A closed pipe (`| head -1`) is no failure.
 pub fn serve_stdio(config: &Config) -> io::Result<()> {
     match converse(config, &mut io::stdin().lock(), &mut io::stdout().lock()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -41,7 +41,7 @@ fn converse(config: &Config, from: &mut impl io::Read, to: &mut impl io::Write) 
         output.clear();
         match stop {
             Stop::Ended(_) => return Ok(()),
-            Stop::NeedsFlush => continue,
+            Stop::NeedsFlush | Stop::NeedsServerStats(_) => continue,
             Stop::NeedsInput => {}
         }
         if unread == input.len() {

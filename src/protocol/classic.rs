@@ -10,8 +10,8 @@ use super::line::{DataEnd, Line};
 use super::meta::Kind;
 use super::parser::{Words, command_word};
 use super::{
-    Command, Dialect, Form, KEY_BYTES_MAX, Reply, Retrieval, StoreMode, VALUE_BYTES_MAX, WORDS_MAX,
-    admin, meta, token,
+    Command, Dialect, EndReason, Form, KEY_BYTES_MAX, Reply, Retrieval, StoreMode, VALUE_BYTES_MAX,
+    WORDS_MAX, admin, meta, token,
 };
 
 /// The form of answers that `noreply` cannot silence.
@@ -240,7 +240,7 @@ fn unknown(line: &[u8], end: DataEnd) -> Line<'_> {
     let last = words.take(WORDS_MAX).last();
     let is_http = last.is_some_and(|word| word.starts_with(b"HTTP/"));
     if is_http && words.take(2).count() == 2 {
-        return Line::HangUp("it speaks HTTP");
+        return Line::HangUp(EndReason::Http);
     }
     Line::refused(Reply::Error, Form { noreply: last == Some(b"noreply"), ..SPOKEN })
 }
@@ -249,7 +249,7 @@ fn unknown(line: &[u8], end: DataEnd) -> Line<'_> {
 /// `user password` behind it, and nothing else.
 pub(super) fn parse_auth_line(line: &[u8]) -> Line<'_> {
     if line.len() < AUTH_LINE_BYTES_MIN {
-        return Line::HangUp("it has not shown who it is");
+        return Line::HangUp(EndReason::Unauthenticated);
     }
     let mut words = Words::new(line.strip_suffix(b"\r").unwrap_or(line));
     let command = command_word(line);

@@ -112,6 +112,21 @@ pub enum Command<'a> {
     Quit,
 }
 
+/// What is left of a request that can be answered in parts. Only these can be resumed: any other
+/// starts over.
+#[derive(Clone, Copy, Debug)]
+pub enum Unfinished<'a> {
+    /// The keys that have not been answered.
+    Retrieve {
+        /// As in [`Command::Retrieve`].
+        retrieval: Retrieval,
+        /// The end of the request's keys.
+        keys: Words<'a>,
+    },
+    /// A walk, with its next step in it.
+    Dump(Dump),
+}
+
 /// The line of a store.
 #[derive(Clone, Copy, Debug)]
 pub enum StoreLine<'a> {

@@ -5,7 +5,7 @@
 
 use super::classic::Verb;
 use super::parser::command_word;
-use super::{Command, Dialect, Form, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply};
+use super::{Command, Dialect, EndReason, Form, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply};
 use crate::config::DialectMode;
 
 /// What a dialect makes of one line.
@@ -17,7 +17,7 @@ pub(super) enum Line<'a> {
     /// An error; `value` is what stands behind the line and is to be skipped.
     Refused { reply: Reply, form: Form, value: Option<(usize, DataEnd)> },
     /// The end of the conversation.
-    HangUp(&'static str),
+    HangUp(EndReason),
 }
 
 impl Line<'_> {

@@ -21,6 +21,8 @@ pub mod reply;
 pub mod simple;
 pub mod token;
 
+use std::fmt;
+
 pub use answer::Reply;
 pub use command::{Command, Form, Retrieval, StoreMode};
 pub use meta::Meta;
@@ -46,6 +48,44 @@ const _: () = assert!(LONG_LINE_BYTES_MAX + VALUE_BYTES_MAX + 128 <= u32::MAX as
 /// What `version` answers. Clients and tools read the leading number to decide what a server can
 /// do, so it is that of the memcached whose text protocol this is.
 pub const VERSION_LINE: &str = concat!("VERSION 1.6.45-miocached-", env!("CARGO_PKG_VERSION"));
+
+/// Why a conversation ends from this side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The client sent `quit`.
+    Quit,
+    /// The client sent `shutdown`, which ends the server, too.
+    Shutdown,
+    /// The client speaks the binary protocol.
+    Binary,
+    /// The client speaks HTTP.
+    Http,
+    /// A line is longer than it may be.
+    LineTooLong,
+    /// The first line is no authentication.
+    Unauthenticated,
+}
+
+impl EndReason {
+    /// As the log says it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Quit => "it said quit",
+            Self::Shutdown => "it said shutdown",
+            Self::Binary => "it speaks the binary protocol",
+            Self::Http => "it speaks HTTP",
+            Self::LineTooLong => "its line is too long",
+            Self::Unauthenticated => "it has not shown who it is",
+        }
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
 
 /// The two languages. [`dialect_of`] tells which one a line is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,11 @@
 use memchr::memchr;
 
 use super::classic::Verb;
-use super::command::{Dump, StoreLine};
+use super::command::{Dump, StoreLine, Unfinished};
 use super::line::{self, DataEnd, Line};
 use super::{
-    Command, Dialect, Form, KEY_BYTES_MAX, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply, Retrieval,
-    classic, item_bytes, simple,
+    Command, Dialect, EndReason, Form, KEY_BYTES_MAX, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply,
+    Retrieval, classic, item_bytes, simple,
 };
 use crate::config::DialectMode;
 
@@ -50,7 +50,7 @@ pub enum Fault {
     /// They belong to something that was refused before: go on behind them.
     Skipped,
     /// The conversation cannot go on, for this reason.
-    HangUp(&'static str),
+    HangUp(EndReason),
 }
 
 /// Where the next byte of input belongs. Invariant: all bytes that a state counts as read, `bytes` to
@@ -102,7 +102,7 @@ impl Parser {
             State::Start
                 if self.mode != DialectMode::Simple && unread.first() == Some(&BINARY_MAGIC) =>
             {
-                hang_up("it speaks the binary protocol")
+                hang_up(EndReason::Binary)
             }
             State::Start => self.find_line(unread, 0),
             State::Line { scanned } => self.find_line(unread, scanned),
@@ -129,7 +129,8 @@ impl Parser {
         !self.is_closed && matches!(self.state, State::Line { scanned: 0 })
     }
 
-    /// Of what was parsed ahead, nothing more has been executed: the caller gives it again.
+    /// Of what was parsed, the last request or all behind it has not been executed: the caller gives
+    /// it again.
     pub const fn rewind(&mut self) {
         self.state = State::Line { scanned: 0 };
     }
@@ -149,49 +150,26 @@ impl Parser {
         }
     }
 
-    /// What comes next belongs to a value that has been refused already.
+    /// What comes next belongs to a value, be it one that has been refused already.
     #[must_use]
-    pub const fn is_skipping(&self) -> bool {
-        matches!(self.state, State::Skip { .. })
+    pub const fn is_in_value(&self) -> bool {
+        matches!(self.state, State::Value { .. } | State::Skip { .. })
     }
 
     /// Keeps what is left of a request that could not be answered in one go. Returns how many of the
     /// `request`'s bytes must stay in the input for that.
-    pub fn hold(&mut self, rest: Command<'_>, form: Form, request: &[u8]) -> usize {
+    pub fn hold(&mut self, rest: Unfinished<'_>, form: Form, request: &[u8]) -> usize {
         match rest {
-            Command::Retrieve { retrieval, keys } => {
+            Unfinished::Retrieve { retrieval, keys } => {
                 let key_bytes = keys.rest().len();
                 let with_cr = form.dialect == Dialect::Classic && request.ends_with(b"\r\n");
                 let end_bytes = 1 + usize::from(with_cr);
                 self.state = State::Keys { retrieval, form, key_bytes, end_bytes };
                 key_bytes + end_bytes
             }
-            Command::Dump(dump) => {
+            Unfinished::Dump(dump) => {
                 self.state = State::Dump { dump, form };
                 1
-            }
-            // Whatever else cannot be done yet has changed nothing: it starts over.
-            Command::Store { .. }
-            | Command::TooLarge { .. }
-            | Command::Count { .. }
-            | Command::Touch { .. }
-            | Command::Delete { .. }
-            | Command::MetaGet(_)
-            | Command::MetaSet { .. }
-            | Command::MetaDelete(_)
-            | Command::MetaCount { .. }
-            | Command::MetaDebug(_)
-            | Command::MetaNoop
-            | Command::FlushAll { .. }
-            | Command::Stats(_)
-            | Command::Verbosity(_)
-            | Command::Shutdown { .. }
-            | Command::Authenticate { .. }
-            | Command::Debug(_)
-            | Command::Version
-            | Command::Quit => {
-                self.state = State::Line { scanned: 0 };
-                request.len()
             }
         }
     }
@@ -207,7 +185,7 @@ impl Parser {
                 line::bytes_possible(self.mode, unread)
             };
             if unread.len() > bytes_possible {
-                return hang_up("its line is too long");
+                return hang_up(EndReason::LineTooLong);
             }
             return Parsed::Incomplete { used: 0 };
         };
@@ -234,7 +212,7 @@ impl Parser {
         if line.len() > LINE_BYTES_MAX
             && (self.is_closed || line.len() > line::bytes_max(dialect, line))
         {
-            return Line::HangUp("its line is too long");
+            return Line::HangUp(EndReason::LineTooLong);
         }
         match (dialect, line) {
             _ if self.is_closed => classic::parse_auth_line(line),
@@ -343,7 +321,7 @@ fn store_of<'a>(command: &Command<'a>, value_bytes: usize) -> Option<(StoreLine<
     }
 }
 
-const fn hang_up(why: &'static str) -> Parsed<'static> {
+const fn hang_up(why: EndReason) -> Parsed<'static> {
     let form = Form { dialect: Dialect::Classic, noreply: true };
     Parsed::Invalid { fault: Fault::HangUp(why), form, used: 0 }
 }

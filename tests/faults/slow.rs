@@ -4,17 +4,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::process::{MIB, PATIENCE, Server, have_descriptors, until};
+use crate::harness::process::{Client, MIB, PATIENCE, Server, have_descriptors, until};
 
 /// What each of them has begun, and never ends.
-const BEGUN: [&[u8]; 5] = [
-    b"get a",
-    b"set a 0 0 1000\r\n",
-    b"set a 1000\n",
-    // Too large: said at once, and then skipped byte by byte.
-    b"set a 0 0 2000000\r\n",
-    b"delete ",
-];
+const BEGUN: [&[u8]; 4] = [b"get a", b"get ", b"gets a b", b"delete "];
+
+/// Values that are begun: one for each dialect, and one that is too large and skipped.
+const VALUES: [&[u8]; 3] = [b"set a 0 0 300\r\n", b"set a 300\n", b"set a 0 0 2000000\r\n"];
 
 /// So many of them, with a byte each every `pause`, for as long as the server leaves them.
 fn assert_closed(clients: usize, timeout_s: u64, pause: Duration) {
@@ -76,4 +72,30 @@ fn a_hundred_slow_writers_are_closed_when_their_time_is_over() {
 #[ignore = "takes 5,000 descriptors at both ends, and half a minute"]
 fn five_thousand_slow_writers_are_closed_when_their_time_is_over() {
     assert_closed(5_000, 10, Duration::from_secs(1));
+}
+
+/// A client in the middle of a value is not idle, however slowly it sends; one that has fallen silent
+/// there is.
+#[test]
+fn a_slow_value_is_no_idle_client() {
+    let server = Server::start(&["-p", "0", "-o", "idle_timeout=2"]);
+    let mut clients: Vec<_> = VALUES.iter().map(|_| server.tcp()).collect();
+    let mut silent: Vec<_> = VALUES.iter().map(|_| server.tcp()).collect();
+    for (begun, (client, silent)) in VALUES.iter().zip(clients.iter_mut().zip(&mut silent)) {
+        client.send(begun);
+        silent.send(begun);
+    }
+    clients[2].expect(b"SERVER_ERROR object too large for cache\r\n");
+    let begun = Instant::now();
+    // 300 bytes of data, and two that end it.
+    for _ in 0..15 {
+        clients.iter_mut().for_each(|client| client.send(&[b'x'; 20]));
+        thread::sleep(Duration::from_millis(300));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(4));
+    clients[0].ask(b"\r\n", b"STORED\r\n");
+    clients[1].ask(b"\n", b"STORED\n");
+    silent[2].expect(b"SERVER_ERROR object too large for cache\r\n");
+    silent.iter_mut().for_each(Client::expect_end);
+    assert_eq!(clients[0].figure("idle_kicks"), 3);
 }

@@ -98,7 +98,7 @@ fn talk(
         assert!(stalls < super::STALLS_MAX, "it stalls without end behind {start} bytes");
         answers.append(&mut output);
         match stop {
-            Stop::NeedsFlush => {}
+            Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}
             Stop::NeedsInput if end == stream.len() => return (answers, false),
             Stop::NeedsInput => end += piece_bytes.min(stream.len() - end),
             Stop::Ended(_) => return (answers, true),

@@ -2,6 +2,7 @@
 //! only when it can say that more is missing.
 
 use miocached::config::DialectMode;
+use miocached::protocol::command::Unfinished;
 use miocached::protocol::{Command, Fault, Parsed, Parser};
 
 use super::grammar::{Source, request};
@@ -45,9 +46,14 @@ fn run(input: &[u8]) {
                 // As in a session whose output is full, now before a key and now behind it.
                 held = if held < stalls { held + 1 } else { 0 };
                 if held > 0 {
-                    let kept = parser.hold(later(command, held % 2), form, &unread[..used]);
-                    assert!(kept <= used, "no more is kept than there was");
-                    start -= kept;
+                    if let Some(rest) = later(command, held % 2) {
+                        let kept = parser.hold(rest, form, &unread[..used]);
+                        assert!(kept <= used, "no more is kept than there was");
+                        start -= kept;
+                    } else {
+                        parser.rewind();
+                        start -= used;
+                    }
                 }
             }
             Parsed::Invalid { fault: Fault::HangUp(_), .. } => break,
@@ -73,13 +79,16 @@ fn run(input: &[u8]) {
     }
 }
 
-/// What is left of a command of which so many keys are answered.
-fn later(command: Command<'_>, keys_answered: usize) -> Command<'_> {
+/// What is left of a command of which so many keys are answered, if it can be resumed at all.
+fn later(command: Command<'_>, keys_answered: usize) -> Option<Unfinished<'_>> {
     if let Command::Retrieve { retrieval, mut keys } = command {
         for _ in 0..keys_answered {
             keys.next();
         }
-        return Command::Retrieve { retrieval, keys };
+        Some(Unfinished::Retrieve { retrieval, keys })
+    } else if let Command::Dump(dump) = command {
+        Some(Unfinished::Dump(dump))
+    } else {
+        None
     }
-    command
 }

@@ -9,8 +9,8 @@ use std::sync::Once;
 
 use miocached::config::{Config, DialectMode};
 use miocached::engine::auth::Credentials;
-use miocached::engine::vitals::ConnectionVitals;
-use miocached::engine::{Engine, Now};
+use miocached::engine::server_stats::{ConnectionStats, NO_NETWORK};
+use miocached::engine::{Engine, Now, ServerStats, StatsScope, Turn};
 use miocached::net::ALLOWANCE_BYTES;
 use miocached::protocol::Room;
 use miocached::session::{Session, Stop};
@@ -36,12 +36,16 @@ struct Client {
     /// Steps without any progress.
     steps: u32,
     waits: bool,
+    /// Its next turn comes with a snapshot of this.
+    asks: Option<StatsScope>,
 }
 
 struct World {
     config: Config,
     engine: Engine,
     now: Now,
+    /// There is a network to take a snapshot of.
+    is_networked: bool,
     high_water: usize,
     limit: usize,
     clients: [Client; 3],
@@ -103,8 +107,8 @@ impl World {
         config.lower_item_limit();
         let mut engine = Engine::new(&config).unwrap();
         engine.set_credentials(Credentials::parse(b"user:password").unwrap());
-        engine.vitals.attached = is_on(7);
         Self {
+            is_networked: is_on(7),
             now: Now { uptime_s: Now::FIRST_S, unix_s: source.pick(&[1_800_000_000, 0, i64::MAX]) },
             high_water: source.pick(&[1, 100, 64 << 10, usize::MAX]),
             limit: source.pick(&[usize::MAX, ALLOWANCE_BYTES, 64 << 10]),
@@ -129,13 +133,14 @@ impl World {
         let limit = self.limit.max(client.granted);
         let mut room = Room { high_water: self.high_water.min(limit), limit, needed: 0 };
         let mut output = Vec::new();
-        let (spent, stop) = client.session.advance(
-            &client.unread,
-            &mut output,
-            &mut room,
-            &mut self.engine,
-            self.now,
-        );
+        let snapshot = client.asks.map(snapshot);
+        let turn = match self.is_networked {
+            true => Turn { now: self.now, server: snapshot.as_ref() },
+            false => self.now.into(),
+        };
+        let (spent, stop) =
+            client.session.advance(&client.unread, &mut output, &mut room, &mut self.engine, turn);
+        client.asks = None;
         client.unread.drain(..spent);
         self.engine.verify();
         assert!(output.is_empty() || output.ends_with(b"\n"), "an answer is made of whole lines");
@@ -152,31 +157,26 @@ impl World {
                 assert!(wanted > client.unread.len(), "it can say that more is missing");
             }
             Stop::NeedsFlush => {}
+            Stop::NeedsServerStats(scope) => client.asks = Some(scope),
             Stop::Ended(_) => {
                 self.clients[at] = Client::new(&self.config);
                 self.clients[at].waits = true;
             }
         }
-        self.tell_vitals();
     }
+}
 
-    /// Answers what the engine asks, in place of the network.
-    fn tell_vitals(&mut self) {
-        let vitals = &mut self.engine.vitals;
-        if vitals.asked {
-            if vitals.connections_asked {
-                let told = ConnectionVitals {
-                    number: 7,
-                    address: "tcp:127.0.0.1:4711".into(),
-                    listen_address: Some("tcp:127.0.0.1:11211".into()),
-                    state: "conn_parse_cmd",
-                    idle_s: 0,
-                };
-                vitals.connections = Some(vec![told; 3]);
-            }
-            (vitals.asked, vitals.connections_asked, vitals.fresh) = (false, false, true);
-        }
-    }
+/// A snapshot of a network that is not there.
+fn snapshot(scope: StatsScope) -> ServerStats {
+    let connection = ConnectionStats {
+        descriptor: 7,
+        address: "tcp:127.0.0.1:4711".into(),
+        listen_address: Some("tcp:127.0.0.1:11211".into()),
+        state: "conn_parse_cmd",
+        idle_s: 0,
+    };
+    let connections = (scope == StatsScope::WithConnections).then(|| vec![connection; 3]);
+    ServerStats { connections, ..NO_NETWORK.clone() }
 }
 
 impl Client {
@@ -188,6 +188,7 @@ impl Client {
             granted: 0,
             steps: 0,
             waits: false,
+            asks: None,
         }
     }
 }

@@ -131,7 +131,7 @@ impl InMemory {
             answers.extend(output);
             match stop {
                 Stop::NeedsInput => break,
-                Stop::NeedsFlush => {}
+                Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}
                 Stop::Ended(_) => self.ended = true,
             }
         }

@@ -259,9 +259,23 @@ impl Server {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
+    /// The number that its next descriptor will have.
+    pub(crate) fn lowest_free_descriptor(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        let open: Vec<usize> = open
+            .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+            .collect();
+        (0..).find(|number| !open.contains(number)).unwrap()
+    }
+
     /// Bytes of memory that cannot be swapped out.
     pub(crate) fn locked(&self) -> usize {
         self.status("VmLck") * 1024
+    }
+
+    /// Bytes of its address space.
+    pub(crate) fn address_space(&self) -> usize {
+        self.status("VmSize") * 1024
     }
 
     /// Its users (`Uid`), its groups (`Gid`) or its further ones (`Groups`), by number.

@@ -5,8 +5,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
+use nix::sys::socket::{Backlog, listen};
 
-use crate::harness::process::{Client, Server, run};
+use crate::harness::process::{Client, PATIENCE, Server, run, until};
 
 fn options(path: &Path) -> [&str; 2] {
     ["-s", path.to_str().unwrap()]
@@ -97,4 +98,40 @@ fn a_start_that_fails_leaves_no_file() {
     let address = taken.local_addr().unwrap().to_string();
     assert_refused(&["-s", path.to_str().unwrap(), "-l", &address]);
     assert!(!path.exists());
+}
+
+/// A backlog that is full refuses a client that does not wait, and makes one wait that does.
+#[test]
+fn a_live_one_whose_backlog_is_full_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let owner = UnixListener::bind(&path).unwrap();
+    listen(&owner, Backlog::new(0).unwrap()).unwrap();
+    let mut waiting = Vec::new();
+    // mio's sockets do not wait.
+    while let Ok(client) = mio::net::UnixStream::connect(&path) {
+        waiting.push(client);
+        assert!(waiting.len() < 100, "the backlog has no end");
+    }
+    assert_refused(&options(&path));
+    assert!(path.exists());
+    assert!(owner.accept().is_ok());
+}
+
+/// Reading a FIFO waits for a writer. Neither a start nor a running server does.
+#[test]
+fn a_fifo_as_auth_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, users) = (folder.path().join("socket"), folder.path().join("users"));
+    nix::unistd::mkfifo(&users, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let options = ["-p", "0", "-s", path.to_str().unwrap(), "-Y", users.to_str().unwrap()];
+    assert_refused(&options);
+    fs::remove_file(&users).unwrap();
+    fs::write(&users, "user:pass\n").unwrap();
+    let server = Server::start(&options);
+    fs::remove_file(&users).unwrap();
+    nix::unistd::mkfifo(&users, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    server.signal(Signal::SIGHUP);
+    until("the log says so", PATIENCE, || server.log().contains("the users stay as they were"));
+    Client::unix(&path).ask(b"set auth 0 0 9\r\nuser pass\r\n", b"STORED\r\n");
 }

@@ -259,5 +259,5 @@ fn at_the_limit_clients_can_be_left_to_wait() {
         client.expect(b"END\n");
         leaving.push(client);
     }
-    assert!(server.log().contains("no room for another client"), "{}", server.log());
+    assert!(server.log().contains("connection limit reached"), "{}", server.log());
 }

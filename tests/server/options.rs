@@ -148,7 +148,7 @@ fn the_start_says_each_listener_and_the_limits() {
     for (at, address) in addresses.iter().enumerate() {
         assert!(address.ip().is_loopback() && address.port() > 0, "{address}");
         assert!(!addresses[..at].contains(address), "{addresses:?}");
-        // All doors lead to the same map.
+        // All listeners lead to the same map.
         let mut client = Client::tcp(*address);
         client.ask(format!("set key{at} 1\n{at}\n").as_bytes(), b"STORED\n");
     }

@@ -108,7 +108,7 @@ fn the_connection_limit_is_said_and_not_for_good() {
     });
     second.ask(b"get a\n", b"END\n");
     // Clients can make it say so, but not once each.
-    let lines = || server.log().matches("turned a client away").count();
+    let lines = || server.log().matches("rejected a client").count();
     until("the log tells", PATIENCE, || lines() > 0);
     assert!(lines() <= 10, "{} lines for 50 clients turned away", lines());
 }

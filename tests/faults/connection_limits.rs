@@ -1,4 +1,5 @@
-//! The limits on connections and descriptors: what is counted, and a limit met with nobody inside.
+//! The limits on connections and descriptors: what is counted, and what a limit costs with no client
+//! inside or none waiting.
 
 use std::io::{ErrorKind, Read as _};
 use std::process::Command;
@@ -72,18 +73,20 @@ fn times_in_which_clients_are_left_to_wait_are_counted() {
     assert_eq!(first.figure("rejected_connections"), 0);
 }
 
+/// From now on the server may have so many descriptors.
+fn limit(server: &Server, descriptors: usize) {
+    let pid = server.pid().to_string();
+    let soft = format!("--nofile={descriptors}:");
+    assert!(Command::new("prlimit").args(["--pid", &pid, &soft]).status().unwrap().success());
+}
+
 /// Not one client is there whose end would free a descriptor.
 #[test]
 fn out_of_descriptors_with_nobody_inside_it_does_not_spin_and_accepts_in_the_end() {
     let server = Server::start(&["-p", "0"]);
     let descriptors = descriptors_at_rest(&server);
-    let limit = |descriptors: &str| {
-        let pid = server.pid().to_string();
-        let soft = format!("--nofile={descriptors}:");
-        assert!(Command::new("prlimit").args(["--pid", &pid, &soft]).status().unwrap().success());
-    };
     // Standard input, output and error are all that it may have, though it has more.
-    limit("3");
+    limit(&server, 3);
     let mut waiting = server.tcp();
     waiting.send(b"get a\n");
     until("the log tells", PATIENCE, || server.log().contains("cannot accept"));
@@ -94,7 +97,7 @@ fn out_of_descriptors_with_nobody_inside_it_does_not_spin_and_accepts_in_the_end
     waiting.stream.set_nonblocking(true).unwrap();
     assert_eq!(waiting.stream.peek(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     waiting.stream.set_nonblocking(false).unwrap();
-    limit("100");
+    limit(&server, 100);
     waiting.expect(b"END\n");
     // It was one time, however often it was tried in vain; a turn each for that, and no more.
     assert_eq!(waiting.figure("listen_disabled_num"), 1);
@@ -105,4 +108,28 @@ fn out_of_descriptors_with_nobody_inside_it_does_not_spin_and_accepts_in_the_end
     assert!(turns <= 30 + tries, "{turns} turns");
     drop(waiting);
     until("its descriptor is free", PATIENCE, || server.descriptors() == descriptors);
+}
+
+/// The kernel fails to accept for want of descriptors, whether a client waits or not. While none
+/// waits, nothing is tried again, and nothing is logged.
+#[test]
+fn out_of_descriptors_with_no_client_waiting_it_sleeps() {
+    let server = Server::start(&["-p", "0"]);
+    descriptors_at_rest(&server);
+    // The one number below that is free is the client's.
+    limit(&server, server.lowest_free_descriptor() + 1);
+    let mut last = server.tcp();
+    last.ask(b"get a\n", b"END\n");
+    let (naps, begun) = (server.naps(), Instant::now());
+    until("two seconds are over", PATIENCE, || begun.elapsed() > Duration::from_secs(2));
+    let naps = server.naps() - naps;
+    assert!(naps <= 2, "{naps} wake-ups");
+    assert!(!server.log().contains("cannot accept"), "{}", server.log());
+    assert_eq!(last.figure("listen_disabled_num"), 0);
+    // The next client is waited for, and accepted when there is a descriptor for it.
+    let mut waiting = server.tcp();
+    waiting.send(b"get a\n");
+    until("the log tells", PATIENCE, || server.log().contains("cannot accept"));
+    drop(last);
+    waiting.expect(b"END\n");
 }

@@ -1,0 +1,81 @@
+//! Lingering close: the FIN first, then reading on, so that no reset destroys answers in flight.
+//!
+//! `close()` with unread bytes in the kernel sends a reset, and a reset may destroy answers that the
+//! client has not read yet. So the server sends its FIN, then reads and drops what the client still
+//! sends, one buffer a turn: until the client closes its end, or has sent [`LINGER_BYTES_MAX`], or
+//! [`LINGER_MS`] have passed (see [`super::timeouts`]). A connection lingers only if unread bytes are
+//! known of, so a `quit` with nothing after it closes at once. A line at which the server hangs up
+//! counts as unread, since more of the same mostly follows.
+
+use std::io::{ErrorKind, Read as _};
+
+use super::LINGER_BYTES_MAX;
+use super::connection::{Connection, Next, Why};
+use crate::session::Stop;
+use crate::trace;
+
+/// How far the close of a connection has come whose client sends on.
+#[derive(Debug, Default)]
+pub(super) struct Linger {
+    /// When the FIN was sent, in milliseconds of uptime. The last answers go first.
+    since_ms: Option<u64>,
+    dropped_bytes: usize,
+}
+
+impl Connection {
+    /// Nothing more is read from the client; what has been read is answered.
+    pub(super) const fn stop_reading(&mut self) {
+        self.at_end = true;
+        self.readiness.readable = false;
+    }
+
+    /// The conversation has ended. What was read after its end is dropped.
+    pub(super) fn drop_unread(&mut self) {
+        if !self.input.unread().is_empty() {
+            self.linger = Some(Box::default());
+        }
+        self.input.clear();
+    }
+
+    /// When the FIN was sent, if the connection lingers.
+    pub(super) fn lingering_since_ms(&self) -> Option<u64> {
+        self.linger.as_ref()?.since_ms
+    }
+
+    /// What follows from a turn that ended with `next`. Only a close that this side has decided
+    /// lingers: the conversation has ended, or the server stops. A client that has closed its end
+    /// has nothing unread, and a connection with a close reason of its own has had its time.
+    pub(super) fn linger(
+        &mut self,
+        next: Next,
+        stopping: bool,
+        space: &mut [u8],
+        now_ms: u64,
+    ) -> Next {
+        let ended = match &next {
+            Next::Close(Why::Reason(_)) => matches!(self.stop, Stop::Ended(_)),
+            Next::Close(Why::Failed(_)) => false,
+            Next::Wait | Next::Again | Next::NeedsServerStats(_) | Next::Shutdown => return next,
+        };
+        if self.close_reason.is_some() || !(stopping || ended) {
+            return next;
+        }
+        let bytes = match self.socket.read(space) {
+            Ok(bytes @ 1..) => bytes,
+            Err(error) if error.kind() == ErrorKind::WouldBlock && self.linger.is_some() => 0,
+            Ok(0) | Err(_) => return next,
+        };
+        let linger = self.linger.get_or_insert_default();
+        if linger.since_ms.is_none() {
+            linger.since_ms = Some(now_ms);
+            trace::lingers(self.key);
+            // If this fails, the client has gone, and the next read says so.
+            let _ = self.socket.shut_down_writing();
+        }
+        linger.dropped_bytes += bytes;
+        if linger.dropped_bytes > LINGER_BYTES_MAX && !stopping {
+            return next;
+        }
+        if bytes > 0 { Next::Again } else { Next::Wait }
+    }
+}

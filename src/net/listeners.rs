@@ -1,0 +1,266 @@
+//! All listeners, and which clients are accepted.
+//!
+//! Owns the limit on connections and the pause in accepting when descriptors have run out, and logs
+//! both. A client above the limit is rejected (`-o maxconns_fast`, the default) or waits in the
+//! kernel's backlog until a connection closes.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+
+use log::info;
+use mio::{Registry, Token};
+use slab::Slab;
+
+use super::clock::Moment;
+use super::connection::Connection;
+use super::listener::Listener;
+use super::notice::Notice;
+use super::socket::{Peer, Socket};
+use super::start::StartError;
+use super::{ACCEPT_RETRY_MS, ACCEPTS_PER_TURN};
+use crate::config::Config;
+use crate::engine::counters::Counters;
+use crate::engine::server_stats::ConnectionStats;
+use crate::trace;
+
+/// Listener `i` has this token plus `i`. Connections have their slab keys, far below.
+pub(super) const FIRST_LISTENER: usize = usize::MAX / 2;
+
+/// See the module. Times are in milliseconds of uptime.
+pub struct Listeners {
+    listeners: Vec<Listener>,
+    connections_max: usize,
+    /// Clients above the limit are rejected. Otherwise they wait.
+    reject_at_limit: bool,
+    /// No accepting until then: the process is out of descriptors.
+    retry_ms: Option<u64>,
+    /// Since when clients wait, because of the limit or because descriptors have run out.
+    disabled_ms: Option<u64>,
+    limit_notice: Notice,
+    failure_notice: Notice,
+}
+
+impl Listeners {
+    /// Listens on the TCP addresses of `config`.
+    ///
+    /// # Errors
+    /// When the kernel refuses one of them.
+    pub fn open_tcp(config: &Config) -> Result<Self, StartError> {
+        let mut listeners = Self {
+            listeners: Vec::new(),
+            connections_max: config.connections_max,
+            reject_at_limit: config.reject_at_limit,
+            retry_ms: None,
+            disabled_ms: None,
+            limit_notice: Notice::default(),
+            failure_notice: Notice::default(),
+        };
+        for address in &config.tcp {
+            listeners.add(Listener::tcp(*address, config.backlog), address)?;
+        }
+        Ok(listeners)
+    }
+
+    /// Listens on the Unix sockets of `config` as well. Their files belong to the user that the
+    /// process has now.
+    ///
+    /// # Errors
+    /// When one of them cannot be listened on.
+    pub fn open_unix(&mut self, config: &Config) -> Result<(), StartError> {
+        for unix in &config.unix {
+            self.add(Listener::unix(unix, config.backlog), &unix.path.display())?;
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        listener: io::Result<Listener>,
+        name: &dyn fmt::Display,
+    ) -> Result<(), StartError> {
+        let cannot = |source| StartError { what: format!("cannot listen on {name}"), source };
+        self.listeners.push(listener.map_err(cannot)?);
+        Ok(())
+    }
+
+    /// Logs the addresses. Test suites of memcached's clients wait for the words "server listening".
+    pub fn announce(&self) {
+        for listener in &self.listeners {
+            info!(target: "miocached", "server listening on {listener}");
+        }
+    }
+
+    /// The TCP addresses, with the ports that the kernel picked where none were asked for.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().filter_map(Listener::address)
+    }
+
+    /// Asks for events.
+    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            listener.register(registry, Token(FIRST_LISTENER + index))?;
+        }
+        Ok(())
+    }
+
+    /// Remembers an event: clients wait at the listener with this token.
+    pub(super) fn latch(&mut self, token: usize) {
+        if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
+            listener.ready = true;
+            trace::listener_ready(listener);
+        }
+    }
+
+    /// With so many open connections, a client may be accepted or rejected at once.
+    pub(super) fn can_accept(&self, open: usize) -> bool {
+        let paused = self.retry_ms.is_some() || self.at_limit(open);
+        !paused && self.listeners.iter().any(|listener| listener.ready)
+    }
+
+    /// Clients have to wait until a connection closes. Their listeners stay ready, so that the first
+    /// one is accepted then.
+    const fn at_limit(&self, open: usize) -> bool {
+        !self.reject_at_limit && open >= self.connections_max
+    }
+
+    /// A client that connects now is accepted, or at least rejected.
+    pub(super) const fn accepting(&self) -> bool {
+        self.disabled_ms.is_none()
+    }
+
+    /// The listeners, for `stats conns`.
+    pub(super) fn stats(&self) -> impl Iterator<Item = ConnectionStats> {
+        self.listeners.iter().map(|listener| ConnectionStats {
+            descriptor: listener.descriptor(),
+            address: listener.name(),
+            listen_address: None,
+            state: "conn_listening",
+            idle_s: 0,
+        })
+    }
+
+    /// When to try again after descriptors have run out.
+    pub(super) const fn retry_ms(&self) -> Option<u64> {
+        self.retry_ms
+    }
+
+    /// A connection has been closed, so a descriptor is free.
+    pub(super) const fn on_close(&mut self) {
+        self.retry_ms = None;
+    }
+
+    /// Stops listening.
+    pub(super) fn close(&mut self) {
+        self.listeners.clear();
+    }
+
+    /// Accepts the clients that wait, as far as this turn and the limits allow.
+    pub(super) fn accept(
+        &mut self,
+        connections: &mut Slab<Connection>,
+        config: &Config,
+        registry: &Registry,
+        counters: &mut Counters,
+        space: &mut [u8],
+        moment: Moment,
+    ) {
+        if self.retry_ms.is_some_and(|retry_ms| moment.uptime_ms < retry_ms) {
+            return;
+        }
+        self.retry_ms = None;
+        for index in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                if !self.listeners[index].ready || self.at_limit(connections.len()) {
+                    break;
+                }
+                match self.listeners[index].accept() {
+                    Ok((socket, _)) if connections.len() >= self.connections_max => {
+                        self.enable(counters, moment);
+                        counters.rejected_connections += 1;
+                        self.reject(socket, space, moment);
+                    }
+                    Ok((socket, peer)) => {
+                        self.enable(counters, moment);
+                        counters.total_connections += 1;
+                        open(socket, &peer, connections, config, registry, moment);
+                        if self.at_limit(connections.len()) {
+                            self.disable(counters, moment);
+                            let text = "connection limit reached: accepting is paused";
+                            self.limit_notice.warn(moment.uptime_ms, &text);
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.enable(counters, moment);
+                        self.listeners[index].ready = false;
+                        trace::accept_would_block(&self.listeners[index]);
+                    }
+                    // This client has given up already; the next one may not have.
+                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                    // Out of descriptors, and no client to accept: the next one raises an edge.
+                    Err(_) if !self.listeners[index].has_client() => {
+                        self.listeners[index].ready = false;
+                    }
+                    Err(error) => {
+                        self.disable(counters, moment);
+                        return self.pause(&error, moment);
+                    }
+                }
+            }
+        }
+    }
+
+    /// From here on clients have to wait. As in memcached, that is one time until a client is
+    /// accepted again, however often accepting fails meanwhile.
+    const fn disable(&mut self, counters: &mut Counters, moment: Moment) {
+        if self.disabled_ms.is_none() {
+            self.disabled_ms = Some(moment.uptime_ms);
+            counters.listen_disabled_num += 1;
+        }
+    }
+
+    /// Accepting works again.
+    const fn enable(&mut self, counters: &mut Counters, moment: Moment) {
+        if let Some(since_ms) = self.disabled_ms.take() {
+            counters.time_in_listen_disabled_us += (moment.uptime_ms - since_ms) * 1000;
+        }
+    }
+
+    /// Descriptors or memory have run out while clients wait. The listener stays ready, for its edge
+    /// does not come again; the pause ends by a timer, or when a connection closes.
+    fn pause(&mut self, error: &io::Error, moment: Moment) {
+        self.retry_ms = Some(moment.uptime_ms + ACCEPT_RETRY_MS);
+        self.failure_notice.warn(moment.uptime_ms, &format_args!("cannot accept: {error}"));
+    }
+
+    /// Sends memcached's error line and closes. A request that has come already is read first, as
+    /// far as there is space: closing would be a reset otherwise, and some clients would not show
+    /// the line to their user.
+    fn reject(&mut self, mut socket: Socket, space: &mut [u8], moment: Moment) {
+        // A client that cannot be sent the line is closed all the same.
+        let _ = socket.write(b"ERROR Too many open connections\r\n");
+        let _ = socket.read(space);
+        let limit = self.connections_max;
+        let text = format_args!("rejected a client: {limit} connections are open");
+        self.limit_notice.warn(moment.uptime_ms, &text);
+    }
+}
+
+fn open(
+    socket: Socket,
+    peer: &Peer,
+    connections: &mut Slab<Connection>,
+    config: &Config,
+    registry: &Registry,
+    moment: Moment,
+) {
+    let entry = connections.vacant_entry();
+    let key = entry.key();
+    match Connection::new(key, socket, config, registry, moment) {
+        Ok(connection) => {
+            trace::accepted(key, peer);
+            entry.insert(connection);
+        }
+        Err(error) => trace::closed(key, &error),
+    }
+}

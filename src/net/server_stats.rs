@@ -1,0 +1,90 @@
+//! Takes the snapshot of the network's figures that a `stats` is answered from.
+//!
+//! Counts that grow with every event are kept in the engine's counters; what is found by asking the
+//! kernel, or by going through all connections, is found only when a client asks.
+
+use std::time::Instant;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use slab::Slab;
+
+use super::account::Account;
+use super::clock::Moment;
+use super::connection::Connection;
+use super::listeners::Listeners;
+use crate::engine::counters::{Counters, TURN_BUCKETS};
+use crate::engine::server_stats::{ConnectionStats, ServerStats, StatsScope};
+
+/// Counts a turn of the loop that began then and ends now.
+pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
+    let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    counters.longest_turn_us = counters.longest_turn_us.max(us);
+    // 0 is below 2^0, 1 below 2^1, 2 and 3 below 2^2.
+    let bucket = (u64::BITS - us.leading_zeros()) as usize;
+    counters.turns_by_duration[bucket.min(TURN_BUCKETS - 1)] += 1;
+}
+
+/// A snapshot of the network as it is.
+pub(super) fn snapshot(
+    scope: StatsScope,
+    connections: &Slab<Connection>,
+    listeners: &Listeners,
+    account: &Account,
+    turns: u64,
+    moment: Moment,
+) -> ServerStats {
+    let (user_us, system_us) = getrusage(UsageWho::RUSAGE_SELF)
+        .map_or((0, 0), |usage| (us(usage.user_time()), us(usage.system_time())));
+    ServerStats {
+        pid: std::process::id(),
+        user_us,
+        system_us,
+        curr_connections: connections.len(),
+        connection_structures: connections.capacity(),
+        accepting: listeners.accepting(),
+        tcp_port: listeners.addresses().next().map_or(0, |address| address.port()),
+        buffer_bytes: account.bytes(),
+        waiting_for_memory: account.waiting(),
+        connections: match scope {
+            StatsScope::General => None,
+            StatsScope::WithConnections => {
+                let clients = connections.iter().map(|(_, connection)| connection.stats(moment));
+                let mut all: Vec<ConnectionStats> = listeners.stats().chain(clients).collect();
+                all.sort_by_key(|connection| connection.descriptor);
+                Some(all)
+            }
+        },
+        turns,
+    }
+}
+
+impl Connection {
+    /// What `stats conns` shows of it.
+    fn stats(&self, moment: Moment) -> ConnectionStats {
+        let (address, listen_address) = self.socket.names();
+        let state = if self.lingering_since_ms().is_some() {
+            "conn_closing"
+        } else if self.queued {
+            // It has sent this `stats`, or has a turn left.
+            "conn_parse_cmd"
+        } else if !self.output.is_empty() {
+            "conn_mwrite"
+        } else if self.input.holds_request() {
+            "conn_nread"
+        } else {
+            "conn_read"
+        };
+        ConnectionStats {
+            descriptor: self.socket.descriptor(),
+            address,
+            listen_address: Some(listen_address),
+            state,
+            idle_s: (moment.uptime_ms - self.active_ms) / 1000,
+        }
+    }
+}
+
+fn us(time: TimeVal) -> u64 {
+    u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0)
+}

@@ -1,0 +1,61 @@
+//! What happens before the first turn: the memory for items, the users of `-Y`, the signals.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::config::{Config, MIB, file};
+use crate::engine::Engine;
+use crate::engine::auth::Credentials;
+
+/// Why a server could not start.
+#[derive(Debug)]
+pub struct StartError {
+    pub(super) what: String,
+    pub(super) source: io::Error,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.source)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// An engine with the memory that `config` asks for.
+///
+/// # Errors
+/// When the kernel has not so much, or the file of `-Y` cannot be read.
+pub fn engine_for(config: &Config) -> Result<Engine, StartError> {
+    let mib = config.memory_bytes_max / MIB;
+    let mut engine = Engine::new(config).map_err(|_| StartError {
+        what: format!("cannot have {mib} MiB for items"),
+        source: ErrorKind::OutOfMemory.into(),
+    })?;
+    if let Some(path) = &config.auth_file {
+        engine.set_credentials(read_auth_file(path)?);
+    }
+    Ok(engine)
+}
+
+/// The users and passwords of `-Y`.
+pub(super) fn read_auth_file(path: &Path) -> Result<Credentials, StartError> {
+    let bad = |why| io::Error::new(ErrorKind::InvalidData, why);
+    file::read(path)
+        .and_then(|text| Credentials::parse(&text).map_err(bad))
+        .map_err(|source| StartError { what: format!("auth file {}", path.display()), source })
+}
+
+/// Watches for the signals that a server handles. From here on none of them ends the process, so
+/// that a socket's file is removed; they wait for the reactor.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn watch_signals() -> Result<Signals, StartError> {
+    Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP])
+        .map_err(|source| StartError { what: "cannot watch for signals".into(), source })
+}

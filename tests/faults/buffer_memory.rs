@@ -1,0 +1,353 @@
+//! Crowds that hold as much buffer memory as they can get and do not move. Whatever they hold, every
+//! other client has a `get` of 10 kB, a `set` of 4 kB and `stats` answered at once.
+//!
+//! The bound of three seconds is for busy machines. A server that lets such a crowd keep others
+//! waiting takes more than nine.
+
+use std::io::{ErrorKind, Read as _, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::process::{
+    Client, MIB, PATIENCE, Server, have_descriptors, stored, until, value,
+};
+
+/// How long the others are watched.
+const WATCHED: Duration = Duration::from_secs(2);
+const WORST: Duration = Duration::from_secs(3);
+
+/// A client that sends as much of `request` as the server takes, and nothing more.
+struct Holder<S> {
+    stream: S,
+    request: Vec<u8>,
+    sent: usize,
+}
+
+impl<S: Write> Holder<S> {
+    /// Sends up to the first `bytes` of the request.
+    fn push(&mut self, bytes: usize) {
+        let end = bytes.min(self.request.len());
+        while self.sent < end {
+            match self.stream.write(&self.request[self.sent..end]) {
+                Ok(bytes) => self.sent += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // The server has closed it.
+                Err(_) => self.sent = self.request.len(),
+            }
+        }
+    }
+}
+
+fn tcp_holders(server: &Server, clients: usize, request: &[u8]) -> Vec<Holder<TcpStream>> {
+    let holder = |_| {
+        let stream = server.tcp().stream;
+        stream.set_nonblocking(true).unwrap();
+        Holder { stream, request: request.to_vec(), sent: 0 }
+    };
+    (0..clients).map(holder).collect()
+}
+
+/// All of them send what the server takes, until nothing moves any more.
+fn settle<S: Write>(crowd: &mut [Holder<S>]) {
+    let (mut sent, mut since) = (usize::MAX, Instant::now());
+    while since.elapsed() < Duration::from_millis(200) {
+        crowd.iter_mut().for_each(|holder| holder.push(usize::MAX));
+        let now = crowd.iter().map(|holder| holder.sent).sum();
+        if now != sent {
+            (sent, since) = (now, Instant::now());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A client whose requests are small, and what each of them took at worst.
+struct Normal {
+    client: Client<TcpStream>,
+    set: Vec<u8>,
+    block: Vec<u8>,
+    worst: [Duration; 3],
+}
+
+impl Normal {
+    fn new(mut client: Client<TcpStream>) -> Self {
+        let (set_ten, mut block) = stored("ten", &value(10_000));
+        client.ask(&set_ten, b"STORED\n");
+        block.extend_from_slice(b"END\n");
+        let (set, _) = stored("four", &value(4_000));
+        Self { client, set, block, worst: [Duration::ZERO; 3] }
+    }
+
+    fn ask(&mut self) {
+        for which in 0..3 {
+            let begun = Instant::now();
+            match which {
+                0 => self.client.ask(b"get ten\n", &self.block),
+                1 => self.client.ask(&self.set, b"STORED\n"),
+                _ => assert!(self.client.figure("curr_connections") > 0),
+            }
+            self.worst[which] = self.worst[which].max(begun.elapsed());
+        }
+    }
+
+    /// Asks for as long as the others are watched.
+    fn assert_undisturbed(&mut self, what: &str) {
+        let begun = Instant::now();
+        while begun.elapsed() < WATCHED {
+            self.ask();
+        }
+        let [get, set, stats] = self.worst;
+        println!("{what}: get {get:?}, set {set:?}, stats {stats:?} at worst");
+        assert!(self.worst.iter().all(|worst| *worst < WORST), "{what}: {:?}", self.worst);
+    }
+
+    /// Bytes that all buffers hold now, and may hold without the overdraft.
+    fn buffers(&mut self) -> (usize, usize) {
+        let figures = self.client.stats("loop");
+        let figure = |name: &str| figures[name].parse().unwrap();
+        (figure("buffer_bytes"), figure("buffer_bytes_max"))
+    }
+}
+
+/// What the largest request and its answer take together, with an item limit of 1 MiB.
+const OVERDRAFT: usize = 4 * MIB;
+
+/// So many clients send all but the end of `request`. Returns when nothing is left of them.
+fn assert_served_beside(what: &str, options: &[&str], clients: usize, request: &[u8]) {
+    have_descriptors(2 * clients as u64 + 200);
+    let server = Server::start(&[&["-p", "0", "-c", "4000"], options].concat());
+    let mut normal = Normal::new(server.tcp());
+    let mut crowd = tcp_holders(&server, clients, request);
+    settle(&mut crowd);
+    normal.assert_undisturbed(what);
+    let (held, limit) = normal.buffers();
+    println!("{what}: {held} bytes are held, of {limit}");
+    assert!(held <= limit + OVERDRAFT, "{what}: {held} bytes are held, of {limit}");
+    // A client that comes later is served as well.
+    Normal::new(server.tcp()).ask();
+    drop(crowd);
+    until("nothing is held", PATIENCE, || normal.buffers().0 == 0);
+}
+
+fn half_line() -> Vec<u8> {
+    [b"get ".as_slice(), &b"key-of-some-length ".repeat(17_000 / 19)].concat()
+}
+
+fn half_value(key: &str, announced: usize, sent: usize) -> Vec<u8> {
+    [format!("set {key} 0 0 {announced}\r\n").as_bytes(), &value(sent)].concat()
+}
+
+#[test]
+fn small_requests_are_served_beside_half_lines() {
+    assert_served_beside("56 half lines", &[], 56, &half_line());
+    assert_served_beside("1,000 half lines", &["--buffer-limit", "1"], 1000, &half_line());
+}
+
+#[test]
+fn small_requests_are_served_beside_the_beginnings_of_large_values() {
+    let request = half_value("a", 1_000_000, 17_000);
+    assert_served_beside("56 half values", &[], 56, &request);
+    assert_served_beside("1,000 half values", &["--buffer-limit", "1"], 1000, &request);
+}
+
+#[test]
+fn small_requests_are_served_beside_large_values_that_are_nearly_whole() {
+    let request = half_value("a", 900_000, 800_000);
+    assert_served_beside("120 large values", &[], 120, &request);
+    assert_served_beside("50 large values", &["--buffer-limit", "1"], 50, &request);
+}
+
+/// Each of them is a small need, and all of them together are more than is reserved for those.
+#[test]
+fn small_requests_are_served_beside_small_values_that_are_nearly_whole() {
+    let request = half_value("a", 16_000, 15_900);
+    assert_served_beside("1,500 small values", &["--buffer-limit", "1"], 1500, &request);
+}
+
+/// A client can hold memory before it has logged in.
+#[test]
+fn small_requests_are_served_beside_clients_that_have_not_logged_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    std::fs::write(&users, "user:pass\n").unwrap();
+    have_descriptors(5_000);
+    let server = Server::start(&["-p", "0", "-c", "4000", "-Y", users.to_str().unwrap()]);
+    let mut client = server.tcp();
+    client.ask(b"set auth 0 0 9\r\nuser pass\r\n", b"STORED\r\n");
+    let mut normal = Normal::new(client);
+    let mut crowd = tcp_holders(&server, 2000, &half_value("auth", 1_000_000, 17_000));
+    settle(&mut crowd);
+    normal.assert_undisturbed("2,000 half values before login");
+}
+
+/// Answers that are not read: each is small, and all together are more than the budget.
+#[test]
+fn small_requests_are_served_beside_small_answers_unread() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    have_descriptors(2_000);
+    let options = ["-p", "0", "-s", path.to_str().unwrap(), "--buffer-limit", "1"];
+    let server = Server::start(&options);
+    let mut normal = Normal::new(server.tcp());
+    let mut crowd: Vec<_> = (0..600)
+        .map(|_| {
+            let stream = UnixStream::connect(&path).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            Holder { stream, request: b"get ten\n".repeat(60), sent: 0 }
+        })
+        .collect();
+    settle(&mut crowd);
+    normal.assert_undisturbed("600 times 60 small answers unread");
+    let (held, limit) = normal.buffers();
+    println!("{held} bytes are held, of {limit}");
+    assert!(held <= limit, "{held} bytes are held, of {limit}");
+    // Those that read after all get what they asked for.
+    for holder in &mut crowd {
+        let mut client = Client::unix(&path);
+        std::mem::swap(&mut client.stream, &mut holder.stream);
+        client.stream.set_nonblocking(false).unwrap();
+        client.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.expect(&normal.block.repeat(60));
+    }
+}
+
+/// The budget is used up by a crowd; what happens to requests that come in pieces.
+fn with_full_budget(then: impl FnOnce(&Server, &mut Normal)) {
+    have_descriptors(4_000);
+    let server = Server::start(&["-p", "0", "-c", "4000", "--buffer-limit", "1"]);
+    let mut normal = Normal::new(server.tcp());
+    let mut crowd = tcp_holders(&server, 1500, &half_value("a", 16_000, 15_900));
+    settle(&mut crowd);
+    let (held, limit) = normal.buffers();
+    assert!(held + 48 * 1024 > limit, "{held} of {limit} bytes are held: nothing would be shown");
+    then(&server, &mut normal);
+}
+
+#[test]
+fn requests_that_come_in_pieces_are_served_with_a_full_budget() {
+    with_full_budget(|_, normal| {
+        let (set, block) = (normal.set.clone(), normal.block.clone());
+        for cut in [1, 10, 3000, set.len() - 1] {
+            let begun = Instant::now();
+            // The piece before the cut comes with a whole request before it.
+            normal.client.ask(&[b"get ten\n", &set[..cut]].concat(), &block);
+            thread::sleep(Duration::from_millis(20));
+            normal.client.ask(&set[cut..], b"STORED\n");
+            assert!(begun.elapsed() < WORST, "cut at {cut}: {:?}", begun.elapsed());
+        }
+        // More requests than one turn takes.
+        let begun = Instant::now();
+        normal.client.ask(&set.repeat(20), &b"STORED\n".repeat(20));
+        normal.client.ask(&b"get none\n".repeat(10_000), &b"END\n".repeat(10_000));
+        assert!(begun.elapsed() < WORST, "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_client_that_half_closes_is_answered_with_a_full_budget() {
+    with_full_budget(|server, normal| {
+        for end in [&b""[..], b"get te"] {
+            let mut client = server.tcp();
+            client.send(&[&b"get ten\n".repeat(30), end].concat());
+            client.stream.shutdown(Shutdown::Write).unwrap();
+            let mut answers = Vec::new();
+            client.stream.read_to_end(&mut answers).unwrap();
+            assert!(answers == normal.block.repeat(30), "{} bytes", answers.len());
+        }
+    });
+}
+
+/// Clients that wait are counted in `stats`, are logged, and get their turn.
+#[test]
+fn clients_that_wait_for_memory_are_counted_and_logged() {
+    have_descriptors(1_000);
+    let server = Server::start(&["-p", "0"]);
+    let mut normal = Normal::new(server.tcp());
+    assert_eq!(normal.client.figure("waiting_for_memory"), 0);
+    let mut crowd = tcp_holders(&server, 80, &half_value("a", 900_000, 899_999));
+    settle(&mut crowd);
+    until("some wait", PATIENCE, || normal.client.figure("waiting_for_memory") > 0);
+    until("the log says so", PATIENCE, || server.log().contains("clients wait for buffer memory"));
+    drop(crowd);
+    until("none waits", PATIENCE, || normal.client.figure("waiting_for_memory") == 0);
+}
+
+/// Large requests that all have begun, that together are larger than the budget and that all wait for
+/// each other's memory: all of them are done, one after the other.
+#[test]
+fn large_requests_that_wait_for_each_other_are_all_done() {
+    const CLIENTS: usize = 100;
+    have_descriptors(1_000);
+    let server = Server::start(&["-p", "0", "--buffer-limit", "1"]);
+    let request = [&half_value("a", 900_000, 900_000)[..], b"\r\n"].concat();
+    let mut crowd = tcp_holders(&server, CLIENTS, &request);
+    // All of them begin before the first one may finish.
+    crowd.iter_mut().for_each(|holder| holder.push(100_000));
+    let begun = Instant::now();
+    while crowd.iter().any(|holder| holder.sent < request.len()) {
+        crowd.iter_mut().for_each(|holder| holder.push(usize::MAX));
+        assert!(begun.elapsed() < PATIENCE, "they are not all taken");
+        thread::sleep(Duration::from_millis(1));
+    }
+    for holder in crowd {
+        holder.stream.set_nonblocking(false).unwrap();
+        let mut client = Client { stream: holder.stream };
+        client.expect(b"STORED\r\n");
+    }
+    println!("{CLIENTS} sets of 900,000 bytes in {:?}", begun.elapsed());
+    assert_eq!(server.tcp().figure("cmd_set"), CLIENTS as u64);
+}
+
+/// Clients that hold a million bytes each and send 17 kB every five seconds do not move: what they
+/// hold goes to a client that waits for it.
+#[test]
+fn a_large_set_does_not_wait_for_a_crowd_that_hardly_moves() {
+    let server = Server::start(&["-p", "0", "--buffer-limit", "1"]);
+    let mut crowd = tcp_holders(&server, 6, &half_value("a", 1_000_000, 999_000));
+    crowd.iter_mut().for_each(|holder| holder.push(600_000));
+    thread::sleep(Duration::from_millis(300));
+    let mut normal = server.tcp();
+    let (set, _) = stored("large", &value(900_000));
+    let waits = thread::spawn(move || {
+        let begun = Instant::now();
+        normal.stream.set_write_timeout(Some(2 * PATIENCE)).unwrap();
+        normal.stream.set_read_timeout(Some(2 * PATIENCE)).unwrap();
+        normal.ask(&set, b"STORED\n");
+        begun.elapsed()
+    });
+    while !waits.is_finished() {
+        for holder in &mut crowd {
+            holder.push(holder.sent + 1_700);
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+    println!("a large set was done in {:?}", waits.join().unwrap());
+    assert!(server.log().contains("closed a client that held"), "{}", server.log());
+}
+
+/// A crowd has used all of the budget. When it has gone, and a client with a little of a request stays,
+/// the memory goes back to the kernel.
+#[test]
+fn memory_goes_back_to_the_kernel_when_a_crowd_has_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    have_descriptors(1_000);
+    let server = Server::start(&["-p", "0", "-s", path.to_str().unwrap()]);
+    let mut normal = Normal::new(server.tcp());
+    let (set, _) = stored("large", &value(MIB - 512));
+    normal.client.ask(&set, b"STORED\n");
+    let before = server.resident();
+    let mut crowd = tcp_holders(&server, 60, &half_value("a", 900_000, 899_000));
+    settle(&mut crowd);
+    let mut unread: Vec<_> = (0..30).map(|_| Client::unix(&path)).collect();
+    unread.iter_mut().for_each(|client| client.send(b"get large\n"));
+    let mut staying: Vec<_> = (0..10).map(|_| server.tcp()).collect();
+    staying.iter_mut().for_each(|client| client.send(&half_value("b", 10_000, 5_000)));
+    normal.assert_undisturbed("a crowd");
+    let with_crowd = server.resident();
+    assert!(with_crowd > before + 30 * MIB, "{with_crowd} bytes with the crowd, {before} before");
+    drop((crowd, unread));
+    until("the memory is back", PATIENCE, || server.resident() < before + 10 * MIB);
+    println!("{before} bytes before, {with_crowd} with the crowd, {} after", server.resident());
+}
