@@ -16,8 +16,9 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 
 use miocached::config::{Config, DialectMode};
 use miocached::engine::{Engine, Now};
-use miocached::protocol::parser::Parsed;
-use miocached::protocol::{Dialect, Form, Parser, Reply, ReplyWriter, Room};
+use miocached::protocol::{
+    Dialect, Framer, Grammar, OutputLimit, Parsed, Reply, ReplyMode, ReplyWriter, State,
+};
 use miocached::session::Session;
 use miocached::store::{Attributes, Store};
 
@@ -99,17 +100,16 @@ fn push_plain_key(number: u64, output: &mut Vec<u8>) {
 }
 
 /// Parses whole requests until none is left; returns how many there were.
-fn parse_all(parser: &mut Parser, mut unread: &[u8]) -> u32 {
-    let mut requests = 0;
+fn parse_all(framer: &Framer, mut unread: &[u8]) -> u32 {
+    let (mut requests, mut state) = (0, State::START);
     while !unread.is_empty() {
-        match parser.parse(unread) {
-            Parsed::Command { command, used, .. } => {
-                black_box(&command);
-                unread = &unread[used..];
-                requests += 1;
-            }
-            Parsed::Invalid { .. } | Parsed::Incomplete { .. } => break,
+        let step = framer.parse(&state, unread);
+        if !matches!(step.parsed, Parsed::Command { .. }) {
+            break;
         }
+        black_box(&step.parsed);
+        (unread, state) = (&unread[step.used..], step.next);
+        requests += 1;
     }
     requests
 }
@@ -127,11 +127,12 @@ fn parser(criterion: &mut Criterion) {
         ("50 pipelined gets", pipelined, PIPELINED),
     ];
     for (name, input, requests) in inputs {
-        let mut parser = Parser::new(DialectMode::Auto, Config::default().item_bytes_max, false);
-        assert_eq!(parse_all(&mut parser, &input), requests, "{name} is parsed");
+        let grammar = Grammar::Commands(DialectMode::Auto);
+        let framer = Framer { grammar, item_bytes_max: Config::default().item_bytes_max };
+        assert_eq!(parse_all(&framer, &input), requests, "{name} is parsed");
         group.throughput(Throughput::Bytes(input.len() as u64));
         group.bench_function(name, |bencher| {
-            bencher.iter(|| parse_all(&mut parser, black_box(&input)));
+            bencher.iter(|| parse_all(&framer, black_box(&input)));
         });
     }
 }
@@ -140,12 +141,11 @@ fn reply_writer(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("reply");
     let (key, value) = (key(0), value());
     let mut output = Vec::with_capacity(2 * (KEY_BYTES + VALUE_BYTES));
-    let form = Form { dialect: Dialect::Classic, noreply: false };
-    let mut room = Room::UNBOUNDED;
+    let mut limit = OutputLimit::UNBOUNDED;
     let mut bench = |name: &str, write: &dyn Fn(&mut ReplyWriter<'_>)| {
         let mut run = || {
             output.clear();
-            write(&mut ReplyWriter::new(&mut output, &mut room, form));
+            write(&mut ReplyWriter::new(&mut output, &mut limit, ReplyMode::CLASSIC));
             black_box(output.len())
         };
         group.throughput(Throughput::Bytes(run() as u64));
@@ -256,9 +256,9 @@ fn session(criterion: &mut Criterion) {
         let mut output = Vec::new();
         let mut advance = |input: &[u8]| {
             output.clear();
-            let mut room = Room::UNBOUNDED;
+            let mut limit = OutputLimit::UNBOUNDED;
             let (used, stop) =
-                session.advance(input, &mut output, &mut room, &mut engine, black_box(NOW));
+                session.advance(input, &mut output, &mut limit, &mut engine, black_box(NOW).into());
             black_box(stop);
             assert_eq!(used, input.len(), "everything is answered");
             output.len()

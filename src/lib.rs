@@ -3,60 +3,62 @@
 //! One process, one thread, one event loop, one map. Clients connect over TCP or a Unix socket and
 //! store raw bytes under keys, in memcached's own text protocol or in a simpler dialect of it.
 //!
-//! ## The house
+//! ## The layers
 //!
 //! ```text
 //!  main, args, logger,    options to plain data, the order of a start;
 //!  process                the only users of clap and simple_logger
 //!    |
 //!  net/  reactor  ----->  session  ----->  engine/  ----->  store/
-//!    connection, buffer,     |                |
+//!    connection, buffer,     |                |               policy, map, log, record
 //!    account, listeners      +--> protocol/ <-+
-//!                                 parser, simple, classic, meta, admin, command, answer, reply
+//!                                 framer, grammars, commands, replies
 //!
-//!  config, trace          plain data, and the words of the log: any layer may use them
+//!  config, trace          plain data, and the log of each step: any layer may use them
 //! ```
-//! Each arrow means "may use", and no arrow goes back: `tests/tidy.rs` fails where one does. (The
-//! network also hands down values that are not its own: the engine, the time, the room for answers.) The
-//! store and the protocol do not know each other, and neither knows a socket or a clock. Control
-//! comes back through four small enums, and nothing calls upward:
+//! Each arrow means "may use", and no arrow goes back; `tests/tidy.rs` fails where one does, and where
+//! files of the protocol or the engine import each other in a ring. The network also hands down values
+//! of lower layers: the engine, the time, the limit of the output. The store and the protocol do not
+//! know each other, and neither knows a socket or a clock. Control comes back through four enums. No
+//! layer leaves a request in a flag for a layer above it:
 //!
-//! | enum | says | to |
+//! | enum | variants | returned to |
 //! |---|---|---|
-//! | [`protocol::Parsed`] | `Command`, `Invalid`, `Incomplete` | the session |
-//! | [`engine::Executed`] | `Done`, `Stalled`, `Admitted`, `Quit` | the session |
-//! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `Ended` | the connection |
+//! | [`protocol::Parsed`] | `Command`, `Error`, `Skipped`, `HangUp`, `Incomplete` | the session |
+//! | [`engine::Executed`] | `Done`, `Retry`, `Resume`, `NeedsServerStats`, `Authenticated`, `Quit`, `Shutdown` | the session |
+//! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `NeedsServerStats`, `Ended` | the connection |
 //! | [`net::connection::Next`] | `Wait`, `Again`, `NeedsServerStats`, `Shutdown`, `Close` | the reactor |
 //!
 //! ## The life of a byte
 //!
-//! 1. The kernel says that a socket is readable. [`net::reactor::Reactor`] latches that in the
+//! 1. The kernel reports that a socket is readable. [`net::reactor::Reactor`] latches that in the
 //!    connection and queues its key; when all events of the batch are latched, it drives the queue.
 //! 2. [`net::connection::Connection`] borrows the working buffers and reads once.
-//! 3. [`session::Session::advance`] goes through what is unread, one request behind the other. Of
-//!    those that came together it parses up to sixteen ahead, so that the memory which their keys
-//!    need is waited for once; then it executes them in turn.
-//! 4. [`protocol::Parser::parse`] finds the request: key and value are slices of the input. It
-//!    remembers where it stopped, so that no line end is looked for twice however the input is cut.
+//! 3. [`session::Session::advance`] executes the unread requests, one after the other. Of those that
+//!    came together it parses up to sixteen ahead, so that the memory which their keys need is waited
+//!    for once.
+//! 4. [`protocol::Framer::parse`] finds a request: key and value are slices of the input. It is pure:
+//!    it returns the bytes used and the next state, and the session keeps both or neither. The state
+//!    says how far the input has been searched, so no line end is searched for twice however the
+//!    input is cut.
 //! 5. [`engine::Engine::execute`] does what the command means. `set` copies the value into the
 //!    store; `get` copies it from the store's own slice into the output. Once, in both cases;
 //!    nothing in a buffer points into the store.
-//! 6. The connection writes once for all that it answered, gives the working buffers back, and says
-//!    in a [`Next`](net::connection::Next) whether it waits for an event, wants another turn after
-//!    the others, or is done.
+//! 6. The connection writes all answers at once, gives the working buffers back, and returns a
+//!    [`Next`](net::connection::Next): wait for an event, run again after the others, or close.
 //!
-//! ## What always holds
+//! ## Invariants
 //!
 //! * One thread: no lock, no `Arc`, no async runtime, no second thread. `unsafe` is forbidden.
 //! * One map, built in one place (its type is in `store/map.rs`), changed through `&mut`.
 //! * The protocol, the engine and the store never ask what time it is: `now` is an argument.
-//! * All items live in memory that is laid out at the start; no operation's work grows with their
+//! * All items live in memory that is mapped at the start; no operation's work grows with their
 //!   number.
-//! * Everything has a limit with a unit: the wire's in [`protocol`], the operator's in [`config`],
-//!   a turn's in [`net`].
-//! * What a client sends is never a reason to panic, nor to keep more memory than the budget of
-//!   [`net`] allows, nor to keep the others waiting for more than one buffer of requests or
-//!   one request that is longer, or for more than a megabyte that they have copied in the store.
+//! * Everything has a limit with a unit: the wire's in [`protocol::limits`], the operator's in
+//!   [`config`], a turn's in [`net`] and [`session`].
+//! * No input makes the server panic, or keep more memory than the budget of [`net`].
+//! * One turn of one connection is bounded: in bytes of requests and answers, in keys looked up, in
+//!   bytes copied within the store.
 //! * Without traffic nothing wakes up.
 //!
 //! Deliberately absent: persistence, replication, TLS, SASL, UDP, the binary protocol, and a second
@@ -64,10 +66,10 @@
 //!
 //! ## Where to go next
 //!
-//! Read `protocol/simple.rs`, `protocol/parser.rs`, `session.rs`, `engine/mod.rs`, `store/mod.rs`,
+//! Read `protocol/simple.rs`, `protocol/framer.rs`, `session.rs`, `engine/mod.rs`, `store/mod.rs`,
 //! `net/connection.rs` and `net/reactor.rs`, in this order; then `protocol/classic.rs`, and of the
-//! store `record.rs`, `log.rs`, `map.rs` and `policy.rs`. Beside them run `miocached -vv`: [`trace`]
-//! lists the steps that it shows.
+//! store `record.rs`, `log.rs`, `map.rs` and `policy.rs`. Run `miocached -vv` beside them: [`trace`]
+//! lists the steps that it logs.
 
 pub mod config;
 pub mod engine;
@@ -80,14 +82,13 @@ pub mod trace;
 use config::{Config, MIB};
 use engine::Engine;
 use net::clock::Clock;
-use protocol::Room;
+use protocol::OutputLimit;
 use session::{Session, Stop};
 
-/// All that a server sends back on one connection that sends `requests` and nothing more.
+/// The answers of a server to one connection that sends `requests` and nothing more.
 ///
-/// The store is empty at first and large enough for what `requests` can bring; an item's limit is
-/// the default one of 1 MiB. Whatever stands behind the last whole request is left without an
-/// answer, as by a server.
+/// The store is empty at first and large enough for what `requests` can store; the item limit is the
+/// default of 1 MiB. An incomplete request at the end is not answered.
 ///
 /// ```
 /// let answers = miocached::simulate(b"set greeting 5\nhello\nget greeting missing\n");
@@ -95,7 +96,7 @@ use session::{Session, Stop};
 /// ```
 ///
 /// # Panics
-/// When there is no memory for that.
+/// When there is not enough memory.
 #[must_use]
 pub fn simulate(requests: &[u8]) -> Vec<u8> {
     let defaults = Config::default();
@@ -105,13 +106,14 @@ pub fn simulate(requests: &[u8]) -> Vec<u8> {
     let mut session = Session::new(&config);
     let mut engine = Engine::new(&config).expect("there is memory for the items");
     let now = Clock::start().moment().now;
-    let mut room = Room::UNBOUNDED;
-    let mut spent = 0;
-    // With room for every answer, the only stop that is no end is a large value's next step.
+    let mut limit = OutputLimit::UNBOUNDED;
+    let mut used = 0;
     loop {
-        let unread = &requests[spent..];
-        let (used, stop) = session.advance(unread, &mut answers, &mut room, &mut engine, now);
-        spent += used;
+        let unread = &requests[used..];
+        let (more, stop) =
+            session.advance(unread, &mut answers, &mut limit, &mut engine, now.into());
+        used += more;
+        // A turn that has done its share goes on at once: there are no others.
         if stop != Stop::NeedsFlush {
             return answers;
         }

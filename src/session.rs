@@ -1,4 +1,4 @@
-//! One conversation: bytes in, bytes out. The parser and the engine, put together.
+//! One conversation: bytes in, bytes out. The framer and the engine, put together.
 //!
 //! Every way of talking to a server goes through [`Session::advance`]: the sockets' connections,
 //! `--stdio`, [`crate::simulate`] and the tests. Knows no socket, no buffer policy and no clock.
@@ -7,20 +7,27 @@ use std::array;
 
 use crate::config::Config;
 use crate::engine::{Engine, Executed, HashedKey, PREFETCH_BATCH, StatsScope, Turn};
-use crate::protocol::{Dialect, EndReason, Fault, Parsed, Parser, ReplyWriter, Room};
+use crate::protocol::command::{Dump, Unfinished};
+use crate::protocol::{
+    Command, Dialect, EndReason, Framer, Grammar, OutputLimit, Parsed, ReplyMode, ReplyWriter,
+    Retrieval, State, Step, Words,
+};
 use crate::trace;
 
 /// Bytes that the requests of one turn may have copied within the store: one item of the default
 /// limit, some 0.1 ms. A thousand small `append`s to a large item would otherwise keep all other
 /// clients waiting for a thousand copies of it.
 const COPIED_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of requests after which a turn ends: twice what the working input buffer holds. A longer
+/// buffer, which has grown for a long line, can hold a megabyte of short requests: some 20 ms.
+const REQUEST_BYTES_MAX: usize = 32 << 10;
 
 /// Why a session cannot go on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The input holds no whole request: read more.
     NeedsInput,
-    /// The output is full, or a request takes several steps: write what there is, then come back.
+    /// The output is full, or the turn has done its share: write what there is, then come back.
     NeedsFlush,
     /// The next request needs figures of the network: come back with a snapshot of at least this
     /// scope in [`Turn::server`]. The request is still in the input.
@@ -30,18 +37,53 @@ pub enum Stop {
     Ended(EndReason),
 }
 
-/// A request that is to be executed next, or after others.
+/// A request that has been parsed and not executed.
 struct Ahead<'a> {
-    parsed: Parsed<'a>,
+    step: Step<'a>,
     /// Its first key, if it has been prefetched.
     key: Option<HashedKey<'a>>,
+}
+
+/// A request that has been answered in part.
+#[derive(Clone, Copy, Debug)]
+struct Resumable {
+    rest: Rest,
+    mode: ReplyMode,
+    /// Its bytes that are still in the input.
+    bytes: usize,
+}
+
+/// What is left of such a request.
+#[derive(Clone, Copy, Debug)]
+enum Rest {
+    /// The keys in its first `key_bytes` bytes.
+    Keys { retrieval: Retrieval, key_bytes: usize },
+    /// A walk, with its next step.
+    Dump(Dump),
+}
+
+/// What one turn has done so far.
+struct Progress {
+    /// Bytes of the input that have been used.
+    spent: usize,
+    /// Requests that have been executed.
+    requests: usize,
+    /// [`Engine::copied_bytes`] above which the turn ends.
+    copied_bytes_max: u64,
 }
 
 /// What one conversation remembers between two calls.
 #[derive(Debug)]
 pub struct Session {
-    parser: Parser,
-    /// Requests that may be executed in one go.
+    /// Where the next byte of the input belongs. Committed together with the bytes before it.
+    state: State,
+    /// What is left of the request at the start of the input.
+    resumable: Option<Resumable>,
+    /// The client may send commands: it has shown a password, or needs none.
+    authenticated: bool,
+    grammar: Grammar,
+    item_bytes_max: usize,
+    /// Requests that may be executed in one turn.
     requests_max: usize,
 }
 
@@ -53,152 +95,204 @@ impl Session {
             Some(requests) => requests,
             None => usize::MAX,
         };
-        let is_closed = config.auth_file.is_some();
-        Self { parser: Parser::new(config.dialect, config.item_bytes_max, is_closed), requests_max }
+        Self {
+            state: State::START,
+            resumable: None,
+            authenticated: config.auth_file.is_none(),
+            grammar: Grammar::Commands(config.dialect),
+            item_bytes_max: config.item_bytes_max,
+            requests_max,
+        }
     }
 
-    /// Executes the requests in `unread`, one behind the other, and puts their answers behind what
-    /// `output` holds. Returns how many bytes are spent; the caller gives the others again, with
-    /// more behind them, the next time.
-    pub fn advance<'s>(
+    /// Executes the requests in `unread`, one after the other, and appends their answers to `output`.
+    /// Returns how many bytes are used; the caller gives the others again, with more after them, the
+    /// next time.
+    pub fn advance(
         &mut self,
         unread: &[u8],
         output: &mut Vec<u8>,
-        room: &mut Room,
+        limit: &mut OutputLimit,
         engine: &mut Engine,
-        turn: impl Into<Turn<'s>>,
+        turn: Turn<'_>,
     ) -> (usize, Stop) {
-        let turn = turn.into();
-        let (mut spent, mut requests) = (0, 0);
-        let copied_max = engine.copied_bytes() + COPIED_BYTES_MAX;
+        let copied_bytes_max = engine.copied_bytes() + COPIED_BYTES_MAX;
+        let mut progress = Progress { spent: 0, requests: 0, copied_bytes_max };
         loop {
-            if spent == unread.len() {
-                return (spent, Stop::NeedsInput);
+            if progress.spent == unread.len() {
+                return (progress.spent, Stop::NeedsInput);
             }
-            if self.is_enough(requests, output, room) || engine.copied_bytes() > copied_max {
-                engine.counters.conn_yields += u64::from(requests == self.requests_max);
-                return (spent, Stop::NeedsFlush);
+            let is_long = progress.spent >= REQUEST_BYTES_MAX;
+            if is_long || self.must_end(&progress, output, limit, engine) {
+                return self.yields(&progress, engine);
             }
             // Not from one constant, all of whose bytes would be copied.
-            let mut ahead = array::from_fn(|_| None);
-            self.parse_ahead(&unread[spent..], &mut ahead, engine);
-            for (at, next) in ahead.iter().map_while(Option::as_ref).enumerate() {
-                let enough =
-                    self.is_enough(requests, output, room) || engine.copied_bytes() > copied_max;
-                if at > 0 && enough {
-                    self.parser.rewind();
-                    engine.counters.conn_yields += u64::from(requests == self.requests_max);
-                    return (spent, Stop::NeedsFlush);
+            let mut batch = array::from_fn(|_| None);
+            self.parse_ahead(&unread[progress.spent..], &mut batch, engine);
+            for (index, ahead) in batch.iter().map_while(Option::as_ref).enumerate() {
+                if index > 0 && self.must_end(&progress, output, limit, engine) {
+                    // What has been parsed and not executed is not committed.
+                    return self.yields(&progress, engine);
                 }
-                requests += 1;
-                let unspent = &unread[spent..];
-                let (used, stop) = self.answer(next, unspent, output, room, engine, &turn);
-                spent += used;
+                progress.requests += 1;
+                let input = &unread[progress.spent..];
+                let (used, stop) = self.answer(ahead, input, output, limit, engine, &turn);
+                progress.spent += used;
                 if let Some(stop) = stop {
-                    return (spent, stop);
+                    return (progress.spent, stop);
                 }
             }
         }
     }
 
-    /// Executes the request at the start of `unspent` and answers it. Returns how many bytes are
-    /// spent by it, and the reason if the conversation cannot go on behind it.
-    fn answer(
-        &mut self,
-        next: &Ahead<'_>,
-        unspent: &[u8],
-        output: &mut Vec<u8>,
-        room: &mut Room,
-        engine: &mut Engine,
-        turn: &Turn<'_>,
-    ) -> (usize, Option<Stop>) {
-        match next.parsed {
-            Parsed::Command { ref command, form, used } => {
-                trace::parsed(dialect_name(form.dialect), command);
-                let mut reply = ReplyWriter::new(output, room, form);
-                match engine.execute(command, next.key, turn, &mut reply) {
-                    Executed::Done => (used, None),
-                    Executed::Authenticated => {
-                        self.parser.open();
-                        (used, None)
-                    }
-                    Executed::Retry => {
-                        trace::stalled("it starts over after a flush");
-                        self.parser.rewind();
-                        (0, Some(Stop::NeedsFlush))
-                    }
-                    Executed::NeedsServerStats(scope) => {
-                        trace::stalled("the server's figures are needed");
-                        self.parser.rewind();
-                        (0, Some(Stop::NeedsServerStats(scope)))
-                    }
-                    Executed::Resume(rest) => {
-                        // What is held is an end of the request, no more than was used.
-                        let held = self.parser.hold(rest, form, &unspent[..used]);
-                        (used - held, Some(Stop::NeedsFlush))
-                    }
-                    Executed::Quit => (used, Some(Stop::Ended(EndReason::Quit))),
-                    Executed::Shutdown => (used, Some(Stop::Ended(EndReason::Shutdown))),
-                }
-            }
-            Parsed::Invalid { fault: Fault::Answer(answer), form, used } => {
-                trace::refused(answer.text());
-                ReplyWriter::new(output, room, form).line(answer);
-                (used, None)
-            }
-            Parsed::Invalid { fault: Fault::Skipped, used, .. } => (used, None),
-            Parsed::Invalid { fault: Fault::HangUp(why), used, .. } => {
-                (used, Some(Stop::Ended(why)))
-            }
-            Parsed::Incomplete { used } => (used, Some(Stop::NeedsInput)),
+    /// No further request may be executed in this turn.
+    const fn must_end(
+        &self,
+        progress: &Progress,
+        output: &[u8],
+        limit: &OutputLimit,
+        engine: &Engine,
+    ) -> bool {
+        output.len() >= limit.high_water
+            || progress.requests == self.requests_max
+            || engine.copied_bytes() > progress.copied_bytes_max
+    }
+
+    /// Ends the turn with requests left in the input.
+    const fn yields(&self, progress: &Progress, engine: &mut Engine) -> (usize, Stop) {
+        if progress.requests == self.requests_max {
+            engine.counters.conn_yields += 1;
         }
+        (progress.spent, Stop::NeedsFlush)
     }
 
-    /// No further request is to be executed in this go.
-    const fn is_enough(&self, requests: usize, output: &[u8], room: &Room) -> bool {
-        output.len() >= room.high_water || requests == self.requests_max
-    }
-
-    /// The next requests, as many as can be told before the first one is executed. The memory that
-    /// their keys need is waited for here, at once for all of them.
+    /// Parses as many requests as can be executed without knowing what the ones before them do, and
+    /// prefetches their keys: the memory that these need is waited for once.
     fn parse_ahead<'a>(
-        &mut self,
+        &self,
         unread: &'a [u8],
-        ahead: &mut [Option<Ahead<'a>>; PREFETCH_BATCH],
+        batch: &mut [Option<Ahead<'a>>; PREFETCH_BATCH],
         engine: &Engine,
     ) {
-        let mut parsed_bytes = 0;
-        for slot in ahead.iter_mut() {
-            let parsed = self.parser.parse(&unread[parsed_bytes..]);
-            let next = slot.insert(Ahead { parsed, key: None });
-            let Parsed::Command { used, .. } = next.parsed else { break };
-            parsed_bytes += used;
-            if parsed_bytes == unread.len() || !self.parser.may_go_on() {
+        let grammar = if self.authenticated { self.grammar } else { Grammar::Authentication };
+        let framer = Framer { grammar, item_bytes_max: self.item_bytes_max };
+        let bytes_max = unread.len().min(REQUEST_BYTES_MAX);
+        let (mut state, mut parsed_bytes) = (&self.state, 0);
+        let mut resumable = self.resumable.as_ref();
+        for slot in batch.iter_mut() {
+            let unparsed = &unread[parsed_bytes..];
+            let step = match resumable.take() {
+                None => framer.parse(state, unparsed),
+                Some(resumable) => resumable.step(unparsed, *state),
+            };
+            let step = &slot.insert(Ahead { step, key: None }).step;
+            (state, parsed_bytes) = (&step.next, parsed_bytes + step.used);
+            let is_command = matches!(step.parsed, Parsed::Command { .. });
+            // Before authentication, a command decides how the next one is parsed.
+            if !is_command || parsed_bytes >= bytes_max || !self.authenticated {
                 break;
             }
         }
-        if ahead[1].is_some() {
-            let parsed = ahead.iter_mut().flatten();
-            engine.prefetch(parsed.filter_map(|next| Some((&mut next.key, next.parsed.key()?))));
+        if batch[1].is_some() {
+            let parsed = batch.iter_mut().flatten();
+            engine.prefetch(parsed.filter_map(|ahead| Some((&mut ahead.key, ahead.step.key()?))));
         }
     }
 
-    /// See [`Parser::bytes_wanted`].
-    #[must_use]
-    pub const fn bytes_wanted(&self) -> usize {
-        self.parser.bytes_wanted()
+    /// Executes one request and commits it: its bytes and the state after it. Returns how many bytes
+    /// of `input` are used, and the reason if the session cannot go on after it.
+    fn answer(
+        &mut self,
+        ahead: &Ahead<'_>,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        limit: &mut OutputLimit,
+        engine: &mut Engine,
+        turn: &Turn<'_>,
+    ) -> (usize, Option<Stop>) {
+        let Step { ref parsed, used, ref next } = ahead.step;
+        let stop = match *parsed {
+            Parsed::Command { ref command, mode } => {
+                trace::parsed(mode.dialect.name(), command);
+                let mut reply = ReplyWriter::new(output, limit, mode);
+                match engine.execute(command, ahead.key, turn, &mut reply) {
+                    Executed::Done => None,
+                    Executed::Authenticated => {
+                        self.authenticated = true;
+                        None
+                    }
+                    Executed::Quit => Some(Stop::Ended(EndReason::Quit)),
+                    Executed::Shutdown => Some(Stop::Ended(EndReason::Shutdown)),
+                    // Neither is committed: the request starts over.
+                    Executed::Retry => {
+                        trace::stalled("it starts over after a flush");
+                        return (0, Some(Stop::NeedsFlush));
+                    }
+                    Executed::NeedsServerStats(scope) => {
+                        trace::stalled("it needs the network's figures");
+                        return (0, Some(Stop::NeedsServerStats(scope)));
+                    }
+                    Executed::Resume(rest) => {
+                        let resumable = Resumable::new(rest, mode, &input[..used]);
+                        (self.state, self.resumable) = (*next, Some(resumable));
+                        return (used - resumable.bytes, Some(Stop::NeedsFlush));
+                    }
+                }
+            }
+            Parsed::Error { reply, mode } => {
+                trace::refused(reply.text());
+                ReplyWriter::new(output, limit, mode).line(reply);
+                None
+            }
+            Parsed::Skipped => None,
+            Parsed::HangUp(reason) => Some(Stop::Ended(reason)),
+            Parsed::Incomplete => Some(Stop::NeedsInput),
+        };
+        (self.state, self.resumable) = (*next, None);
+        (used, stop)
     }
 
-    /// See [`Parser::is_in_value`].
+    /// Total bytes of the request at the start of the input, as far as is known yet. No more than
+    /// this need be held at once.
+    #[must_use]
+    pub const fn bytes_wanted(&self) -> usize {
+        match &self.resumable {
+            Some(resumable) => resumable.bytes,
+            None => self.state.bytes_wanted(),
+        }
+    }
+
+    /// See [`State::is_in_value`].
     #[must_use]
     pub const fn is_in_value(&self) -> bool {
-        self.parser.is_in_value()
+        self.state.is_in_value()
     }
 }
 
-const fn dialect_name(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Simple => "simple",
-        Dialect::Classic => "classic",
+impl Resumable {
+    /// Keeps the `rest` of a `request` that has been answered in part.
+    fn new(rest: Unfinished<'_>, mode: ReplyMode, request: &[u8]) -> Self {
+        match rest {
+            Unfinished::Retrieve { retrieval, keys } => {
+                let key_bytes = keys.rest().len();
+                let with_cr = mode.dialect == Dialect::Classic && request.ends_with(b"\r\n");
+                let bytes = key_bytes + 1 + usize::from(with_cr);
+                Self { rest: Rest::Keys { retrieval, key_bytes }, mode, bytes }
+            }
+            // The LF stays, so that the input is not empty before the walk has ended.
+            Unfinished::Dump(dump) => Self { rest: Rest::Dump(dump), mode, bytes: 1 },
+        }
+    }
+
+    /// The rest as a request at the start of `unread`; `state` is the state after it.
+    fn step<'a>(&self, unread: &'a [u8], state: State) -> Step<'a> {
+        let command = match self.rest {
+            Rest::Keys { retrieval, key_bytes } => {
+                Command::Retrieve { retrieval, keys: Words::new(&unread[..key_bytes]) }
+            }
+            Rest::Dump(dump) => Command::Dump(dump),
+        };
+        let parsed = Parsed::Command { command, mode: self.mode };
+        Step { parsed, used: self.bytes, next: state }
     }
 }

@@ -12,7 +12,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use miocached::config::Config;
 use miocached::engine::{Engine, Now};
 use miocached::net::{Listeners, Reactor, engine_for, watch_signals};
-use miocached::protocol::Room;
+use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 
 #[global_allocator]
@@ -72,8 +72,8 @@ fn a_session_allocates_nothing() {
             let input = request.repeat(times).into_bytes();
             let allocated = allocations_of(|| {
                 output.clear();
-                let mut room = Room::UNBOUNDED;
-                let done = session.advance(&input, &mut output, &mut room, &mut engine, now);
+                let mut room = OutputLimit::UNBOUNDED;
+                let done = session.advance(&input, &mut output, &mut room, &mut engine, now.into());
                 assert_eq!(done, (input.len(), Stop::NeedsInput));
             });
             assert_eq!(allocated, 0, "{times} times {request:?}");

@@ -3,7 +3,7 @@
 
 use miocached::config::Config;
 use miocached::engine::{Engine, Now};
-use miocached::protocol::Room;
+use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 
 const NOW: Now = Now { uptime_s: 1000, unix_s: 1_700_000_000 };
@@ -16,10 +16,10 @@ fn answers(requests: &[u8], limit: usize) -> (String, usize) {
     let (mut spent, mut all, mut turns, mut granted) = (0, Vec::new(), 0, 0);
     loop {
         let room_bytes = limit.max(granted);
-        let mut room = Room { high_water: limit, limit: room_bytes, needed: 0 };
+        let mut room = OutputLimit { high_water: limit, limit: room_bytes, needed: 0 };
         let mut output = Vec::new();
         let unread = &requests[spent..];
-        let (used, stop) = session.advance(unread, &mut output, &mut room, &mut engine, NOW);
+        let (used, stop) = session.advance(unread, &mut output, &mut room, &mut engine, NOW.into());
         spent += used;
         turns += 1;
         assert!(output.len() <= room_bytes + 1024, "{} bytes at once", output.len());
@@ -71,4 +71,44 @@ fn a_dump_waits_for_the_room_that_it_takes() {
         assert_eq!(got.matches(start).count(), KEYS);
         assert!(got.len() > KEYS * bytes && turns > 10, "{} bytes in {turns} turns", got.len());
     }
+}
+
+/// The most keys that are looked up in one turn, and the number of turns, when all of `requests` are
+/// there at once. Every key is a miss.
+fn keys_per_turn(requests: &[u8]) -> (u64, usize) {
+    let config = Config::default();
+    let (mut session, mut engine) = (Session::new(&config), Engine::new(&config).unwrap());
+    let (mut spent, mut most, mut turns) = (0, 0, 0);
+    loop {
+        let before = engine.counters.get_misses;
+        let (mut output, mut limit) = (Vec::new(), OutputLimit::UNBOUNDED);
+        let unread = &requests[spent..];
+        let (used, stop) =
+            session.advance(unread, &mut output, &mut limit, &mut engine, NOW.into());
+        (spent, turns) = (spent + used, turns + 1);
+        most = most.max(engine.counters.get_misses - before);
+        assert!(turns < 10_000, "no end of turns");
+        if stop == Stop::NeedsInput {
+            assert_eq!(spent, requests.len());
+            return (most, turns);
+        }
+    }
+}
+
+#[test]
+fn a_long_line_of_short_keys_takes_many_turns() {
+    const KEYS: usize = 400_000;
+    let line = format!("get{}\r\n", " a".repeat(KEYS));
+    let (most, turns) = keys_per_turn(line.as_bytes());
+    assert!(most <= 16_385, "{most} keys in one turn");
+    assert!((KEYS / 16_385..KEYS / 8_000).contains(&turns), "{turns} turns");
+}
+
+/// An input that had to hold a long line may hold as many bytes of short requests after it.
+#[test]
+fn a_long_input_of_short_requests_takes_many_turns() {
+    let requests = "get a\n".repeat(100_000);
+    let (most, turns) = keys_per_turn(requests.as_bytes());
+    assert!(most <= 6_000, "{most} requests in one turn");
+    assert!(turns >= 16, "{turns} turns");
 }

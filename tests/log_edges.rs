@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};
-use miocached::protocol::Room;
+use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 use miocached::store::{Attributes, Cursor, LARGE_BYTES, REHASHED_MAX, Side, Store, Stored};
 
@@ -221,8 +221,8 @@ fn a_stalled_store_is_answered_in_the_end() {
     let now = Now { uptime_s: NOW_S, unix_s: 0 };
     let mut talk = |session: &mut Session, input: &[u8]| {
         let mut output = Vec::new();
-        let mut room = Room::UNBOUNDED;
-        let (spent, stop) = session.advance(input, &mut output, &mut room, &mut engine, now);
+        let mut room = OutputLimit::UNBOUNDED;
+        let (spent, stop) = session.advance(input, &mut output, &mut room, &mut engine, now.into());
         (spent, stop, String::from_utf8(output).unwrap())
     };
     for number in 0..100_000 {
@@ -239,8 +239,13 @@ fn a_stalled_store_is_answered_in_the_end() {
         if stop == Stop::NeedsInput {
             break;
         }
+        assert_eq!(stop, Stop::NeedsFlush);
+        if spent == request.len() - 8 {
+            // So large a request ends the turn.
+            continue;
+        }
         stalls += 1;
-        assert_eq!((spent, stop), (8, Stop::NeedsFlush), "the store stays whole in the input");
+        assert_eq!(spent, 8, "the store stays whole in the input");
         let (_, _, answer) = talk(&mut small, b"get k99999\r\n");
         assert!(answer.starts_with("VALUE k99999 0 40\r\n"), "others are served meanwhile");
     }

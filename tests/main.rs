@@ -6,6 +6,7 @@
 //! * `simple_model`: random streams of the simple dialect against a model of it
 //! * `backpressure`: requests that wait for room in the output or for another turn
 //! * `store`, `log_edges`, `reclaim`: the store against a model, at its edges, and winning memory back
+//! * `stats`: names and figures beside memcached's
 //! * `worst_case_latency`: the longest single operation
 //! * `server`: the process, its command line, sockets and files
 //! * `faults`, `load`: what the server must survive, and what it may cost
@@ -29,6 +30,7 @@ mod readme;
 mod reclaim;
 mod server;
 mod simple_model;
+mod stats;
 mod store;
 mod tidy;
 mod worst_case_latency;

@@ -4,7 +4,7 @@
 
 use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};
-use miocached::protocol::Room;
+use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 use miocached::store::{Attributes, LARGE_BYTES, NEVER, Store, Stored};
 
@@ -356,8 +356,8 @@ fn a_flush_at_a_time_that_is_past_flushes_everything() {
         let mut engine = Engine::new(&config).unwrap();
         let mut session = Session::new(&config);
         let mut talk = |input: String, now: Now| {
-            let (mut output, mut room) = (Vec::new(), Room::UNBOUNDED);
-            session.advance(input.as_bytes(), &mut output, &mut room, &mut engine, now);
+            let (mut output, mut room) = (Vec::new(), OutputLimit::UNBOUNDED);
+            session.advance(input.as_bytes(), &mut output, &mut room, &mut engine, now.into());
             String::from_utf8(output).unwrap()
         };
         assert_eq!(talk("set old 0 0 1\r\nx\r\n".into(), up_s(5)), "STORED\r\n");
@@ -376,11 +376,12 @@ fn without_eviction_every_command_waits_for_room() {
     let mut engine = Engine::new(&config).unwrap();
     let mut session = Session::new(&config);
     let mut talk = |input: &str, uptime_s: u32| {
-        let (mut output, mut room, mut spent) = (Vec::new(), Room::UNBOUNDED, 0);
+        let (mut output, mut room, mut spent) = (Vec::new(), OutputLimit::UNBOUNDED, 0);
         for _ in 0..100_000 {
             let now = Now { uptime_s, unix_s: 0 };
             let unread = &input.as_bytes()[spent..];
-            let (used, stop) = session.advance(unread, &mut output, &mut room, &mut engine, now);
+            let (used, stop) =
+                session.advance(unread, &mut output, &mut room, &mut engine, now.into());
             spent += used;
             if stop == Stop::NeedsInput {
                 return String::from_utf8(output).unwrap();

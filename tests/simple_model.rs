@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::harness::peers::STALLS_MAX;
 use miocached::config::{Config, DialectMode, MIB};
 use miocached::engine::{Engine, Now};
-use miocached::protocol::Room;
+use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -98,9 +98,10 @@ fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
     for cut in cuts {
         loop {
             let mut output = Vec::new();
-            let mut room = Room { high_water, ..Room::UNBOUNDED };
+            let mut room = OutputLimit { high_water, ..OutputLimit::UNBOUNDED };
             let unread = &input[spent..cut];
-            let (used, stop) = session.advance(unread, &mut output, &mut room, &mut engine, now);
+            let (used, stop) =
+                session.advance(unread, &mut output, &mut room, &mut engine, now.into());
             engine.verify();
             spent += used;
             stalls = if used > 0 || !output.is_empty() { 0 } else { stalls + 1 };

@@ -1,6 +1,6 @@
 //! Style as a test: layers, lengths of functions, dependencies, the top level.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
 ];
 
 /// Each with its reason beside it in Cargo.toml.
-const DEPENDENCIES: [&str; 11] = [
+const DEPENDENCIES: [&str; 12] = [
     "clap",
     "hashbrown",
     "log",
@@ -31,6 +31,7 @@ const DEPENDENCIES: [&str; 11] = [
     "signal-hook-mio",
     "simple_logger",
     "slab",
+    "subtle",
 ];
 
 const TOP_LEVEL: [&str; 6] = ["Cargo.lock", "Cargo.toml", "README.md", "benches", "src", "tests"];
@@ -116,6 +117,135 @@ fn no_layer_uses_one_above_it() {
         }
     }
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+/// The folders of `src` whose files may not import each other in a ring.
+const FOLDERS: [&str; 2] = ["protocol", "engine"];
+
+/// The first segments of all paths in `code` that begin with `prefix`: of `super::{a::B, C}`, `a` and
+/// `C`.
+fn names_after(code: &str, prefix: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let first =
+        |path: &str| path.trim_start().split(|c: char| !is_name(c)).next().unwrap().to_string();
+    let mut names = Vec::new();
+    for (start, _) in code.match_indices(prefix) {
+        let is_whole = !code[..start].ends_with(|c: char| is_name(c) || c == ':');
+        let Some(group) = code[start + prefix.len()..].strip_prefix('{') else {
+            names.extend(is_whole.then(|| first(&code[start + prefix.len()..])));
+            continue;
+        };
+        let mut depth = 0;
+        let mut path_start = 0;
+        for (index, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                ',' | '}' if depth == 0 => {
+                    names.push(first(&group[path_start..index]));
+                    path_start = index + 1;
+                }
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if c == '}' && depth == 0 && path_start > index {
+                break;
+            }
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+/// Which files of a folder each of its files imports from. What `mod.rs` only re-exports is imported
+/// from where it is defined.
+fn imports_within(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let prefix = format!("src/{folder}/");
+    let files: BTreeMap<String, String> = sources("src")
+        .into_iter()
+        .filter_map(|(name, text)| {
+            let stem = name.strip_prefix(&prefix)?.strip_suffix(".rs")?.to_string();
+            let tests = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+            let code = text[..tests].lines().map(|line| line.split("//").next().unwrap());
+            Some((stem, code.collect::<Vec<_>>().join("\n")))
+        })
+        .collect();
+    let top = &files["mod"];
+    let mut defined_in: BTreeMap<String, &str> = BTreeMap::new();
+    for stem in files.keys() {
+        for export in ["pub use ", "pub(crate) use ", "pub(super) use "] {
+            for name in names_after(top, &format!("{export}{stem}::")) {
+                defined_in.insert(name, stem);
+            }
+        }
+    }
+    let foreign = names_after(top, "pub use crate::store::");
+    let find = |name: &String| {
+        if files.contains_key(name) {
+            Some(name.clone())
+        } else if foreign.contains(name) {
+            None
+        } else {
+            Some(defined_in.get(name).map_or_else(|| "mod".into(), ToString::to_string))
+        }
+    };
+    let mut imports = BTreeMap::new();
+    for (stem, code) in &files {
+        let found: BTreeSet<String> = if stem == "mod" {
+            let uses = |file: &&String| {
+                let path = format!("{file}::");
+                code.match_indices(&path).any(|(start, _)| {
+                    !code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+                })
+            };
+            files.keys().filter(uses).cloned().collect()
+        } else {
+            let own = format!("crate::{folder}::");
+            let names = [names_after(code, "super::"), names_after(code, &own)].concat();
+            names.iter().filter_map(&find).filter(|name| name != stem).collect()
+        };
+        imports.insert(stem.clone(), found);
+    }
+    imports
+}
+
+/// Takes away, again and again, every file that imports from none of those that are left. What cannot
+/// be taken away is in a ring, or imports from one.
+fn rings(mut imports: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    while let Some(free) =
+        imports.iter().find(|(_, used)| used.is_empty()).map(|(name, _)| name.clone())
+    {
+        imports.remove(&free);
+        imports.values_mut().for_each(|used| {
+            used.remove(&free);
+        });
+    }
+    imports
+}
+
+#[test]
+fn no_folder_holds_a_ring_of_imports() {
+    for folder in FOLDERS {
+        let imports = imports_within(folder);
+        assert!(imports.values().any(|used| !used.is_empty()), "no imports found in {folder}");
+        let rings = rings(imports);
+        assert!(rings.is_empty(), "files of src/{folder} that import each other: {rings:#?}");
+    }
+}
+
+#[test]
+fn rings_are_found() {
+    let code = "use super::{a::{B, C}, D};\nuse super::e::F;\nlet g = super::h();";
+    assert_eq!(names_after(code, "super::"), ["a", "D", "e", "h"]);
+    let set = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let imports = |c: &[&str]| {
+        BTreeMap::from([
+            ("a".to_string(), set(&["b"])),
+            ("b".to_string(), set(&["c"])),
+            ("c".to_string(), set(c)),
+        ])
+    };
+    assert!(rings(imports(&[])).is_empty());
+    assert_eq!(rings(imports(&["a"])).len(), 3);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};
 use miocached::net::INPUT_BYTES;
-use miocached::protocol::Room;
+use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 use miocached::store::{Attributes, LARGE_BYTES, REHASHED_MAX, Store, Stored};
 use nix::time::{ClockId, clock_gettime};
@@ -123,9 +123,10 @@ fn the_longest_turn_of_stores() {
                 number += 1;
             }
             let now = Now { uptime_s: NOW_S, unix_s: 0 };
-            let mut room = Room::UNBOUNDED;
+            let mut room = OutputLimit::UNBOUNDED;
             let begun = cpu_time();
-            let (used, stop) = session.advance(&input, &mut output, &mut room, &mut engine, now);
+            let (used, stop) =
+                session.advance(&input, &mut output, &mut room, &mut engine, now.into());
             longest.note(turn, cpu_time() - begun);
             assert_eq!((used, stop), (input.len(), Stop::NeedsInput));
             turn += 1;

@@ -1,14 +1,16 @@
-//! Who may be served, where not everybody is: users and passwords out of `-Y`'s file.
+//! Authentication: the users and passwords of `-Y`'s file.
 //!
-//! Knows no file and no conversation: the network reads the one, the session keeps the other closed
-//! until a user has been let in.
+//! Knows no file and no conversation: the network reads the file, and the session accepts no command
+//! until its client has authenticated.
+
+use subtle::{Choice, ConstantTimeEq as _};
 
 /// Users that a file may name (memcached's limit, too).
 const USERS_MAX: usize = 8;
 /// Bytes of a line of the file, its end included (memcached's limit, too).
-const LINE_BYTES_MAX: usize = 256;
+const FILE_LINE_BYTES_MAX: usize = 256;
 
-/// Users and their passwords. A default one lets nobody in.
+/// Users and their passwords. The default has none, and accepts nobody.
 #[derive(Clone, Default)]
 pub struct Credentials {
     users: Vec<(Vec<u8>, Vec<u8>)>,
@@ -18,17 +20,17 @@ impl Credentials {
     /// Reads the text of a file: `user:password` in each line, empty lines aside.
     ///
     /// # Errors
-    /// One line for the operator, without a word of what the file says.
+    /// One line for the operator, which quotes nothing of the file.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let mut users = Vec::new();
-        for (at, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.is_empty() {
                 continue;
             }
-            let number = at + 1;
-            if line.len() >= LINE_BYTES_MAX {
-                return Err(format!("line {number} is longer than {LINE_BYTES_MAX} bytes"));
+            let number = index + 1;
+            if line.len() >= FILE_LINE_BYTES_MAX {
+                return Err(format!("line {number} is longer than {FILE_LINE_BYTES_MAX} bytes"));
             }
             let Some(colon) = line.iter().position(|&byte| byte == b':') else {
                 return Err(format!("line {number} is not user:password"));
@@ -41,13 +43,14 @@ impl Credentials {
         if users.is_empty() { Err("there is no user in it".into()) } else { Ok(Self { users }) }
     }
 
-    /// Is this one of the users, with his password? Takes as long for one that nearly is as for any
-    /// other: all users are compared, and all bytes given.
+    /// There is such a user with this password. Takes equally long for every guess: all users are
+    /// compared, without stopping at a difference.
     #[must_use]
     pub fn allow(&self, user: &[u8], password: &[u8]) -> bool {
-        self.users.iter().fold(false, |allowed, (known, secret)| {
+        let allowed = self.users.iter().fold(Choice::from(0), |allowed, (known, secret)| {
             allowed | (same(user, known) & same(password, secret))
-        })
+        });
+        allowed.into()
     }
 }
 
@@ -58,14 +61,15 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Compares without stopping at the first difference, so that the time tells nothing about where it
-/// is.
-fn same(given: &[u8], known: &[u8]) -> bool {
-    let mut different = u8::from(given.len() != known.len());
-    for (at, byte) in given.iter().enumerate() {
-        different |= byte ^ known.get(at).copied().unwrap_or(!byte);
-    }
-    std::hint::black_box(different) == 0
+/// Compares in constant time, whatever the lengths: an early return would give away the length of the
+/// secret, or how much of a guess is right.
+fn same(given: &[u8], known: &[u8]) -> Choice {
+    // No longer secret fits into a line of the file.
+    let bytes = given.len().min(FILE_LINE_BYTES_MAX);
+    let (mut guess, mut secret) = ([0; FILE_LINE_BYTES_MAX], [0; FILE_LINE_BYTES_MAX]);
+    guess[..bytes].copy_from_slice(&given[..bytes]);
+    secret[..known.len()].copy_from_slice(known);
+    given.len().ct_eq(&known.len()) & guess.ct_eq(&secret)
 }
 
 #[cfg(test)]
@@ -88,7 +92,7 @@ mod tests {
     #[test]
     fn bad_files_are_refused() {
         let many = b"a:b\n".repeat(USERS_MAX + 1);
-        let long = [b"a:".to_vec(), vec![b'b'; LINE_BYTES_MAX]].concat();
+        let long = [b"a:".to_vec(), vec![b'b'; FILE_LINE_BYTES_MAX]].concat();
         for bad in [&b""[..], b"\n", b"foo", b"foo:bar\nfoo", &many, &long] {
             assert!(Credentials::parse(bad).is_err());
         }

@@ -1,6 +1,6 @@
-//! Where cas ids come from: a counter, which is not counted on from what clients choose.
+//! Cas ids: a counter. Ids that clients choose with `E` do not move it.
 
-/// The first cas id that is given out, as by memcached 1.6.45.
+/// The first cas id, as in memcached 1.6.45.
 const FIRST: u64 = 2;
 
 /// See the module.
@@ -8,7 +8,7 @@ const FIRST: u64 = 2;
 pub(super) struct CasIds {
     /// Items have cas ids. Otherwise all of them are 0.
     enabled: bool,
-    /// The id given last; the next one is above it. Never given out as 0.
+    /// The last id; the next one is above it.
     last: u64,
 }
 
@@ -26,17 +26,17 @@ impl CasIds {
         self.last
     }
 
-    /// The cas id that a client chose with `E`, where there are any.
+    /// The cas id that a client chose with `E`, unless cas ids are disabled.
     pub(super) fn given(&self, cas: Option<u64>) -> Option<u64> {
         cas.filter(|_| self.enabled)
     }
 
-    /// That, or the next one.
+    /// The cas id that a client chose, or the next one.
     pub(super) fn given_or_next(&mut self, cas: Option<u64>) -> u64 {
         self.given(cas).unwrap_or_else(|| self.next())
     }
 
-    /// Takes the last one back, which was not used.
+    /// Takes back the last one, which was not used.
     pub(super) const fn give_back(&mut self) {
         if self.enabled {
             self.last -= 1;

@@ -1,9 +1,10 @@
-//! What has happened since the start or the last `stats reset`, as numbers.
+//! Counters since the start or the last `stats reset`, under memcached's names.
 //!
-//! Named as memcached's `stats` names them. The network counts what it alone sees in here, too, so
-//! that one reset is enough. What the store counts stands in [`crate::store::StoreCounters`].
+//! The network counts here, too, so that one reset is enough. The store has counters of its own
+//! ([`crate::store::StoreCounters`]).
 
-/// Durations of turns are told by powers of two, in microseconds; the last also counts longer ones.
+/// Buckets of the durations of turns, one for each power of two of microseconds; the last one also
+/// counts longer turns.
 pub const TURN_BUCKETS: usize = 24;
 
 /// See the module.
@@ -14,7 +15,7 @@ pub struct Counters {
     pub get_misses: u64,
     pub touch_hits: u64,
     pub touch_misses: u64,
-    /// Stores that were well-formed, whether their condition held or not.
+    /// Stores with a value, whether their condition held or not, and whether the value was terminated.
     pub cmd_set: u64,
     pub cmd_flush: u64,
     pub cmd_meta: u64,

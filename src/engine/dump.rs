@@ -1,17 +1,18 @@
-//! Dumps: every item told once, by a walk over the store in steps of one small table.
+//! Dumps: every item shown once, by a walk over the store in steps of one small table.
 //!
-//! Between two steps others have their turn, and the walk waits while its reader does not take what
-//! was told. An item that stays is told exactly once; one that comes or goes meanwhile may be told.
+//! Between two steps other connections have their turn, and the walk waits while its output is not
+//! read. An item that is there all the time is shown exactly once; one that is stored or deleted
+//! meanwhile may be shown.
 
 use super::{Engine, Executed, Now};
 use crate::protocol::command::{Dump, DumpFormat, Unfinished};
 use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, item_bytes};
 use crate::store::{Cursor, Item, NEVER};
 
-/// Bytes of output that an item may take beside its key, and a step beside its items: six numbers of
-/// at most 20 digits, with their names.
-const LINE_BYTES_MAX: usize = 192;
-/// Characters as which a byte of a key may be shown.
+/// Bytes that the line of an item may take beside its key, and a step beside its items: six numbers
+/// of at most 20 digits, with their names.
+const ITEM_LINE_BYTES_MAX: usize = 192;
+/// Characters that show one byte of a key.
 const SHOWN_MAX: usize = 3;
 /// Digits of such a byte.
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -23,43 +24,39 @@ const fn is_plain(byte: u8) -> bool {
 
 impl Engine {
     /// One step of a walk over all items.
-    pub(super) fn dump<'a>(
-        &mut self,
-        mut dump: Dump,
-        now: Now,
-        reply: &mut ReplyWriter<'_>,
-    ) -> Executed<'a> {
-        if dump.at.is_none()
+    pub(super) fn dump<'a>(&mut self, mut dump: Dump, reply: &mut ReplyWriter<'_>) -> Executed<'a> {
+        if dump.cursor.is_none()
             && let Some(refusal) = self.refuse_dump(&dump)
         {
             reply.line(refusal);
             return Executed::Done;
         }
-        let cursor = dump.at.map_or_else(Cursor::default, Cursor::from_number);
-        let mut bytes = LINE_BYTES_MAX;
+        let now = self.now;
+        let cursor = dump.cursor.map_or_else(Cursor::default, Cursor::from_number);
+        let mut bytes = ITEM_LINE_BYTES_MAX;
         if dump.left > 0 {
-            // A step is told as a whole or not at all, so its room is found out first: some tens of
-            // kilobytes with keys of ordinary length, and 200 with the longest and strangest. So
-            // each table is walked twice: once for the room, once to tell.
+            // A step is written as a whole or not at all, so each table is walked twice: once for the
+            // size, once to write. That is some tens of kilobytes with keys of ordinary length, and
+            // 200 with the longest keys of bytes that are escaped.
             self.store.walk(cursor, now.uptime_s, |key, _| {
-                bytes += key.len().min(KEY_BYTES_MAX) * SHOWN_MAX + LINE_BYTES_MAX;
+                bytes += key.len().min(KEY_BYTES_MAX) * SHOWN_MAX + ITEM_LINE_BYTES_MAX;
             });
         }
-        if !reply.has_room(bytes) {
+        if !reply.fits(bytes) {
             return Executed::Resume(Unfinished::Dump(dump));
         }
-        if dump.at.is_none() && dump.format != DumpFormat::Cachedump {
+        if dump.cursor.is_none() && dump.format != DumpFormat::Cachedump {
             reply.line(Reply::Ok);
         }
         if dump.left > 0 {
             let next = self.store.walk(cursor, now.uptime_s, |key, item| {
-                // A longer key is the simple dialect's alone: nobody could ask for it by this list.
+                // A longer key is the simple dialect's alone: no classic command can name it.
                 if dump.left > 0 && key.len() <= KEY_BYTES_MAX {
-                    tell(&mut dump, key, &item, now, reply);
+                    write_item(&mut dump, key, &item, now, reply);
                 }
             });
             if let Some(next) = next {
-                dump.at = Some(next.number());
+                dump.cursor = Some(next.number());
                 return Executed::Resume(Unfinished::Dump(dump));
             }
         }
@@ -72,7 +69,7 @@ impl Engine {
 
     const fn refuse_dump(&self, dump: &Dump) -> Option<Reply> {
         if self.config.dump_enabled {
-            return dump.wrong;
+            return dump.error;
         }
         Some(match dump.format {
             DumpFormat::Metadump => Reply::MetadumpForbidden,
@@ -82,7 +79,7 @@ impl Engine {
     }
 }
 
-fn tell(dump: &mut Dump, key: &[u8], item: &Item<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
+fn write_item(dump: &mut Dump, key: &[u8], item: &Item<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
     let encoded = item.attributes.marks.key_encoded;
     let expires_at_s = item.attributes.expires_at_s;
     let size = item_bytes(key.len(), item.attributes.flags, item.value.len());

@@ -1,49 +1,47 @@
-//! The meta commands: what their flags do.
+//! The meta commands: what their flags do to items. How flags are spelled stands in
+//! `protocol/meta_request.rs`, how they are returned in `meta_reply`.
 //!
-//! Knows what becomes of items, and nothing of how flags are spelled (see `protocol/meta.rs`) or shown
-//! (see `flags`).
-//!
-//! A value that is out of date may be served while one client brings a new one: `I` marks it stale
-//! (answers then say `X`), the first who fetches it wins (`W`) and is expected to store, and the
-//! others are told that somebody has been sent (`Z`).
+//! A stale value can be served while one client stores a new one: `I` marks an item as stale (answers
+//! then have `X`), the first client that fetches it wins (`W`) and is expected to store, and the
+//! others see that a winner has been chosen (`Z`).
 
-use super::change::{Change, Outcome};
-use super::count::Counted;
-use super::flags::{answer, echo, head, show, show_key, show_ttl};
-use super::{Engine, Executed, HashedKey, Now};
+use super::arithmetic::Computed;
+use super::meta_reply::{answer, echo, head, show, show_key, show_ttl};
+use super::storing::{Outcome, StoreRequest};
+use super::{Engine, Executed, HashedKey};
 use crate::protocol::command::{Command, Direction};
-use crate::protocol::token::digits_of;
-use crate::protocol::{KEY_BYTES_MAX, Meta, Reply, ReplyWriter, StoreMode, item_bytes};
+use crate::protocol::meta_request::MetaKey;
+use crate::protocol::number::{DIGITS_MAX, digits_of};
+use crate::protocol::{KEY_BYTES_MAX, MetaRequest, Reply, ReplyWriter, StoreMode, item_bytes};
 use crate::store::{Attributes, Marks, NEVER, Stored};
 use crate::trace;
 
-/// Bytes that a line of an answer may take: a key, an opaque token, and a dozen numbers.
-const LINE_BYTES_MAX: usize = 1024;
+/// Bytes that the first line of an answer may take: a key, an opaque token, and a dozen numbers.
+const HEAD_BYTES_MAX: usize = 1024;
 
 impl Engine {
     /// `mg`.
     pub(super) fn meta_get(
         &mut self,
-        meta: &Meta<'_>,
-        known: Option<HashedKey<'_>>,
-        now: Now,
+        meta: &MetaRequest<'_>,
+        prefetched: Option<HashedKey<'_>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
         let mut space = [0; KEY_BYTES_MAX];
-        let key = self.key(meta.key.decode(&mut space), known);
+        let key = self.key(meta.key.decode(&mut space), prefetched);
         let mut is_new = false;
-        if meta.vivify().is_some() && self.store.peek(key, now.uptime_s).is_none() {
-            // What is made wins at once, so it must not be made by a request that has to wait.
-            if !reply.has_room(LINE_BYTES_MAX) {
+        if meta.vivify().is_some() && self.store.peek(key, self.now.uptime_s).is_none() {
+            // A created item wins at once, so a request that has to be retried must not create it.
+            if !reply.fits(HEAD_BYTES_MAX) {
                 return Executed::Retry;
             }
-            match self.make(key, b"", meta, now) {
+            match self.vivify(key, b"", meta) {
                 Ok(_) => is_new = true,
                 Err(Stored::NeedsStep) => return Executed::Retry,
                 Err(_) => {}
             }
         }
-        let Some(mut found) = self.store.item_mut(key, now.uptime_s) else {
+        let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) else {
             trace::miss(key.bytes());
             self.counters.get_misses += 1;
             if !meta.has(b'q') {
@@ -56,12 +54,12 @@ impl Engine {
         let item = found.item();
         let old = item.attributes;
         let shows_value = meta.has(b'v') && meta.compare() != Some(old.cas);
-        if shows_value && !reply.has_room(item.value.len() + LINE_BYTES_MAX) {
+        if shows_value && !reply.fits(item.value.len() + HEAD_BYTES_MAX) {
             return Executed::Retry;
         }
         trace::hit(key.bytes(), item.value.len());
-        let fetched = show(meta, key.bytes(), &item, is_new, shows_value, now, reply);
-        // Counted now: `h` and `l` show what was before this access.
+        let fetched = show(meta, key.bytes(), &item, is_new, shows_value, self.now, reply);
+        // Counted after that: `h` and `l` show the state before this access.
         if !meta.has(b'u') {
             found.count_fetch();
         }
@@ -78,20 +76,18 @@ impl Engine {
         Executed::Done
     }
 
-    /// Makes the item that `N` asks for, and returns its cas id, or what the store said instead of
-    /// keeping it. Its time is set with the other flags, because one that expires at once is shown all
-    /// the same.
-    fn make(
+    /// Creates the item that `N` asks for. Returns its cas id, or the store's refusal. Its expiry is set
+    /// with the other flags, because an item that expires at once is shown nevertheless.
+    fn vivify(
         &mut self,
         key: HashedKey<'_>,
         value: &[u8],
-        meta: &Meta<'_>,
-        now: Now,
+        meta: &MetaRequest<'_>,
     ) -> Result<u64, Stored> {
         let cas = self.cas_ids.given_or_next(meta.next_cas());
         let marks = Marks { key_encoded: meta.key.encoded, ..Marks::default() };
         let attributes = Attributes { flags: 0, expires_at_s: NEVER, cas, marks };
-        let stored = self.store.set(key, value, &attributes, now.uptime_s);
+        let stored = self.store.set(key, value, &attributes, self.now.uptime_s);
         if stored == Stored::Kept {
             self.counters.total_items += 1;
             return Ok(cas);
@@ -106,18 +102,17 @@ impl Engine {
     pub(super) fn meta_set<'a>(
         &mut self,
         command: &Command<'a>,
-        known: Option<HashedKey<'a>>,
-        now: Now,
+        prefetched: Option<HashedKey<'a>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
         let Command::MetaSet { meta, mode, value } = *command else {
             unreachable!("it is called for ms only");
         };
         let mut space = [0; KEY_BYTES_MAX];
-        let key = self.key(meta.key.decode(&mut space), known);
+        let key = self.key(meta.key.decode(&mut space), prefetched);
         let extends = matches!(mode, StoreMode::Append | StoreMode::Prepend);
         let exptime = if extends { meta.vivify() } else { None }.or(meta.ttl()).unwrap_or(0);
-        let change = Change {
+        let request = StoreRequest {
             mode: match (mode, meta.compare()) {
                 (StoreMode::Set | StoreMode::Replace, Some(cas)) => StoreMode::Cas(cas),
                 _ => mode,
@@ -126,18 +121,18 @@ impl Engine {
             key_encoded: meta.key.encoded,
             value,
             flags: meta.client_flags,
-            expires_at_s: now.deadline_s(exptime),
+            expires_at_s: self.now.deadline_s(exptime),
             compare: meta.compare(),
             next_cas: meta.next_cas(),
             may_be_stale: meta.has(b'I'),
             vivifies: extends && meta.vivify().is_some(),
         };
         let mut stored = (0, value.len());
-        let code: &[u8] = match self.change(&change, now) {
+        let code: &[u8] = match self.execute_store(&request) {
             Outcome::NeedsStep => return Executed::Retry,
             Outcome::NoRoom => {
-                // Whatever the mode, what is out of date is not served any more.
-                self.store.delete(key, now.uptime_s);
+                // In every mode: the old value is out of date.
+                self.store.delete(key, self.now.uptime_s);
                 reply.line(Reply::OutOfMemory);
                 return Executed::Done;
             }
@@ -167,14 +162,13 @@ impl Engine {
     /// `md`.
     pub(super) fn meta_delete(
         &mut self,
-        meta: &Meta<'_>,
-        known: Option<HashedKey<'_>>,
-        now: Now,
+        meta: &MetaRequest<'_>,
+        prefetched: Option<HashedKey<'_>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
         let mut space = [0; KEY_BYTES_MAX];
-        let key = self.key(meta.key.decode(&mut space), known);
-        let Some(old) = self.store.peek(key, now.uptime_s).map(|item| item.attributes) else {
+        let key = self.key(meta.key.decode(&mut space), prefetched);
+        let Some(old) = self.store.peek(key, self.now.uptime_s).map(|item| item.attributes) else {
             self.counters.delete_misses += 1;
             answer(b"NF", meta, key.bytes(), reply);
             return Executed::Done;
@@ -184,7 +178,7 @@ impl Engine {
             answer(b"EX", meta, key.bytes(), reply);
             return Executed::Done;
         }
-        match self.invalidate(key, meta, &old, now) {
+        match self.invalidate(key, meta, &old) {
             Stored::Kept => {}
             Stored::NeedsStep => return Executed::Retry,
             Stored::NoRoom => {
@@ -201,21 +195,20 @@ impl Engine {
         Executed::Done
     }
 
-    /// Deletes an item, or makes it empty, or stale, or both.
+    /// Deletes an item, or empties it, or marks it as stale, or both.
     fn invalidate(
         &mut self,
         key: HashedKey<'_>,
-        meta: &Meta<'_>,
+        meta: &MetaRequest<'_>,
         old: &Attributes,
-        now: Now,
     ) -> Stored {
         let (empties, is_stale) = (meta.has(b'x'), meta.has(b'I'));
         if !empties && !is_stale {
-            self.store.delete(key, now.uptime_s);
+            self.store.delete(key, self.now.uptime_s);
             trace::deleted(key.bytes());
             return Stored::Kept;
         }
-        let expires_at_s = meta.ttl().map(|ttl| now.deadline_s(ttl));
+        let expires_at_s = meta.ttl().map(|ttl| self.now.deadline_s(ttl));
         let given_cas = self.cas_ids.given(meta.next_cas());
         let cas = if is_stale {
             self.cas_ids.given_or_next(given_cas)
@@ -227,12 +220,12 @@ impl Engine {
         let stored = if empties {
             let expires_at_s = expires_at_s.unwrap_or(NEVER);
             let attributes = Attributes { flags: meta.client_flags, expires_at_s, cas, marks };
-            let stored = self.store.set(key, b"", &attributes, now.uptime_s);
+            let stored = self.store.set(key, b"", &attributes, self.now.uptime_s);
             self.counters.total_items += u64::from(stored == Stored::Kept);
             stored
         } else {
             let expires_at_s = expires_at_s.unwrap_or(old.expires_at_s);
-            self.mark_stale(key, &Attributes { expires_at_s, cas, marks, ..*old }, now)
+            self.mark_stale(key, &Attributes { expires_at_s, cas, marks, ..*old })
         };
         if stored == Stored::NeedsStep && takes_next_cas {
             self.cas_ids.give_back();
@@ -240,13 +233,13 @@ impl Engine {
         stored
     }
 
-    /// Gives an item other attributes, in place where its record has room for the cas id.
-    fn mark_stale(&mut self, key: HashedKey<'_>, attributes: &Attributes, now: Now) -> Stored {
-        let Some(mut item) = self.store.item_mut(key, now.uptime_s) else {
+    /// Changes an item's attributes, in place where its record has room for the cas id.
+    fn mark_stale(&mut self, key: HashedKey<'_>, attributes: &Attributes) -> Stored {
+        let Some(mut item) = self.store.item_mut(key, self.now.uptime_s) else {
             return Stored::Kept;
         };
         if !item.set_cas(attributes.cas) {
-            return self.make_room_for_cas(key, attributes.cas, attributes, now);
+            return self.make_room_for_cas(key, attributes.cas, attributes);
         }
         item.set_expiry(attributes.expires_at_s);
         item.set_marks(attributes.marks);
@@ -254,48 +247,46 @@ impl Engine {
     }
 
     /// `ma`.
-    pub(super) fn meta_count(
+    pub(super) fn meta_arithmetic(
         &mut self,
-        meta: &Meta<'_>,
+        meta: &MetaRequest<'_>,
         direction: Direction,
-        known: Option<HashedKey<'_>>,
-        now: Now,
+        prefetched: Option<HashedKey<'_>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
         let mut space = [0; KEY_BYTES_MAX];
-        let key = self.key(meta.key.decode(&mut space), known);
+        let key = self.key(meta.key.decode(&mut space), prefetched);
         let cas_ids = (meta.compare(), meta.next_cas());
-        match self.count(key, direction, meta.delta, cas_ids, now) {
-            Counted::Number { number, cas, expires_at_s } => {
-                self.show_number(meta, key, (number, cas, expires_at_s), false, now, reply);
+        match self.compute(key, direction, meta.delta, cas_ids) {
+            Computed::Number { number, cas, expires_at_s } => {
+                self.show_number(meta, key, (number, cas, expires_at_s), false, reply);
             }
-            // It is no miss when the item is made.
-            Counted::Missing if meta.vivify().is_some() => {
-                return self.make_number(meta, key, now, reply);
+            // A miss that creates the item is not counted as one.
+            Computed::Missing if meta.vivify().is_some() => {
+                return self.vivify_number(meta, key, reply);
             }
-            Counted::NeedsStep => return Executed::Retry,
-            Counted::Missing => {
-                self.count_miss(direction);
+            Computed::NeedsStep => return Executed::Retry,
+            Computed::Missing => {
+                self.count_arithmetic_miss(direction);
                 answer(b"NF", meta, key.bytes(), reply);
             }
-            Counted::Exists => answer(b"EX", meta, key.bytes(), reply),
-            Counted::NotNumber => reply.line(Reply::NotNumber),
-            Counted::NoRoom => reply.line(Reply::NoRoomForNumber),
+            Computed::Exists => answer(b"EX", meta, key.bytes(), reply),
+            Computed::NotNumber => reply.line(Reply::NotNumber),
+            Computed::NoRoom => reply.line(Reply::NoRoomForNumber),
         }
         Executed::Done
     }
 
-    /// Makes the number that `N` asks for where there is none.
-    fn make_number(
+    /// Creates the number that `N` asks for.
+    fn vivify_number(
         &mut self,
-        meta: &Meta<'_>,
+        meta: &MetaRequest<'_>,
         key: HashedKey<'_>,
-        now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
-        let mut space = [0; 20];
+        let mut space = [0; DIGITS_MAX];
         let digits = digits_of(meta.initial, &mut space);
-        let cas = match self.make(key, digits, meta, now) {
+        let cas = match self.vivify(key, digits, meta) {
             Ok(cas) => cas,
             Err(Stored::NeedsStep) => return Executed::Retry,
             Err(_) => {
@@ -303,21 +294,20 @@ impl Engine {
                 return Executed::Done;
             }
         };
-        self.show_number(meta, key, (meta.initial, cas, NEVER), true, now, reply);
+        self.show_number(meta, key, (meta.initial, cas, NEVER), true, reply);
         Executed::Done
     }
 
-    /// Answers an `ma` that has a number, and sets the time that its flags ask for.
+    /// Answers an `ma` that has a number, and sets the expiry that its flags ask for.
     fn show_number(
         &mut self,
-        meta: &Meta<'_>,
+        meta: &MetaRequest<'_>,
         key: HashedKey<'_>,
         (number, cas, old_expires_at_s): (u64, u64, u32),
         is_new: bool,
-        now: Now,
         reply: &mut ReplyWriter<'_>,
     ) {
-        let mut space = [0; 20];
+        let mut space = [0; DIGITS_MAX];
         let digits = digits_of(number, &mut space);
         let is_silent = meta.has(b'q');
         let mut expires_at_s = old_expires_at_s;
@@ -326,18 +316,18 @@ impl Engine {
         }
         for (flag, word) in meta.flags() {
             match flag {
-                b'T' => expires_at_s = now.deadline_s(meta.ttl().unwrap_or(0)),
-                b'N' if is_new => expires_at_s = now.deadline_s(meta.vivify().unwrap_or(0)),
+                b'T' => expires_at_s = self.now.deadline_s(meta.ttl().unwrap_or(0)),
+                b'N' if is_new => expires_at_s = self.now.deadline_s(meta.vivify().unwrap_or(0)),
                 _ if is_silent => {}
                 b'O' => reply.flag_text(b'O', &word[1..]),
                 b'k' => show_key(key.bytes(), meta.key.encoded, reply),
                 b'c' => reply.flag(b'c', cas),
-                b't' => show_ttl(expires_at_s, now, reply),
+                b't' => show_ttl(expires_at_s, self.now, reply),
                 _ => {}
             }
         }
         if expires_at_s != old_expires_at_s
-            && let Some(mut item) = self.store.item_mut(key, now.uptime_s)
+            && let Some(mut item) = self.store.item_mut(key, self.now.uptime_s)
         {
             item.set_expiry(expires_at_s);
         }
@@ -351,18 +341,18 @@ impl Engine {
     }
 
     /// `me`.
-    pub(super) fn meta_debug(&mut self, meta: &Meta<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
+    pub(super) fn meta_debug(&mut self, key: &MetaKey<'_>, reply: &mut ReplyWriter<'_>) {
         let mut space = [0; KEY_BYTES_MAX];
-        let key = meta.key.decode(&mut space);
+        let key = key.decode(&mut space);
         self.counters.cmd_meta += 1;
-        let Some(item) = self.store.peek(self.store.hashed_key(key), now.uptime_s) else {
+        let Some(item) = self.store.peek(self.store.hashed_key(key), self.now.uptime_s) else {
             return reply.line(Reply::Missing);
         };
         reply.text(b"ME ");
         reply.key(key, item.attributes.marks.key_encoded);
-        let ttl_s = i64::from(item.attributes.expires_at_s) - i64::from(now.uptime_s);
+        let ttl_s = i64::from(item.attributes.expires_at_s) - i64::from(self.now.uptime_s);
         let exp = if item.attributes.expires_at_s == NEVER { -1 } else { ttl_s };
-        let la = now.uptime_s.saturating_sub(item.accessed_s);
+        let la = self.now.uptime_s.saturating_sub(item.accessed_s);
         let fetch = if item.fetched { "yes" } else { "no" };
         let size = item_bytes(key.len(), item.attributes.flags, item.value.len());
         let cas = item.attributes.cas;

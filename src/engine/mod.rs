@@ -1,35 +1,35 @@
 //! The engine: what a command means. Commands in, store operations and replies out.
 //!
-//! Owns the one [`Store`] that all connections change, the cas ids, and what is counted. Knows no
-//! socket and no clock: the time is part of the [`Turn`] handed down. This file sends each command
-//! where it is carried out, and fetches:
+//! Owns the one [`Store`] that all connections change, the cas ids, and the counters. Knows no socket
+//! and no clock: the time is part of the [`Turn`] handed down. This file dispatches commands, and
+//! carries out retrievals and what is as short:
 //!
-//! * `change`: stores of every kind, with their conditions; `count`: numbers, up and down
-//! * `meta`: the meta commands; `flags`: what they give back
+//! * `storing`: stores of every kind, with their conditions; `arithmetic`: `incr`, `decr` and `ma`
+//! * `meta`: the meta commands; `meta_reply`: the flags that they return
 //! * `stats`: figures, out of [`counters`] and a snapshot of what the network knows
-//!   ([`server_stats`]); `settings` and `prefixes` are parts of it
-//! * `dump`: keys, by walking over the store
-//! * [`auth`]: who may be served; `now`: what times mean
+//!   ([`server_stats`]); `settings` and `prefixes` are parts of it, `figures` writes them
+//! * `dump`: the list of keys, by a walk over the store
+//! * [`auth`]: users and passwords; `now`: what times mean; `turn`: what is handed down
 
+mod arithmetic;
 pub mod auth;
 mod cas_ids;
-mod change;
-mod count;
 pub mod counters;
 mod dump;
-mod flags;
+mod figures;
 mod meta;
+mod meta_reply;
 mod now;
 mod prefixes;
 pub mod server_stats;
 mod settings;
 mod stats;
+mod storing;
 mod turn;
 
 use crate::config::Config;
-use crate::protocol::command::{Command, Debugging, Retrieval, Unfinished};
-use crate::protocol::parser::Words;
-use crate::protocol::{Reply, ReplyWriter};
+use crate::protocol::command::{Command, DebugCommand, Retrieval, StoreLine, Unfinished};
+use crate::protocol::{Reply, ReplyWriter, Words};
 pub use crate::store::{HashedKey, PREFETCH_BATCH};
 use crate::store::{OutOfMemory, Store};
 use crate::trace;
@@ -41,7 +41,11 @@ use prefixes::Prefixes;
 pub use server_stats::{ServerStats, StatsScope};
 pub use turn::Turn;
 
-/// What became of a command.
+/// Keys that one retrieval looks up before the others have their turn, in batches: about 1 ms where
+/// each of them waits for memory. A line of 1 MiB can hold half a million keys.
+const BATCHES_PER_TURN: usize = 16_384 / PREFETCH_BATCH;
+
+/// The outcome of a command.
 #[derive(Debug)]
 pub enum Executed<'a> {
     /// It has been executed and answered.
@@ -66,17 +70,20 @@ pub enum Executed<'a> {
 #[derive(Debug)]
 pub struct Engine {
     store: Store,
+    /// The time of the request that is being executed. Set by [`Engine::execute`] alone.
+    now: Now,
     config: Config,
     cas_ids: CasIds,
     /// What has happened. The network counts here, too.
     pub counters: Counters,
     prefixes: Prefixes,
     credentials: Credentials,
-    /// Bytes of kept values that commands went through without bringing or fetching them.
+    /// Bytes of stored values that commands copied or parsed without sending or fetching them.
     copied_bytes: u64,
-    /// In builds with debug assertions: by how much the clock was moved, and where it stands still.
+    /// `debugtime`, in builds with debug assertions: how far the clock was moved, and where it was
+    /// paused.
     clock_moved_s: i64,
-    clock_stands: Option<Now>,
+    clock_paused: Option<Now>,
 }
 
 impl Engine {
@@ -94,6 +101,7 @@ impl Engine {
         }
         Ok(Self {
             store,
+            now: Now { uptime_s: Now::FIRST_S, unix_s: 0 },
             config: config.clone(),
             cas_ids: CasIds::new(config.cas_enabled),
             counters: Counters::default(),
@@ -101,17 +109,17 @@ impl Engine {
             credentials: Credentials::default(),
             copied_bytes: 0,
             clock_moved_s: 0,
-            clock_stands: None,
+            clock_paused: None,
         })
     }
 
-    /// Whom to serve, where not everybody is served: see [`auth`].
+    /// The users and passwords that are accepted from now on: see [`auth`].
     pub fn set_credentials(&mut self, credentials: Credentials) {
         self.credentials = credentials;
     }
 
-    /// Has the memory loaded that commands with these keys will need, and writes each hashed key into
-    /// its slot, for [`Engine::execute`]. See `store/prefetch.rs`.
+    /// Loads the memory that commands with these keys will need, and writes each hashed key into its
+    /// slot, for [`Engine::execute`]. See `store/prefetch.rs`.
     pub fn prefetch<'k: 'w, 'w>(
         &self,
         wanted: impl Iterator<Item = (&'w mut Option<HashedKey<'k>>, &'k [u8])>,
@@ -126,44 +134,44 @@ impl Engine {
         self.copied_bytes + self.store.work_bytes()
     }
 
-    /// Executes one command and writes its answer. `known` is its first key, if that was
+    /// Executes one command and writes its answer. `prefetched` is its first key, if that was
     /// prefetched.
     pub fn execute<'a>(
         &mut self,
         command: &Command<'a>,
-        known: Option<HashedKey<'a>>,
+        prefetched: Option<HashedKey<'a>>,
         turn: &Turn<'_>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
-        let now = if cfg!(debug_assertions) { self.moved(turn.now) } else { turn.now };
+        self.now = if cfg!(debug_assertions) { self.debug_time(turn.now) } else { turn.now };
         match *command {
             Command::Retrieve { retrieval, keys } => {
-                return self.retrieve(retrieval, keys, known, now, reply);
+                return self.retrieve(retrieval, keys, prefetched, reply);
             }
-            Command::Store { .. } => return self.store_plain(command, known, now, reply),
-            Command::TooLarge { ref store } => self.refuse_too_large(store, now, reply),
-            Command::Count { direction, key, delta } => {
-                return self.count_plain(self.key(key, known), direction, delta, now, reply);
+            Command::Store { .. } => return self.store_plain(command, prefetched, reply),
+            Command::TooLarge { ref store } => self.refuse_too_large(store, reply),
+            Command::BadChunk { ref store } => self.refuse_bad_chunk(store, reply),
+            Command::Arithmetic { direction, key, delta } => {
+                let key = self.key(key, prefetched);
+                return self.arithmetic_plain(key, direction, delta, reply);
             }
             Command::Touch { key, exptime } => {
-                self.touch(self.key(key, known), exptime, now, reply)
+                self.touch(self.key(key, prefetched), exptime, reply);
             }
-            Command::Delete { key } => self.delete(self.key(key, known), now, reply),
-            Command::MetaGet(ref meta) => {
-                return self.meta_get(meta, known, now, reply);
-            }
-            Command::MetaSet { .. } => return self.meta_set(command, known, now, reply),
+            Command::Delete { key } => self.delete(self.key(key, prefetched), reply),
+            Command::MetaGet(ref meta) => return self.meta_get(meta, prefetched, reply),
+            Command::MetaSet { .. } => return self.meta_set(command, prefetched, reply),
             Command::MetaDelete(ref meta) => {
-                return self.meta_delete(meta, known, now, reply);
+                return self.meta_delete(meta, prefetched, reply);
             }
-            Command::MetaCount { ref meta, direction } => {
-                return self.meta_count(meta, direction, known, now, reply);
+            Command::MetaArithmetic { ref meta, direction } => {
+                return self.meta_arithmetic(meta, direction, prefetched, reply);
             }
-            Command::MetaDebug(ref meta) => self.meta_debug(meta, now, reply),
+            Command::MetaDebug { ref key } => self.meta_debug(key, reply),
             Command::MetaNoop => reply.line(Reply::Noop),
-            Command::FlushAll { delay } => self.flush_all(delay, now, reply),
-            Command::Stats(topic) => return self.stats(topic, now, turn.server, reply),
-            Command::Dump(dump) => return self.dump(dump, now, reply),
+            Command::FlushAll { delay } => self.flush_all(delay, reply),
+            Command::Stats(topic) => return self.stats(topic, turn.server, reply),
+            Command::Dump(dump) => return self.dump(dump, reply),
             Command::Verbosity(level) => {
                 trace::set_verbosity(level);
                 self.config.verbosity = level;
@@ -171,8 +179,8 @@ impl Engine {
             }
             Command::Shutdown { understood } => return self.shut_down(understood, reply),
             Command::Authenticate { token } => return self.authenticate(token, reply),
-            Command::Debug(debugging) => {
-                self.debug(debugging, now);
+            Command::Debug(command) => {
+                self.debug(command);
                 reply.line(Reply::Ok);
             }
             Command::Version => reply.line(Reply::Version),
@@ -186,29 +194,33 @@ impl Engine {
         &mut self,
         retrieval: Retrieval,
         mut keys: Words<'a>,
-        known: Option<HashedKey<'a>>,
-        now: Now,
+        prefetched: Option<HashedKey<'a>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
-        let stalled = |keys| {
-            trace::stalled("the output is full");
+        let resume = |keys, why| {
+            trace::stalled(why);
             Executed::Resume(Unfinished::Retrieve { retrieval, keys })
         };
-        // By itself: most retrievals have no other key.
+        // The first key by itself: most retrievals have no other.
         let all = keys;
         if let Some(first) = keys.next()
-            && !self.fetch(self.key(first, known), retrieval, now, reply)
+            && !self.fetch(self.key(first, prefetched), retrieval, reply)
         {
-            return stalled(all);
+            return resume(all, "the output is full");
         }
+        let mut batches = 0;
         while !keys.is_empty() {
+            if batches == BATCHES_PER_TURN {
+                return resume(keys, "it has looked up as many keys as a turn may");
+            }
+            batches += 1;
             let mut rest = keys;
-            let mut ahead = [None; PREFETCH_BATCH];
-            self.store.prefetch(ahead.iter_mut().zip(keys.by_ref()));
-            for (at, key) in ahead.iter().flatten().enumerate() {
-                if !self.fetch(*key, retrieval, now, reply) {
-                    rest.by_ref().take(at).for_each(drop);
-                    return stalled(rest);
+            let mut batch = [None; PREFETCH_BATCH];
+            self.store.prefetch(batch.iter_mut().zip(keys.by_ref()));
+            for (index, key) in batch.iter().flatten().enumerate() {
+                if !self.fetch(*key, retrieval, reply) {
+                    rest.by_ref().take(index).for_each(drop);
+                    return resume(rest, "the output is full");
                 }
             }
         }
@@ -216,15 +228,14 @@ impl Engine {
         Executed::Done
     }
 
-    /// Writes one key's hit, or nothing for a miss. False when it has to wait for room.
+    /// Writes one key's hit, or nothing for a miss. False when the hit does not fit into the output.
     fn fetch(
         &mut self,
         key: HashedKey<'_>,
         retrieval: Retrieval,
-        now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> bool {
-        let hit = if let Some(mut found) = self.store.item_mut(key, now.uptime_s) {
+        let hit = if let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) {
             found.count_fetch();
             let item = found.item();
             let cas = retrieval.with_cas.then_some(item.attributes.cas);
@@ -233,7 +244,7 @@ impl Engine {
             }
             trace::hit(key.bytes(), item.value.len());
             if let Some(exptime) = retrieval.touch {
-                found.set_expiry(now.deadline_s(exptime));
+                found.set_expiry(self.now.deadline_s(exptime));
             }
             true
         } else {
@@ -250,27 +261,27 @@ impl Engine {
         true
     }
 
-    /// A command's key, out of its bytes, or the `known` one, whose hash need not be worked out again.
-    fn key<'k>(&self, bytes: &'k [u8], known: Option<HashedKey<'k>>) -> HashedKey<'k> {
-        debug_assert!(known.is_none_or(|key| key.bytes() == bytes), "another command's key");
-        known.unwrap_or_else(|| self.store.hashed_key(bytes))
+    /// A command's key: the `prefetched` one, whose hash is prefetched already, or a new one from `bytes`.
+    fn key<'k>(&self, bytes: &'k [u8], prefetched: Option<HashedKey<'k>>) -> HashedKey<'k> {
+        debug_assert!(prefetched.is_none_or(|key| key.bytes() == bytes), "another command's key");
+        prefetched.unwrap_or_else(|| self.store.hashed_key(bytes))
     }
 
-    fn touch(&mut self, key: HashedKey<'_>, exptime: i32, now: Now, reply: &mut ReplyWriter<'_>) {
-        let Some(mut item) = self.store.item_mut(key, now.uptime_s) else {
+    fn touch(&mut self, key: HashedKey<'_>, exptime: i32, reply: &mut ReplyWriter<'_>) {
+        let Some(mut item) = self.store.item_mut(key, self.now.uptime_s) else {
             self.counters.touch_misses += 1;
             trace::miss(key.bytes());
             return reply.line(Reply::NotFound);
         };
         item.count_fetch();
-        item.set_expiry(now.deadline_s(exptime));
+        item.set_expiry(self.now.deadline_s(exptime));
         self.counters.touch_hits += 1;
         reply.line(Reply::Touched);
     }
 
-    fn delete(&mut self, key: HashedKey<'_>, now: Now, reply: &mut ReplyWriter<'_>) {
+    fn delete(&mut self, key: HashedKey<'_>, reply: &mut ReplyWriter<'_>) {
         self.prefixes.count_delete(key.bytes());
-        if self.store.delete(key, now.uptime_s) {
+        if self.store.delete(key, self.now.uptime_s) {
             self.counters.delete_hits += 1;
             trace::deleted(key.bytes());
             reply.line(Reply::Deleted);
@@ -281,17 +292,27 @@ impl Engine {
         }
     }
 
-    fn flush_all(&mut self, delay: Option<i32>, now: Now, reply: &mut ReplyWriter<'_>) {
+    /// A store whose value has no terminator. The item stays as it is, and memcached counts the
+    /// command all the same.
+    fn refuse_bad_chunk(&mut self, store: &StoreLine<'_>, reply: &mut ReplyWriter<'_>) {
+        self.counters.cmd_set += 1;
+        if let StoreLine::Plain(_, key) = store {
+            self.prefixes.count_set(key);
+        }
+        reply.line(Reply::BadChunk);
+    }
+
+    fn flush_all(&mut self, delay: Option<i32>, reply: &mut ReplyWriter<'_>) {
         self.counters.cmd_flush += 1;
         match delay {
             _ if !self.config.flush_enabled => reply.line(Reply::FlushForbidden),
             None => reply.line(Reply::BadExptime),
             Some(delay) => {
-                let at_s = if delay > 0 { now.deadline_s(delay) } else { now.uptime_s };
-                // As memcached: a time that is past flushes all that is there, whenever it was
-                // stored; only one before the server's own start flushes nothing.
+                let at_s = if delay > 0 { self.now.deadline_s(delay) } else { self.now.uptime_s };
+                // As memcached: a time that has passed flushes everything, whenever it was stored;
+                // only one before the server's own start flushes nothing.
                 if at_s >= Now::FIRST_S {
-                    self.store.flush(at_s, now.uptime_s);
+                    self.store.flush(at_s, self.now.uptime_s);
                 }
                 reply.line(Reply::Ok);
             }
@@ -324,23 +345,23 @@ impl Engine {
         Executed::Done
     }
 
-    fn debug(&mut self, debugging: Debugging, now: Now) {
-        match debugging {
-            Debugging::Time(by_s) => {
+    fn debug(&mut self, command: DebugCommand) {
+        match command {
+            DebugCommand::MoveTime(by_s) => {
                 self.clock_moved_s = self.clock_moved_s.saturating_add(by_s);
-                if let Some(stands) = self.clock_stands {
-                    self.clock_stands = Some(stands.later(by_s));
+                if let Some(paused) = self.clock_paused {
+                    self.clock_paused = Some(paused.later(by_s));
                 }
             }
-            Debugging::TimeStops(true) => self.clock_stands = Some(now),
-            Debugging::TimeStops(false) => self.clock_stands = None,
-            Debugging::Verify => self.verify(),
+            DebugCommand::PauseTime => self.clock_paused = Some(self.now),
+            DebugCommand::ResumeTime => self.clock_paused = None,
+            DebugCommand::Verify => self.verify(),
         }
     }
 
     /// What `debugtime` has made of the time.
-    fn moved(&self, now: Now) -> Now {
-        self.clock_stands.unwrap_or_else(|| now.later(self.clock_moved_s))
+    fn debug_time(&self, now: Now) -> Now {
+        self.clock_paused.unwrap_or_else(|| now.later(self.clock_moved_s))
     }
 
     /// Checks every invariant of the store the slow way. For tests.

@@ -1,15 +1,15 @@
-//! `stats detail`: what happened to the keys of each prefix.
+//! `stats detail`: counts of what happened to the keys of each prefix.
 //!
-//! A prefix is what stands before the first delimiter; keys without one are not counted. Nothing is
-//! counted, and nothing costs more than a comparison, until somebody asks for it.
+//! A prefix is the part of a key before the first delimiter; keys without one are not counted. While
+//! counting is off, it costs one comparison per command.
 
 use std::collections::BTreeMap;
 
 use crate::config::Config;
 use crate::protocol::{KEY_BYTES_MAX, ReplyWriter};
 
-/// Prefixes that are remembered, at most; the keys of others are not counted. With a name of 250
-/// bytes each they take less than a megabyte.
+/// Most prefixes that are counted; the keys of others are not. With names of 250 bytes they take less
+/// than a megabyte.
 const PREFIXES_MAX: usize = 2048;
 
 /// See the module.
@@ -60,13 +60,13 @@ impl Prefixes {
         self.counts.clear();
     }
 
-    /// Bytes that telling all of it may take.
+    /// Bytes that [`Self::write`] may write.
     pub(super) fn bytes(&self) -> usize {
         let line = "PREFIX  get  hit  set  del \r\n".len() + 4 * 20;
         self.counts.keys().map(|prefix| prefix.len() + line).sum()
     }
 
-    pub(super) fn tell(&self, reply: &mut ReplyWriter<'_>) {
+    pub(super) fn write(&self, reply: &mut ReplyWriter<'_>) {
         for (prefix, counts) in &self.counts {
             reply.text(b"PREFIX ");
             reply.text(prefix);
@@ -79,7 +79,7 @@ impl Prefixes {
         if self.enabled { self.counts_of(key) } else { None }
     }
 
-    /// Apart and cold, so that nothing is called where nobody counts.
+    /// Separate and cold, so that the hot path calls nothing while counting is off.
     #[cold]
     fn counts_of(&mut self, key: &[u8]) -> Option<&mut Counts> {
         let bytes = key.iter().take(KEY_BYTES_MAX).position(|&byte| byte == self.delimiter)?;

@@ -40,7 +40,7 @@ pub struct ServerStats {
     pub turns: u64,
 }
 
-/// The figures where there is no network: nothing listens, and nobody is connected.
+/// The figures where there is no network: no listener, no connection.
 pub static NO_NETWORK: ServerStats = ServerStats {
     pid: 0,
     user_us: 0,

@@ -1,11 +1,11 @@
-//! `stats settings`: what the operator chose, under memcached's names.
+//! `stats settings`: the options, under memcached's names.
 //!
-//! Where a name belongs to a part that does not exist here, it says what memcached says of it when it
-//! is off.
+//! A name of a part that does not exist here has the value that memcached shows when that part is
+//! switched off.
 
 use std::fmt::Display;
 
-use super::stats::tell_all;
+use super::figures::write_all;
 use crate::config::{Config, DialectMode, MIB};
 use crate::protocol::ReplyWriter;
 
@@ -13,7 +13,7 @@ const fn yes(is: bool) -> &'static str {
     if is { "yes" } else { "no" }
 }
 
-pub(super) fn tell_settings(
+pub(super) fn write_settings(
     config: &Config,
     tcp_port: u16,
     detail_enabled: bool,
@@ -61,12 +61,12 @@ pub(super) fn tell_settings(
         ("hashpower_init", &0),
         ("slab_reassign", &"no"),
     ];
-    tell_all(&server, reply);
-    tell_parts(config, reply);
+    write_all(&server, reply);
+    write_parts(config, reply);
 }
 
-/// What memcached says of its parts, most of which do not exist here.
-fn tell_parts(config: &Config, reply: &mut ReplyWriter<'_>) {
+/// The settings of memcached's parts, most of which do not exist here.
+fn write_parts(config: &Config, reply: &mut ReplyWriter<'_>) {
     let parts: [(&str, &dyn Display); 39] = [
         ("slab_automove", &0),
         ("slab_automove_ratio", &"0.00"),
@@ -108,5 +108,5 @@ fn tell_parts(config: &Config, reply: &mut ReplyWriter<'_>) {
         ("memory_file", &"(null)"),
         ("client_flags_size", &4),
     ];
-    tell_all(&parts, reply);
+    write_all(&parts, reply);
 }

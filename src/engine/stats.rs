@@ -1,23 +1,24 @@
-//! `stats`: what is told of the server, in memcached's words.
+//! `stats`: figures of the server, under memcached's names.
 //!
-//! Tools look for memcached's names, so each of them is there: 0, or what memcached says of something
-//! that is switched off, where miocached has no such thing. All items are told as one class, 1, of
+//! Tools look for these names, so each of them is there. Where miocached has no such thing, the value
+//! is what memcached shows when the thing is switched off, or 0. All items are in one class, 1, of
 //! chunks. What only the network knows comes in a [`ServerStats`]; without one, a command that needs it
-//! says so and starts over.
+//! is not executed.
 
 use std::fmt::Display;
 
 use super::counters::Counters;
+use super::figures::{write, write_all};
 use super::server_stats::{ConnectionStats, NO_NETWORK, ServerStats, StatsScope};
-use super::settings::tell_settings;
+use super::settings::write_settings;
 use super::{Engine, Executed, Now};
 use crate::config::MIB;
-use crate::protocol::command::{Detail, Stats};
+use crate::protocol::command::{Detail, StatsTopic};
 use crate::protocol::{Reply, ReplyWriter, VERSION_LINE};
 
 /// Bytes that the figures of the server, or its settings, may take.
 const FIGURES_BYTES_MAX: usize = 6 << 10;
-/// Bytes that what is told of one connection may take, its path aside.
+/// Bytes that the lines of one connection may take, its path aside.
 const CONNECTION_BYTES_MAX: usize = 512;
 /// Bytes of a page of memcached's, in which `stats slabs` counts memory.
 const PAGE_BYTES: u64 = MIB as u64;
@@ -26,12 +27,11 @@ impl Engine {
     /// Answers `stats`.
     pub(super) fn stats(
         &mut self,
-        topic: Stats,
-        now: Now,
+        topic: StatsTopic,
         server: Option<&ServerStats>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
-        self.store.tick(now.uptime_s);
+        self.store.tick(self.now.uptime_s);
         // Topics that need nothing of the network are answered without its figures.
         let mut figures = server.unwrap_or(&NO_NETWORK);
         if let Some(scope) = scope_of(topic) {
@@ -40,56 +40,56 @@ impl Engine {
                 None => return Executed::NeedsServerStats(scope),
             }
         }
-        if !reply.has_room(self.stats_bytes(topic, figures)) {
+        if !reply.fits(self.stats_bytes(topic, figures)) {
             return Executed::Retry;
         }
         match topic {
-            Stats::Reset => {
+            StatsTopic::Reset => {
                 self.counters = Counters::default();
                 self.store.reset_counters();
                 self.prefixes.reset();
                 reply.line(Reply::Reset);
                 return Executed::Done;
             }
-            Stats::Detail(detail) => {
-                self.tell_detail(detail, reply);
+            StatsTopic::Detail(detail) => {
+                self.write_detail(detail, reply);
                 return Executed::Done;
             }
-            Stats::Server => self.tell_server(now, figures, reply),
-            Stats::Settings => {
-                tell_settings(&self.config, figures.tcp_port, self.prefixes.enabled, reply)
+            StatsTopic::Server => self.write_server(figures, reply),
+            StatsTopic::Settings => {
+                write_settings(&self.config, figures.tcp_port, self.prefixes.enabled, reply)
             }
-            Stats::Items => self.tell_items(now, reply),
-            Stats::Slabs => self.tell_slabs(reply),
-            Stats::Sizes => self.tell_sizes(reply),
-            Stats::Conns => tell_connections(figures, reply),
-            Stats::Loop => self.tell_loop(figures, reply),
-            Stats::Store => self.tell_store(reply),
+            StatsTopic::Items => self.write_items(reply),
+            StatsTopic::Slabs => self.write_slabs(reply),
+            StatsTopic::Sizes => self.write_sizes(reply),
+            StatsTopic::Conns => write_connections(figures, reply),
+            StatsTopic::Loop => self.write_loop(figures, reply),
+            StatsTopic::Store => self.write_store(reply),
         }
         reply.end();
         Executed::Done
     }
 
-    fn stats_bytes(&self, topic: Stats, server: &ServerStats) -> usize {
+    fn stats_bytes(&self, topic: StatsTopic, server: &ServerStats) -> usize {
         match topic {
-            Stats::Conns => {
+            StatsTopic::Conns => {
                 let connections = server.connections.as_deref().unwrap_or_default();
                 let each = |shown: &ConnectionStats| shown.address.len() + CONNECTION_BYTES_MAX;
                 connections.iter().map(each).sum()
             }
-            Stats::Detail(Detail::Dump) => self.prefixes.bytes(),
-            Stats::Sizes => self.store.sizes().count() * 64,
-            Stats::Detail(_) | Stats::Reset => 0,
-            Stats::Server
-            | Stats::Settings
-            | Stats::Items
-            | Stats::Slabs
-            | Stats::Loop
-            | Stats::Store => FIGURES_BYTES_MAX,
+            StatsTopic::Detail(Detail::Dump) => self.prefixes.bytes(),
+            StatsTopic::Sizes => self.store.sizes().count() * 64,
+            StatsTopic::Detail(_) | StatsTopic::Reset => 0,
+            StatsTopic::Server
+            | StatsTopic::Settings
+            | StatsTopic::Items
+            | StatsTopic::Slabs
+            | StatsTopic::Loop
+            | StatsTopic::Store => FIGURES_BYTES_MAX,
         }
     }
 
-    fn tell_detail(&mut self, detail: Detail, reply: &mut ReplyWriter<'_>) {
+    fn write_detail(&mut self, detail: Detail, reply: &mut ReplyWriter<'_>) {
         if !self.config.dump_enabled {
             return reply.line(Reply::DetailForbidden);
         }
@@ -99,26 +99,26 @@ impl Engine {
                 reply.line(Reply::Ok);
             }
             Detail::Dump => {
-                self.prefixes.tell(reply);
+                self.prefixes.write(reply);
                 reply.end();
             }
             Detail::Unknown => reply.line(Reply::DetailUsage),
         }
     }
 
-    fn tell_server(&self, now: Now, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
-        self.tell_process(now, server, reply);
-        self.tell_commands(reply);
-        self.tell_memory(server, reply);
+    fn write_server(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+        self.write_process(server, reply);
+        self.write_commands(reply);
+        self.write_memory(server, reply);
     }
 
-    fn tell_process(&self, now: Now, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+    fn write_process(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
         let counters = &self.counters;
         let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
         let figures: [(&str, &dyn Display); 14] = [
             ("pid", &server.pid),
-            ("uptime", &(now.uptime_s - Now::FIRST_S)),
-            ("time", &now.unix_s),
+            ("uptime", &(self.now.uptime_s - Now::FIRST_S)),
+            ("time", &self.now.unix_s),
             ("version", &VERSION_LINE.trim_start_matches("VERSION ")),
             // Tools expect the name; it is not libevent that polls here.
             ("libevent", &"mio"),
@@ -132,7 +132,7 @@ impl Engine {
             ("connection_structures", &server.connection_structures),
             ("response_obj_oom", &0),
         ];
-        tell_all(&figures, reply);
+        write_all(&figures, reply);
         let buffers: [(&str, &dyn Display); 8] = [
             ("response_obj_count", &0),
             ("response_obj_bytes", &0),
@@ -143,11 +143,11 @@ impl Engine {
             ("read_buf_oom", &0),
             ("reserved_fds", &0),
         ];
-        tell_all(&buffers, reply);
+        write_all(&buffers, reply);
     }
 
-    fn tell_commands(&self, reply: &mut ReplyWriter<'_>) {
-        let (counters, kept) = (&self.counters, self.store.counters());
+    fn write_commands(&self, reply: &mut ReplyWriter<'_>) {
+        let (counters, store) = (&self.counters, self.store.counters());
         let figures: [(&str, u64); 27] = [
             ("cmd_get", counters.get_hits + counters.get_misses),
             ("cmd_set", counters.cmd_set),
@@ -156,8 +156,8 @@ impl Engine {
             ("cmd_meta", counters.cmd_meta),
             ("get_hits", counters.get_hits),
             ("get_misses", counters.get_misses),
-            ("get_expired", kept.expired_found),
-            ("get_flushed", kept.flushed_found),
+            ("get_expired", store.expired_found),
+            ("get_flushed", store.flushed_found),
             ("delete_misses", counters.delete_misses),
             ("delete_hits", counters.delete_hits),
             ("incr_misses", counters.incr_misses),
@@ -178,14 +178,14 @@ impl Engine {
             ("limit_maxbytes", self.config.memory_bytes_max as u64),
         ];
         for (name, figure) in figures {
-            tell(name, &figure, reply);
+            write(name, &figure, reply);
         }
     }
 
-    fn tell_memory(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
-        let (counters, kept) = (&self.counters, self.store.counters());
+    fn write_memory(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+        let (counters, store) = (&self.counters, self.store.counters());
         let map_bytes = self.store.map_bytes() as u64;
-        let figures: [(&str, u64); 36] = [
+        let figures: [(&str, u64); 45] = [
             ("accepting_conns", u64::from(server.accepting)),
             ("listen_disabled_num", counters.listen_disabled_num),
             ("time_in_listen_disabled_us", counters.time_in_listen_disabled_us),
@@ -205,6 +205,9 @@ impl Engine {
             ("slab_reassign_running", 0),
             ("slabs_moved", 0),
             ("malloc_fails", 0),
+            ("lru_crawler_running", 0),
+            ("lru_crawler_starts", 0),
+            ("lru_maintainer_juggles", 0),
             ("log_worker_dropped", 0),
             ("log_worker_written", 0),
             ("log_watcher_skipped", 0),
@@ -216,30 +219,36 @@ impl Engine {
             ("curr_items", self.store.len() as u64),
             ("total_items", counters.total_items),
             ("slab_global_page_pool", 0),
-            ("expired_unfetched", kept.expired_unfetched),
-            ("evicted_unfetched", kept.evicted_unfetched),
-            ("evictions", kept.evictions),
-            ("reclaimed", kept.reclaimed),
-            ("crawler_reclaimed", kept.swept),
-            ("crawler_items_checked", kept.swept_past),
+            ("expired_unfetched", store.expired_unfetched),
+            ("evicted_unfetched", store.evicted_unfetched),
+            ("evicted_active", 0),
+            ("evictions", store.evictions),
+            ("reclaimed", store.reclaimed),
+            ("crawler_reclaimed", store.swept),
+            ("crawler_items_checked", store.swept_past),
             ("lrutail_reflocked", 0),
+            ("moves_to_cold", 0),
+            ("moves_to_warm", 0),
+            ("moves_within_lru", 0),
+            ("direct_reclaims", 0),
+            ("lru_bumps_dropped", 0),
         ];
         for (name, figure) in figures {
-            tell(name, &figure, reply);
+            write(name, &figure, reply);
         }
         if self.config.idle_timeout_s > 0 {
-            tell("idle_kicks", &counters.idle_kicks, reply);
+            write("idle_kicks", &counters.idle_kicks, reply);
         }
     }
 
     /// One class of items, if there are any.
-    fn tell_items(&self, now: Now, reply: &mut ReplyWriter<'_>) {
+    fn write_items(&self, reply: &mut ReplyWriter<'_>) {
         if self.store.is_empty() {
             return;
         }
-        let kept = self.store.counters();
+        let store = self.store.counters();
         let items = self.store.len() as u64;
-        let oldest_s = self.store.oldest_accessed_s().unwrap_or(now.uptime_s);
+        let oldest_s = self.store.oldest_accessed_s().unwrap_or(self.now.uptime_s);
         let figures = [
             ("number", items),
             ("number_hot", 0),
@@ -247,19 +256,19 @@ impl Engine {
             ("number_cold", items),
             ("age_hot", 0),
             ("age_warm", 0),
-            ("age", u64::from(now.uptime_s.saturating_sub(oldest_s))),
+            ("age", u64::from(self.now.uptime_s.saturating_sub(oldest_s))),
             ("mem_requested", self.store.bytes()),
-            ("evicted", kept.evictions),
-            ("evicted_nonzero", kept.evicted_with_time),
-            ("evicted_time", u64::from(kept.evicted_idle_s)),
+            ("evicted", store.evictions),
+            ("evicted_nonzero", store.evicted_with_time),
+            ("evicted_time", u64::from(store.evicted_idle_s)),
             ("outofmemory", self.counters.store_no_memory),
             ("tailrepairs", 0),
-            ("reclaimed", kept.reclaimed),
-            ("expired_unfetched", kept.expired_unfetched),
-            ("evicted_unfetched", kept.evicted_unfetched),
+            ("reclaimed", store.reclaimed),
+            ("expired_unfetched", store.expired_unfetched),
+            ("evicted_unfetched", store.evicted_unfetched),
             ("evicted_active", 0),
-            ("crawler_reclaimed", kept.swept),
-            ("crawler_items_checked", kept.swept_past),
+            ("crawler_reclaimed", store.swept),
+            ("crawler_items_checked", store.swept_past),
             ("lrutail_reflocked", 0),
             ("moves_to_cold", 0),
             ("moves_to_warm", 0),
@@ -276,7 +285,7 @@ impl Engine {
     }
 
     /// One class of chunks, each as large as an item is on average.
-    fn tell_slabs(&self, reply: &mut ReplyWriter<'_>) {
+    fn write_slabs(&self, reply: &mut ReplyWriter<'_>) {
         let counters = &self.counters;
         let (items, bytes) = (self.store.len() as u64, self.store.bytes());
         if items > 0 {
@@ -304,34 +313,34 @@ impl Engine {
                 reply.show(&format_args!("STAT 1:{name} {figure}\r\n"));
             }
         }
-        tell("active_slabs", &u8::from(items > 0), reply);
-        tell("total_malloced", &self.store.log_bytes().0, reply);
+        write("active_slabs", &u8::from(items > 0), reply);
+        write("total_malloced", &self.store.log_bytes().0, reply);
     }
 
-    fn tell_sizes(&self, reply: &mut ReplyWriter<'_>) {
+    fn write_sizes(&self, reply: &mut ReplyWriter<'_>) {
         if !self.config.sizes_tracked {
-            return tell("sizes_status", &"disabled", reply);
+            return write("sizes_status", &"disabled", reply);
         }
         for (bytes, items) in self.store.sizes() {
-            tell(&bytes.to_string(), &items, reply);
+            write(&bytes.to_string(), &items, reply);
         }
     }
 
-    fn tell_loop(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
-        tell("turns", &server.turns, reply);
-        tell("longest_turn_us", &self.counters.longest_turn_us, reply);
+    fn write_loop(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+        write("turns", &server.turns, reply);
+        write("longest_turn_us", &self.counters.longest_turn_us, reply);
         for (at, turns) in self.counters.turns_by_duration.iter().enumerate() {
             if *turns > 0 {
-                tell(&format!("turns_below_{}_us", 1u64 << at), turns, reply);
+                write(&format!("turns_below_{}_us", 1u64 << at), turns, reply);
             }
         }
-        tell("buffer_bytes", &server.buffer_bytes.0, reply);
-        tell("buffer_bytes_max", &server.buffer_bytes.1, reply);
-        tell("waiting_for_memory", &server.waiting_for_memory, reply);
+        write("buffer_bytes", &server.buffer_bytes.0, reply);
+        write("buffer_bytes_max", &server.buffer_bytes.1, reply);
+        write("waiting_for_memory", &server.waiting_for_memory, reply);
     }
 
-    fn tell_store(&self, reply: &mut ReplyWriter<'_>) {
-        let kept = self.store.counters();
+    fn write_store(&self, reply: &mut ReplyWriter<'_>) {
+        let store = self.store.counters();
         let (used, dead) = self.store.log_bytes();
         let figures = [
             ("items", self.store.len() as u64),
@@ -339,38 +348,38 @@ impl Engine {
             ("map_bytes", self.store.map_bytes() as u64),
             ("log_bytes", used),
             ("log_bytes_dead", dead),
-            ("stored_bytes", kept.stored_bytes),
-            ("moved_bytes", kept.moved_bytes),
-            ("evictions", kept.evictions),
-            ("evicted_unfetched", kept.evicted_unfetched),
-            ("expired_unfetched", kept.expired_unfetched),
-            ("reclaimed", kept.reclaimed),
-            ("rehashed", kept.rehashed),
-            ("rehashed_at_once_max", kept.rehashed_at_once_max as u64),
+            ("stored_bytes", store.stored_bytes),
+            ("moved_bytes", store.moved_bytes),
+            ("evictions", store.evictions),
+            ("evicted_unfetched", store.evicted_unfetched),
+            ("expired_unfetched", store.expired_unfetched),
+            ("reclaimed", store.reclaimed),
+            ("rehashed", store.rehashed),
+            ("rehashed_at_once_max", store.rehashed_at_once_max as u64),
         ];
         for (name, figure) in figures {
-            tell(name, &figure, reply);
+            write(name, &figure, reply);
         }
-        let amplification = kept.write_amplification();
-        tell("write_amplification", &format_args!("{amplification:.3}"), reply);
+        let amplification = store.write_amplification();
+        write("write_amplification", &format_args!("{amplification:.3}"), reply);
     }
 }
 
 /// What a topic needs of the network.
-const fn scope_of(topic: Stats) -> Option<StatsScope> {
+const fn scope_of(topic: StatsTopic) -> Option<StatsScope> {
     match topic {
-        Stats::Server | Stats::Settings | Stats::Loop => Some(StatsScope::General),
-        Stats::Conns => Some(StatsScope::WithConnections),
-        Stats::Items
-        | Stats::Slabs
-        | Stats::Sizes
-        | Stats::Store
-        | Stats::Reset
-        | Stats::Detail(_) => None,
+        StatsTopic::Server | StatsTopic::Settings | StatsTopic::Loop => Some(StatsScope::General),
+        StatsTopic::Conns => Some(StatsScope::WithConnections),
+        StatsTopic::Items
+        | StatsTopic::Slabs
+        | StatsTopic::Sizes
+        | StatsTopic::Store
+        | StatsTopic::Reset
+        | StatsTopic::Detail(_) => None,
     }
 }
 
-fn tell_connections(server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+fn write_connections(server: &ServerStats, reply: &mut ReplyWriter<'_>) {
     for shown in server.connections.iter().flatten() {
         let ConnectionStats { descriptor, address, listen_address, state, idle_s } = shown;
         reply.show(&format_args!("STAT {descriptor}:addr {address}\r\n"));
@@ -379,17 +388,5 @@ fn tell_connections(server: &ServerStats, reply: &mut ReplyWriter<'_>) {
         }
         reply.show(&format_args!("STAT {descriptor}:state {state}\r\n"));
         reply.show(&format_args!("STAT {descriptor}:secs_since_last_cmd {idle_s}\r\n"));
-    }
-}
-
-/// One line of figures.
-pub(super) fn tell(name: &str, figure: &dyn Display, reply: &mut ReplyWriter<'_>) {
-    reply.show(&format_args!("STAT {name} {figure}\r\n"));
-}
-
-/// Many of them.
-pub(super) fn tell_all(figures: &[(&str, &dyn Display)], reply: &mut ReplyWriter<'_>) {
-    for (name, figure) in figures {
-        tell(name, figure, reply);
     }
 }

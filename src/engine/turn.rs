@@ -9,7 +9,7 @@ pub struct Turn<'s> {
     /// Read from the clocks once per turn.
     pub now: Now,
     /// The figures that `stats` needs of the network. `None` as long as no snapshot has been taken:
-    /// a command that needs one then stays in the input, and the caller is asked for it.
+    /// a command that needs one then stays in the input, and `NeedsServerStats` is returned.
     pub server: Option<&'s ServerStats>,
 }
 

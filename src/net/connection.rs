@@ -19,7 +19,7 @@ use super::socket::{READS, Socket};
 use super::{INPUT_BYTES, OUTPUT_HIGH_WATER, SMALL_ANSWER_BYTES};
 use crate::config::Config;
 use crate::engine::{Engine, ServerStats, StatsScope, Turn};
-use crate::protocol::{EndReason, Room};
+use crate::protocol::{EndReason, OutputLimit};
 use crate::session::{Session, Stop};
 use crate::trace;
 
@@ -309,13 +309,14 @@ impl Connection {
                 self.stop = Stop::NeedsInput;
                 return Ok(());
             }
-            let limit = may_answer.min(self.output.bytes.capacity());
-            let mut room = Room { high_water: OUTPUT_HIGH_WATER.min(limit), limit, needed: 0 };
+            let bytes = may_answer.min(self.output.bytes.capacity());
+            let high_water = OUTPUT_HIGH_WATER.min(bytes);
+            let mut limit = OutputLimit { high_water, limit: bytes, needed: 0 };
             let turn = Turn { now: shared.moment.now, server: shared.stats };
             let output = &mut self.output.bytes;
             let unread = self.input.unread();
             let (executed, stop) =
-                self.session.advance(unread, output, &mut room, shared.engine, turn);
+                self.session.advance(unread, output, &mut limit, shared.engine, turn);
             self.stop = stop;
             self.input.executed(executed);
             if executed > 0 {
@@ -324,16 +325,16 @@ impl Connection {
             if matches!(stop, Stop::Ended(_)) {
                 self.drop_unread();
             }
-            if room.needed == 0 || !self.output.is_empty() {
+            if limit.needed == 0 || !self.output.is_empty() {
                 // Where answers are unsent, they go first.
                 return Ok(());
             }
-            if room.needed > may_answer {
+            if limit.needed > may_answer {
                 // What is unread is kept meanwhile.
-                self.wait_for_memory(self.input.held().max(INPUT_BYTES) + room.needed);
+                self.wait_for_memory(self.input.held().max(INPUT_BYTES) + limit.needed);
                 return Ok(());
             }
-            self.output.reserve(room.needed, &mut shared.buffers.pool)?;
+            self.output.reserve(limit.needed, &mut shared.buffers.pool)?;
         }
     }
 

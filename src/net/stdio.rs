@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::{INPUT_BYTES, OUTPUT_HIGH_WATER};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::protocol::Room;
+use crate::protocol::OutputLimit;
 use crate::session::{Session, Stop};
 
 /// Answers the requests on standard input until it ends, or a request ends the session.
@@ -30,10 +30,10 @@ fn converse(config: &Config, from: &mut impl io::Read, to: &mut impl io::Write) 
     let mut unread = 0;
     let mut output = Vec::new();
     loop {
-        let mut room = Room { high_water: OUTPUT_HIGH_WATER, ..Room::UNBOUNDED };
+        let mut limit = OutputLimit { high_water: OUTPUT_HIGH_WATER, ..OutputLimit::UNBOUNDED };
         let now = clock.moment().now;
         let (spent, stop) =
-            session.advance(&input[..unread], &mut output, &mut room, &mut engine, now);
+            session.advance(&input[..unread], &mut output, &mut limit, &mut engine, now.into());
         input.copy_within(spent..unread, 0);
         unread -= spent;
         to.write_all(&output)?;

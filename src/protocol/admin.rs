@@ -1,87 +1,85 @@
-//! Lines that ask about the server or change it as a whole, and those for tests.
-//!
-//! What is asked is told by `engine/stats.rs` and `engine/dump.rs`. Commands that administer parts of
-//! memcached which do not exist here are not understood (see [`super::classic`]'s table).
+//! The grammar of the commands that ask about the server or change it as a whole, and of those for
+//! tests.
 
-use super::classic::{SPOKEN, form_after};
-use super::command::{Debugging, Detail, Dump, DumpFormat, Stats};
-use super::line::Line;
-use super::parser::Words;
-use super::{Command, Reply, token};
+use super::command::{Command, DebugCommand, Detail, Dump, DumpFormat, StatsTopic};
+use super::line::{Line, reply_mode_after};
+use super::number;
+use super::reply::{Reply, ReplyMode};
+use super::token::Words;
 
 /// Classes that memcached can have at most; more is an error (its `MAX_NUMBER_OF_SLAB_CLASSES`).
 const SLAB_CLASSES_MAX: u32 = 64;
-/// The class that all items are said to be in.
+/// The class that all items are shown in.
 const SLAB_CLASS: u32 = 1;
 /// The most that `lru_crawler sleep` takes, in microseconds.
 const CRAWLER_SLEEP_US_MAX: u32 = 1_000_000;
 /// The most that `verbosity` can ask for.
 const VERBOSITY_MAX: u8 = 2;
 
-/// A command that takes everything for itself, `noreply` as well.
-const fn spoken(command: Command<'_>) -> Line<'_> {
-    Line::Command { command, form: SPOKEN }
+/// A command that is always answered: `noreply` is one of its words.
+const fn answered(command: Command<'_>) -> Line<'_> {
+    Line::Command { command, mode: ReplyMode::CLASSIC }
 }
 
 pub(super) fn flush_all(mut words: Words<'_>) -> Line<'_> {
-    let form = form_after(words, 1);
+    let mode = reply_mode_after(words, 1);
     let delay = match words.next() {
         None => Some(0),
         Some(b"noreply") if words.is_empty() => Some(0),
-        Some(delay) => token::strict_i32(delay),
+        Some(delay) => number::strict_i32(delay),
     };
-    // Whether flushing is forbidden comes first, so the engine tells what is wrong with the time.
-    Line::Command { command: Command::FlushAll { delay }, form }
+    // The engine reports a bad time, because it checks first whether flushing is allowed.
+    Line::Command { command: Command::FlushAll { delay }, mode }
 }
 
 pub(super) fn verbosity(mut words: Words<'_>) -> Line<'_> {
-    let form = form_after(words, 1);
-    match words.next().and_then(token::strict_u32) {
+    let mode = reply_mode_after(words, 1);
+    match words.next().and_then(number::strict_u32) {
         Some(level) => {
             let level = u8::try_from(level).unwrap_or(VERBOSITY_MAX).min(VERBOSITY_MAX);
-            Line::Command { command: Command::Verbosity(level), form }
+            Line::Command { command: Command::Verbosity(level), mode }
         }
-        None => Line::refused(Reply::BadLine, form),
+        None => Line::refused(Reply::BadLine, mode),
     }
 }
 
 pub(super) fn shutdown(mut words: Words<'_>) -> Line<'_> {
-    let form = form_after(words, 1);
+    let mode = reply_mode_after(words, 1);
     let understood = matches!((words.next(), words.next()), (None | Some(b"graceful"), None));
-    Line::Command { command: Command::Shutdown { understood }, form }
+    Line::Command { command: Command::Shutdown { understood }, mode }
 }
 
 pub(super) fn stats(mut words: Words<'_>) -> Line<'_> {
     let Some(topic) = words.next() else {
-        return spoken(Command::Stats(Stats::Server));
+        return answered(Command::Stats(StatsTopic::Server));
     };
     let stats = match topic {
-        b"settings" => Stats::Settings,
-        b"items" => Stats::Items,
-        b"slabs" => Stats::Slabs,
-        b"sizes" => Stats::Sizes,
-        b"conns" => Stats::Conns,
-        b"loop" => Stats::Loop,
-        b"store" => Stats::Store,
-        b"reset" => Stats::Reset,
-        b"detail" => Stats::Detail(match words.next() {
+        b"settings" => StatsTopic::Settings,
+        b"items" => StatsTopic::Items,
+        b"slabs" => StatsTopic::Slabs,
+        b"sizes" => StatsTopic::Sizes,
+        b"conns" => StatsTopic::Conns,
+        b"loop" => StatsTopic::Loop,
+        b"store" => StatsTopic::Store,
+        b"reset" => StatsTopic::Reset,
+        b"detail" => StatsTopic::Detail(match words.next() {
             Some(b"on") => Detail::On,
             Some(b"off") => Detail::Off,
             Some(b"dump") => Detail::Dump,
             _ => Detail::Unknown,
         }),
-        b"cachedump" => return spoken(cachedump(words)),
-        _ => return Line::refused(Reply::Error, SPOKEN),
+        b"cachedump" => return answered(cachedump(words)),
+        _ => return Line::refused(Reply::Error, ReplyMode::CLASSIC),
     };
-    spoken(Command::Stats(stats))
+    answered(Command::Stats(stats))
 }
 
-/// Whether dumps are forbidden comes first, so it is the engine that tells what else is wrong.
+/// The engine reports a bad line, because it checks first whether dumps are allowed.
 fn cachedump(mut words: Words<'_>) -> Command<'_> {
     let (Some(class), Some(limit)) = (words.next(), words.next()) else {
         return dump(DumpFormat::Cachedump, Err(Reply::BadCachedump));
     };
-    let number = token::strict_u32;
+    let number = number::strict_u32;
     let items = match (number(class), number(limit)) {
         (Some(SLAB_CLASSES_MAX..), Some(_)) => Err(Reply::BadSlabClass),
         (Some(SLAB_CLASS), Some(0)) => Ok(u32::MAX),
@@ -94,19 +92,19 @@ fn cachedump(mut words: Words<'_>) -> Command<'_> {
 
 const fn dump<'a>(format: DumpFormat, items: Result<u32, Reply>) -> Command<'a> {
     match items {
-        Ok(left) => Command::Dump(Dump { format, at: None, left, wrong: None }),
-        Err(wrong) => Command::Dump(Dump { format, at: None, left: 0, wrong: Some(wrong) }),
+        Ok(left) => Command::Dump(Dump { format, cursor: None, left, error: None }),
+        Err(error) => Command::Dump(Dump { format, cursor: None, left: 0, error: Some(error) }),
     }
 }
 
-/// The crawler that takes away what has expired has nothing to do here: whatever is over gives its
-/// memory back when a log's tail reaches it. It is answered for as if it ran and found nothing.
+/// memcached's crawler reclaims expired items; here the store's own sweep does that. So the commands
+/// that control the crawler are answered as if it were running, and have no effect.
 pub(super) fn lru_crawler(mut words: Words<'_>) -> Line<'_> {
-    let form = form_after(words, 1);
-    let answer = |reply| Line::refused(reply, form);
-    let number = |word: &[u8]| token::strict_u32(word);
+    let mode = reply_mode_after(words, 1);
+    let answer = |reply| Line::refused(reply, mode);
+    let number = |word: &[u8]| number::strict_u32(word);
     let walk =
-        |format, classes: &[u8]| spoken(dump(format, items_of(classes).ok_or(Reply::BadClass)));
+        |format, classes: &[u8]| answered(dump(format, items_of(classes).ok_or(Reply::BadClass)));
     match (words.next(), words.next(), words.next()) {
         (Some(b"metadump"), Some(classes), None) => walk(DumpFormat::Metadump, classes),
         (Some(b"mgdump"), Some(classes), None) => walk(DumpFormat::Mgdump, classes),
@@ -129,31 +127,31 @@ pub(super) fn lru_crawler(mut words: Words<'_>) -> Line<'_> {
     }
 }
 
-/// How many items may be in these classes, `all`, `hash` or numbers with commas: those of the one
-/// class that there is, or none. None where there can be no such class.
+/// The most items that these classes (`all`, `hash` or numbers with commas) can hold: any number in
+/// [`SLAB_CLASS`], 0 in the others. None for a class that memcached cannot have.
 fn items_of(classes: &[u8]) -> Option<u32> {
     if matches!(classes, b"all" | b"hash") {
         return Some(u32::MAX);
     }
     classes.split(|&byte| byte == b',').try_fold(0, |items, class| {
-        let class = token::strict_u32(class)?;
+        let class = number::strict_u32(class)?;
         let known = (1..SLAB_CLASSES_MAX).contains(&class);
         known.then_some(if class == SLAB_CLASS { u32::MAX } else { items })
     })
 }
 
 pub(super) fn debugtime(mut words: Words<'_>) -> Line<'_> {
-    let debugging = match words.next() {
-        Some(b"p") => Some(Debugging::TimeStops(true)),
-        Some(b"r") => Some(Debugging::TimeStops(false)),
-        by => by.and_then(token::strict_i64).map(Debugging::Time),
+    let command = match words.next() {
+        Some(b"p") => Some(DebugCommand::PauseTime),
+        Some(b"r") => Some(DebugCommand::ResumeTime),
+        by => by.and_then(number::strict_i64).map(DebugCommand::MoveTime),
     };
-    match debugging {
-        Some(debugging) => spoken(Command::Debug(debugging)),
-        None => Line::refused(Reply::Error, SPOKEN),
+    match command {
+        Some(command) => answered(Command::Debug(command)),
+        None => Line::refused(Reply::Error, ReplyMode::CLASSIC),
     }
 }
 
 pub(super) const fn debugverify() -> Line<'static> {
-    spoken(Command::Debug(Debugging::Verify))
+    answered(Command::Debug(DebugCommand::Verify))
 }

@@ -1,20 +1,19 @@
-//! Base64, for keys of meta commands that are no text.
+//! Base64, for binary keys of meta commands.
 //!
-//! As memcached's reads it: padding is required, and what is no base64 character is passed over.
-//! A key is at most [`super::KEY_BYTES_MAX`] bytes in this form, so no library's streams and
-//! alphabets are needed.
+//! As memcached decodes it: padding is required, and characters outside the alphabet are ignored. No
+//! library: a key is at most [`super::KEY_BYTES_MAX`] bytes in this form.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// What a byte stands for that stands for nothing.
-const NOTHING: u8 = 64;
+/// The value of a byte outside the alphabet.
+const IGNORED: u8 = 64;
 /// Six bits for each byte; padding has none.
 #[allow(clippy::cast_possible_truncation, reason = "the alphabet has 64 characters")]
 const VALUES: [u8; 256] = {
-    let mut values = [NOTHING; 256];
-    let mut at = 0;
-    while at < ALPHABET.len() {
-        values[ALPHABET[at] as usize] = at as u8;
-        at += 1;
+    let mut values = [IGNORED; 256];
+    let mut index = 0;
+    while index < ALPHABET.len() {
+        values[ALPHABET[index] as usize] = index as u8;
+        index += 1;
     }
     values[b'=' as usize] = 0;
     values
@@ -24,7 +23,7 @@ const VALUES: [u8; 256] = {
 /// is not base64 or does not fit.
 #[must_use]
 pub fn decode(text: &[u8], space: &mut [u8]) -> Option<usize> {
-    let known = |byte: &&u8| VALUES[usize::from(**byte)] != NOTHING;
+    let known = |byte: &&u8| VALUES[usize::from(**byte)] != IGNORED;
     let characters = text.iter().filter(known).count();
     if characters == 0 || characters % 4 != 0 || characters / 4 * 3 > space.len() {
         return None;
@@ -40,7 +39,7 @@ pub fn decode(text: &[u8], space: &mut [u8]) -> Option<usize> {
             bytes += 3;
             bits = 0;
             if padding > 0 {
-                // Nothing is read behind the padding.
+                // What follows the padding is ignored.
                 break;
             }
         }
@@ -48,14 +47,14 @@ pub fn decode(text: &[u8], space: &mut [u8]) -> Option<usize> {
     if padding > 2 { None } else { Some(bytes - padding) }
 }
 
-/// Puts the base64 of `bytes` behind what `text` holds.
+/// Appends the base64 of `bytes` to `text`.
 pub fn encode(bytes: &[u8], text: &mut Vec<u8>) {
     for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for at in 0..4 {
-            let value = (bits >> (18 - 6 * at) & 63) as usize;
-            text.push(if at <= group.len() { ALPHABET[value] } else { b'=' });
+        for index in 0..4 {
+            let value = (bits >> (18 - 6 * index) & 63) as usize;
+            text.push(if index <= group.len() { ALPHABET[value] } else { b'=' });
         }
     }
 }

@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use super::meta::Meta;
-use super::parser::Words;
-use super::{Dialect, Reply};
+use super::meta_request::{MetaKey, MetaRequest};
+use super::reply::Reply;
+use super::token::Words;
+use super::verb::Verb;
 use crate::trace::Key;
 
 /// One whole request. Keys and values are slices of the connection's input.
@@ -15,14 +16,14 @@ use crate::trace::Key;
 pub enum Command<'a> {
     /// Fetch every key, in order.
     Retrieve {
-        /// What is shown of each item, and what becomes of it.
+        /// What is shown of each item, and whether its expiry changes.
         retrieval: Retrieval,
-        /// The keys; each one has been checked.
+        /// The keys, which have been checked.
         keys: Words<'a>,
     },
     /// Store a value.
     Store {
-        /// Under which condition, and where the bytes go.
+        /// The condition, and where the bytes go.
         mode: StoreMode,
         /// The key.
         key: &'a [u8],
@@ -33,13 +34,18 @@ pub enum Command<'a> {
         /// The value.
         value: &'a [u8],
     },
-    /// A store whose value was over the item limit and is being thrown away.
+    /// A store whose item would be over the item limit. Its value is not waited for.
     TooLarge {
         /// The store, without its value.
         store: StoreLine<'a>,
     },
-    /// Add to the number that a value is, or take away from it.
-    Count {
+    /// A store whose value is not followed by its terminator. Nothing is stored.
+    BadChunk {
+        /// The store, without its value.
+        store: StoreLine<'a>,
+    },
+    /// Add to the number that a value is, or subtract from it.
+    Arithmetic {
         /// Which of the two.
         direction: Direction,
         /// The key.
@@ -54,59 +60,62 @@ pub enum Command<'a> {
         /// As in `Store`.
         exptime: i32,
     },
-    /// Forget a key.
+    /// Delete an item.
     Delete {
         /// The key.
         key: &'a [u8],
     },
-    /// `mg`.
-    MetaGet(Meta<'a>),
-    /// `ms`.
+    /// `mg`
+    MetaGet(MetaRequest<'a>),
+    /// `ms`
     MetaSet {
         /// Key and flags.
-        meta: Meta<'a>,
-        /// Under which condition, and where the bytes go.
+        meta: MetaRequest<'a>,
+        /// The condition, and where the bytes go.
         mode: StoreMode,
         /// The value.
         value: &'a [u8],
     },
-    /// `md`.
-    MetaDelete(Meta<'a>),
-    /// `ma`.
-    MetaCount {
+    /// `md`
+    MetaDelete(MetaRequest<'a>),
+    /// `ma`
+    MetaArithmetic {
         /// Key and flags.
-        meta: Meta<'a>,
+        meta: MetaRequest<'a>,
         /// Up or down.
         direction: Direction,
     },
-    /// `me`.
-    MetaDebug(Meta<'a>),
-    /// `mn`.
+    /// `me`
+    MetaDebug {
+        /// The key.
+        key: MetaKey<'a>,
+    },
+    /// `mn`
     MetaNoop,
-    /// Forget everything, now or then.
+    /// Invalidate all items, now or later.
     FlushAll {
-        /// As in `Store`, but 0 and below are now; None for what is no number.
+        /// As in `Store`, but 0 and below are now; `None` for what is no number.
         delay: Option<i32>,
     },
-    /// Tell figures.
-    Stats(Stats),
-    /// Tell keys.
+    /// Show figures.
+    Stats(StatsTopic),
+    /// Show keys.
     Dump(Dump),
-    /// Log so much from now on.
+    /// Set the log level.
     Verbosity(u8),
     /// End the server.
     Shutdown {
-        /// The word behind the command is right.
+        /// The line is well-formed.
         understood: bool,
     },
-    /// Show that one may be served, by a `user password`.
+    /// Authenticate with a `user password`.
     Authenticate {
         /// Both, as they came.
         token: &'a [u8],
     },
     /// For tests alone, in builds with debug assertions.
-    Debug(Debugging),
-    /// Tell the version.
+    Debug(DebugCommand),
+    /// Show the version.
     Version,
     /// End the conversation.
     Quit,
@@ -133,7 +142,7 @@ pub enum StoreLine<'a> {
     /// Of one of the classic or simple commands.
     Plain(StoreMode, &'a [u8]),
     /// Of an `ms`.
-    Meta(Meta<'a>),
+    Meta(MetaRequest<'a>),
 }
 
 /// What a retrieval shows, and whether it changes when the items expire.
@@ -141,7 +150,7 @@ pub enum StoreLine<'a> {
 pub struct Retrieval {
     /// `gets` and `gats` show the cas id, `get` and `gat` do not.
     pub with_cas: bool,
-    /// The exptime that `gat` and `gats` bring.
+    /// The exptime that `gat` and `gats` set.
     pub touch: Option<i32>,
 }
 
@@ -150,15 +159,15 @@ pub struct Retrieval {
 pub enum StoreMode {
     /// Unconditionally.
     Set,
-    /// Where there is nothing.
+    /// Where there is no item.
     Add,
-    /// Where there is something.
+    /// Where there is an item.
     Replace,
-    /// Behind what there is.
+    /// After the value of an item.
     Append,
-    /// Before what there is.
+    /// Before the value of an item.
     Prepend,
-    /// Where there is what has this cas id.
+    /// Where the item has this cas id.
     Cas(u64),
 }
 
@@ -173,16 +182,16 @@ pub enum Direction {
 
 /// Which figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stats {
+pub enum StatsTopic {
     /// Of the server as a whole.
     Server,
-    /// What the operator chose.
+    /// The options.
     Settings,
     /// Of memcached's item classes; here there is one.
     Items,
     /// Of memcached's slab classes; here there is one.
     Slabs,
-    /// How many items there are of each size.
+    /// The number of items of each size.
     Sizes,
     /// Of every connection.
     Conns,
@@ -190,36 +199,36 @@ pub enum Stats {
     Loop,
     /// Of the store.
     Store,
-    /// All counters begin again.
+    /// Set all counters to 0.
     Reset,
-    /// Of each prefix of keys: whether they are counted, or what was.
+    /// Of each prefix of keys.
     Detail(Detail),
 }
 
-/// What `stats detail` is to do.
+/// What `stats detail` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Count.
+    /// Start counting.
     On,
-    /// Do not count.
+    /// Stop counting.
     Off,
-    /// Tell.
+    /// Show the counts.
     Dump,
-    /// Nothing that is known.
+    /// Another word, or none.
     Unknown,
 }
 
 /// A walk over all items, of which every step shows some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dump {
-    /// What is shown.
+    /// How items are shown.
     pub format: DumpFormat,
-    /// Where the walk goes on, as the store counts; None before its first step.
-    pub at: Option<u64>,
+    /// Where the walk goes on, as the store counts; `None` before its first step.
+    pub cursor: Option<u64>,
     /// Items that may still be shown.
     pub left: u32,
-    /// What is wrong with the line. It is told where dumps are allowed at all.
-    pub wrong: Option<Reply>,
+    /// What is wrong with the line. Answered only where dumps are allowed.
+    pub error: Option<Reply>,
 }
 
 /// How items are shown.
@@ -235,27 +244,20 @@ pub enum DumpFormat {
 
 /// Commands of builds with debug assertions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Debugging {
-    /// The clock goes on by so many seconds, or back.
-    Time(i64),
-    /// The clock stands still, or goes on again.
-    TimeStops(bool),
-    /// The store is checked, all of it.
+pub enum DebugCommand {
+    /// Move the clock by so many seconds.
+    MoveTime(i64),
+    /// Stop the clock.
+    PauseTime,
+    /// Let the clock run again.
+    ResumeTime,
+    /// Check every invariant of the store.
     Verify,
 }
 
-/// How a request wants to be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Form {
-    /// In which dialect.
-    pub dialect: Dialect,
-    /// With no line at all, errors included; values are given all the same.
-    pub noreply: bool,
-}
-
 impl<'a> Command<'a> {
-    /// Gives this store its value; whatever brings none stays as it is.
-    pub(super) const fn bring(&mut self, bytes: &'a [u8]) {
+    /// Gives a store its value. Commands without a value do not change.
+    pub(super) const fn set_value(&mut self, bytes: &'a [u8]) {
         if let Self::Store { value, .. }
         | Self::MetaSet { value, .. }
         | Self::Authenticate { token: value } = self
@@ -264,21 +266,37 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Its first key, if it has any that is written as it is.
-    pub(super) fn key(&self) -> Option<&'a [u8]> {
+    /// A store without its value. `None` for every other command.
+    pub(super) const fn store_line(&self) -> Option<StoreLine<'a>> {
+        if let Self::Store { mode, key, .. } = *self {
+            Some(StoreLine::Plain(mode, key))
+        } else if let Self::MetaSet { meta, .. } = *self {
+            Some(StoreLine::Meta(meta))
+        } else {
+            None
+        }
+    }
+
+    /// Its first key, as it is written, and whether that is base64.
+    #[inline]
+    fn first_key(&self) -> Option<MetaKey<'a>> {
+        let plain = |written| MetaKey { written, encoded: false };
         match *self {
-            Self::Retrieve { mut keys, .. } => keys.next(),
+            Self::Retrieve { mut keys, .. } => keys.next().map(plain),
             Self::Store { key, .. }
-            | Self::Count { key, .. }
+            | Self::Arithmetic { key, .. }
             | Self::Touch { key, .. }
-            | Self::Delete { key } => Some(key),
+            | Self::Delete { key }
+            | Self::TooLarge { store: StoreLine::Plain(_, key) }
+            | Self::BadChunk { store: StoreLine::Plain(_, key) } => Some(plain(key)),
             Self::MetaGet(meta)
             | Self::MetaSet { meta, .. }
             | Self::MetaDelete(meta)
-            | Self::MetaCount { meta, .. } => (!meta.key.encoded).then_some(meta.key.written),
-            Self::TooLarge { .. }
-            | Self::MetaDebug(_)
-            | Self::MetaNoop
+            | Self::MetaArithmetic { meta, .. }
+            | Self::TooLarge { store: StoreLine::Meta(meta) }
+            | Self::BadChunk { store: StoreLine::Meta(meta) } => Some(meta.key),
+            Self::MetaDebug { key } => Some(key),
+            Self::MetaNoop
             | Self::FlushAll { .. }
             | Self::Stats(_)
             | Self::Dump(_)
@@ -291,93 +309,78 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Its name, as it is written.
-    const fn name(&self) -> &'static str {
-        match self {
+    /// Its first key, if it is worth prefetching: one that is written as it is.
+    pub(super) fn key(&self) -> Option<&'a [u8]> {
+        self.first_key().filter(|key| !key.encoded).map(|key| key.written)
+    }
+
+    /// The word that it begins with.
+    const fn verb(&self) -> Verb {
+        match *self {
             Self::Retrieve { retrieval: Retrieval { with_cas, touch }, .. } => {
                 match (with_cas, touch) {
-                    (false, None) => "get",
-                    (true, None) => "gets",
-                    (false, Some(_)) => "gat",
-                    (true, Some(_)) => "gats",
+                    (false, None) => Verb::Get,
+                    (true, None) => Verb::Gets,
+                    (false, Some(_)) => Verb::Gat,
+                    (true, Some(_)) => Verb::Gats,
                 }
             }
-            Self::Store { mode, .. } | Self::TooLarge { store: StoreLine::Plain(mode, _) } => {
-                match mode {
-                    StoreMode::Set => "set",
-                    StoreMode::Add => "add",
-                    StoreMode::Replace => "replace",
-                    StoreMode::Append => "append",
-                    StoreMode::Prepend => "prepend",
-                    StoreMode::Cas(_) => "cas",
-                }
+            Self::Store { mode, .. }
+            | Self::TooLarge { store: StoreLine::Plain(mode, _) }
+            | Self::BadChunk { store: StoreLine::Plain(mode, _) } => match mode {
+                StoreMode::Set => Verb::Set,
+                StoreMode::Add => Verb::Add,
+                StoreMode::Replace => Verb::Replace,
+                StoreMode::Append => Verb::Append,
+                StoreMode::Prepend => Verb::Prepend,
+                StoreMode::Cas(_) => Verb::Cas,
+            },
+            Self::Arithmetic { direction: Direction::Up, .. } => Verb::Incr,
+            Self::Arithmetic { direction: Direction::Down, .. } => Verb::Decr,
+            Self::Touch { .. } => Verb::Touch,
+            Self::Delete { .. } => Verb::Delete,
+            Self::MetaGet(_) => Verb::MetaGet,
+            Self::MetaSet { .. }
+            | Self::TooLarge { store: StoreLine::Meta(_) }
+            | Self::BadChunk { store: StoreLine::Meta(_) } => Verb::MetaSet,
+            Self::MetaDelete(_) => Verb::MetaDelete,
+            Self::MetaArithmetic { .. } => Verb::MetaArithmetic,
+            Self::MetaDebug { .. } => Verb::MetaDebug,
+            Self::MetaNoop => Verb::MetaNoop,
+            Self::FlushAll { .. } => Verb::FlushAll,
+            Self::Stats(_) | Self::Dump(Dump { format: DumpFormat::Cachedump, .. }) => Verb::Stats,
+            Self::Dump(Dump { format: DumpFormat::Metadump | DumpFormat::Mgdump, .. }) => {
+                Verb::LruCrawler
             }
-            Self::Count { direction: Direction::Up, .. } => "incr",
-            Self::Count { direction: Direction::Down, .. } => "decr",
-            Self::Touch { .. } => "touch",
-            Self::Delete { .. } => "delete",
-            Self::MetaGet(_) => "mg",
-            Self::MetaSet { .. } | Self::TooLarge { store: StoreLine::Meta(_) } => "ms",
-            Self::MetaDelete(_) => "md",
-            Self::MetaCount { .. } => "ma",
-            Self::MetaDebug(_) => "me",
-            Self::MetaNoop => "mn",
-            Self::FlushAll { .. } => "flush_all",
-            Self::Stats(_) => "stats",
-            Self::Dump(Dump { format: DumpFormat::Metadump, .. }) => "lru_crawler metadump",
-            Self::Dump(Dump { format: DumpFormat::Mgdump, .. }) => "lru_crawler mgdump",
-            Self::Dump(Dump { format: DumpFormat::Cachedump, .. }) => "stats cachedump",
-            Self::Verbosity(_) => "verbosity",
-            Self::Shutdown { .. } => "shutdown",
-            Self::Authenticate { .. } => "a user and a password",
-            Self::Debug(_) => "a command for tests",
-            Self::Version => "version",
-            Self::Quit => "quit",
+            Self::Verbosity(_) => Verb::Verbosity,
+            Self::Shutdown { .. } => Verb::Shutdown,
+            Self::Authenticate { .. } => Verb::Set,
+            Self::Debug(DebugCommand::Verify) => Verb::DebugVerify,
+            Self::Debug(_) => Verb::DebugTime,
+            Self::Version => Verb::Version,
+            Self::Quit => Verb::Quit,
         }
     }
 }
 
-/// As `-vv` shows a request: its first key stands for all.
+/// As `-vv` shows a request: its word and its first key. Never shows a password.
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
-        match *self {
-            Self::Retrieve { mut keys, .. } => {
-                write!(f, " \"{}\"", Key(keys.next().unwrap_or_default()))?;
-                match keys.count() {
-                    0 => Ok(()),
-                    more => write!(f, " and {more} more"),
-                }
-            }
-            Self::Store { key, value, .. } => {
-                write!(f, " \"{}\", {} bytes", Key(key), value.len())
-            }
-            Self::MetaSet { meta, value, .. } => {
-                write!(f, " \"{}\", {} bytes", Key(meta.key.written), value.len())
-            }
-            Self::TooLarge { store: StoreLine::Plain(_, key) } => {
-                write!(f, " \"{}\", too large", Key(key))
-            }
-            Self::TooLarge { store: StoreLine::Meta(meta) } => {
-                write!(f, " \"{}\", too large", Key(meta.key.written))
-            }
-            Self::Count { key, .. } | Self::Touch { key, .. } | Self::Delete { key } => {
-                write!(f, " \"{}\"", Key(key))
-            }
-            Self::MetaGet(meta)
-            | Self::MetaDelete(meta)
-            | Self::MetaCount { meta, .. }
-            | Self::MetaDebug(meta) => write!(f, " \"{}\"", Key(meta.key.written)),
-            Self::MetaNoop
-            | Self::FlushAll { .. }
-            | Self::Stats(_)
-            | Self::Dump(_)
-            | Self::Verbosity(_)
-            | Self::Shutdown { .. }
-            | Self::Authenticate { .. }
-            | Self::Debug(_)
-            | Self::Version
-            | Self::Quit => Ok(()),
+        write!(f, "{}", self.verb().word().escape_ascii())?;
+        if let Some(key) = self.first_key() {
+            write!(f, " \"{}\"", Key(key.written))?;
         }
+        if let Self::Retrieve { keys, .. } = *self
+            && let more @ 1.. = keys.skip(1).count()
+        {
+            write!(f, " and {more} more")?;
+        }
+        if let Self::Store { value, .. } | Self::MetaSet { value, .. } = *self {
+            write!(f, ", {} bytes", value.len())?;
+        }
+        if let Self::TooLarge { .. } = self {
+            write!(f, ", too large")?;
+        }
+        Ok(())
     }
 }

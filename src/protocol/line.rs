@@ -1,56 +1,57 @@
-//! What a dialect makes of one line: the small language between the grammars and the framing.
-//!
-//! Knows how long a line may be and what stands behind a store's value, and nothing of how lines are
-//! spelled (see [`super::simple`] and [`super::classic`]) or found (see [`super::parser`]).
+//! What a grammar returns for one line: the interface between the grammars and the framer.
 
-use super::classic::Verb;
-use super::parser::command_word;
-use super::{Command, Dialect, EndReason, Form, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, Reply};
-use crate::config::DialectMode;
+use super::command::Command;
+use super::dialect::Dialect;
+use super::end_reason::EndReason;
+use super::limits::WORDS_MAX;
+use super::reply::{Reply, ReplyMode};
+use super::token::Words;
 
-/// What a dialect makes of one line.
+/// The meaning of one line.
 pub(super) enum Line<'a> {
-    /// A request that is whole.
-    Command { command: Command<'a>, form: Form },
-    /// A store without its value, of which so many bytes and a terminator follow the line.
-    Value { command: Command<'a>, form: Form, value_bytes: usize, end: DataEnd },
-    /// An error; `value` is what stands behind the line and is to be skipped.
-    Refused { reply: Reply, form: Form, value: Option<(usize, DataEnd)> },
-    /// The end of the conversation.
+    /// A whole request.
+    Command { command: Command<'a>, mode: ReplyMode },
+    /// A store without its value: `value_bytes` and a terminator follow the line.
+    Value { command: Command<'a>, mode: ReplyMode, value_bytes: usize, end: DataEnd },
+    /// An error. The `value` after the line is to be skipped.
+    Refused { reply: Reply, mode: ReplyMode, value: Option<(usize, DataEnd)> },
+    /// The conversation ends.
     HangUp(EndReason),
 }
 
 impl Line<'_> {
-    /// An error with nothing behind it.
-    pub(super) const fn refused(reply: Reply, form: Form) -> Self {
-        Self::Refused { reply, form, value: None }
+    /// An error without a value after it.
+    pub(super) const fn refused(reply: Reply, mode: ReplyMode) -> Self {
+        Self::Refused { reply, mode, value: None }
     }
 }
 
-/// What ends a line, and therefore the value behind it.
+/// How a classic command wants to be answered whose first `seen` words are read already: `noreply`
+/// counts when it is the last word that memcached looks at.
+pub(super) fn reply_mode_after(words: Words<'_>, seen: usize) -> ReplyMode {
+    let last = words.take(WORDS_MAX - seen).last();
+    ReplyMode { dialect: Dialect::Classic, noreply: last == Some(b"noreply") }
+}
+
+/// The terminator that a value needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DataEnd {
-    /// LF and nothing else: the simple dialect.
+    /// LF alone: the simple dialect.
     Lf,
-    /// CRLF and nothing else: a classic line that ended so.
+    /// CRLF alone, as memcached.
     CrLf,
     /// Either: a classic line that ended in a bare LF, as hand-typed ones and some tools do.
     Either,
 }
 
 impl DataEnd {
-    /// Bytes of the shortest terminator that satisfies this.
-    pub(super) const fn bytes(self) -> usize {
-        match self {
-            Self::Lf | Self::Either => 1,
-            Self::CrLf => 2,
-        }
-    }
+    /// Bytes of the longest terminator.
+    pub(super) const BYTES_MAX: usize = 2;
 
-    /// Looks at what stands behind a value: how many bytes to take, and whether they are right.
-    /// `None` until enough of them are there.
-    pub(super) fn check(self, behind: &[u8]) -> Option<(usize, bool)> {
-        match (self, behind) {
+    /// Looks at the bytes after a value: how many to take, and whether they are right. `None` until
+    /// enough of them have come.
+    pub(super) fn check(self, after: &[u8]) -> Option<(usize, bool)> {
+        match (self, after) {
             (_, []) => None,
             (Self::Lf, [first, ..]) => Some((1, *first == b'\n')),
             (Self::Either, [b'\n', ..]) => Some((1, true)),
@@ -59,28 +60,5 @@ impl DataEnd {
                 Some((2, [*first, *second] == *b"\r\n"))
             }
         }
-    }
-}
-
-/// The longest that this line may be, its LF not counted.
-pub(super) fn bytes_max(dialect: Dialect, line: &[u8]) -> usize {
-    match dialect {
-        Dialect::Classic if !Verb::is_retrieval(command_word(line)) => LINE_BYTES_MAX,
-        Dialect::Simple | Dialect::Classic => LONG_LINE_BYTES_MAX,
-    }
-}
-
-/// The longest that a line may become, its LF not counted, which has begun with `start` and has not
-/// ended.
-pub(super) fn bytes_possible(mode: DialectMode, start: &[u8]) -> usize {
-    match mode {
-        DialectMode::Simple => LONG_LINE_BYTES_MAX,
-        DialectMode::Classic => bytes_max(Dialect::Classic, start),
-        // It may still turn out to be of either dialect, unless its command is classic alone.
-        DialectMode::Auto => match command_word(start) {
-            b"set" => LONG_LINE_BYTES_MAX,
-            word if Verb::of(word).is_some() => bytes_max(Dialect::Classic, start),
-            _ => LONG_LINE_BYTES_MAX,
-        },
     }
 }

@@ -1,195 +1,106 @@
-//! The answers, and the writer that puts them behind one another into a connection's output.
+//! The answers that are one line: one table of their texts.
 //!
-//! Owns the shape of every answer in both dialects (the texts of those that are one line stand in
-//! [`super::answer`]). Knows no command and no socket; how much may be written is given to it as a
-//! [`Room`].
+//! Which newline ends them, and whether they are written at all, is the request's [`ReplyMode`].
 
-use std::fmt::{self, Display, Write as _};
+use super::dialect::Dialect;
 
-use super::{Dialect, Form, Reply, base64, token};
+/// What `version` answers. Clients and tools read the leading number to decide what a server can
+/// do, so it is that of the memcached whose text protocol this is.
+pub const VERSION_LINE: &str = concat!("VERSION 1.6.45-miocached-", env!("CARGO_PKG_VERSION"));
 
-/// Three numbers of at most 20 digits, with their spaces, a word and both newlines, fit into this.
-const NUMBERS_BYTES_MAX: usize = 96;
-
-/// How much may be written before the conversation has to wait for its reader.
-#[derive(Clone, Copy, Debug)]
-pub struct Room {
-    /// No value is begun, and no request, once the output holds this many bytes.
-    pub high_water: usize,
-    /// No value is written that would make the output hold more than this many bytes.
-    pub limit: usize,
-    /// Size the output would have needed for a value that `limit` forbade; 0 when none was.
-    pub needed: usize,
+/// How a request wants to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyMode {
+    /// Whose newline ends each line.
+    pub dialect: Dialect,
+    /// One-line answers are left out, errors included; values are written all the same.
+    pub noreply: bool,
 }
 
-impl Room {
-    /// As much as there is: for conversations whose whole answer is wanted at once.
-    pub const UNBOUNDED: Self = Self { high_water: usize::MAX, limit: usize::MAX, needed: 0 };
+impl ReplyMode {
+    /// A classic request whose answer `noreply` cannot suppress.
+    pub const CLASSIC: Self = Self { dialect: Dialect::Classic, noreply: false };
+    /// A request of the simple dialect, which has no `noreply`.
+    pub const SIMPLE: Self = Self { dialect: Dialect::Simple, noreply: false };
 }
 
-/// Writes the answers to one request behind those that `output` holds already.
-pub struct ReplyWriter<'o> {
-    output: &'o mut Vec<u8>,
-    room: &'o mut Room,
-    form: Form,
+macro_rules! replies {
+    ($($(#[$doc:meta])* $name:ident = $text:expr,)+) => {
+        /// An answer of one line. The texts are memcached's.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the text says what it means")]
+        pub enum Reply { $($(#[$doc])* $name,)+ }
+
+        impl Reply {
+            /// The line, without its terminator.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
 }
 
-impl<'o> ReplyWriter<'o> {
-    /// A writer for one request that wants its answer in this `form`.
-    pub const fn new(output: &'o mut Vec<u8>, room: &'o mut Room, form: Form) -> Self {
-        Self { output, room, form }
-    }
+replies! {
+    Stored = "STORED",
+    NotStored = "NOT_STORED",
+    Exists = "EXISTS",
+    Deleted = "DELETED",
+    NotFound = "NOT_FOUND",
+    Touched = "TOUCHED",
+    Ok = "OK",
+    Reset = "RESET",
+    /// Of `mn`.
+    Noop = "MN",
+    /// Of `me`, and at the end of a list of keys.
+    Missing = "EN",
+    Version = VERSION_LINE,
 
-    /// An answer of one line, unless the request wants none.
-    pub fn line(&mut self, reply: Reply) {
-        if !self.form.noreply {
-            self.output.extend_from_slice(reply.text().as_bytes());
-            self.newline();
-        }
-    }
+    /// There is no such command.
+    Error = "ERROR",
+    BadLine = "CLIENT_ERROR bad command line format",
+    BadDelete = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]",
+    /// A value without its terminator.
+    BadChunk = "CLIENT_ERROR bad data chunk",
+    BadExptime = "CLIENT_ERROR invalid exptime argument",
+    BadDelta = "CLIENT_ERROR invalid numeric delta argument",
+    NotNumber = "CLIENT_ERROR cannot increment or decrement non-numeric value",
 
-    /// A number as the whole answer, unless the request wants none.
-    pub fn count(&mut self, number: u64) {
-        if !self.form.noreply {
-            self.digits(number);
-            self.newline();
-        }
-    }
+    TooManyFlags = "CLIENT_ERROR options flags are too long",
+    DuplicateFlag = "CLIENT_ERROR duplicate flag",
+    BadFlag = "CLIENT_ERROR invalid flag",
+    BadToken = "CLIENT_ERROR bad token in command line format",
+    BadInitial = "CLIENT_ERROR invalid numeric initial value",
+    BadMetaDelta = "CLIENT_ERROR invalid numeric delta value",
+    BadKey = "CLIENT_ERROR error decoding key",
+    OpaqueTooLong = "CLIENT_ERROR opaque token too long",
+    BadStoreMode = "CLIENT_ERROR invalid mode for ms M token",
+    BadArithmeticMode = "CLIENT_ERROR invalid mode for ma M token",
+    /// Of `ma`, which has one text for everything.
+    BadArithmeticFlag = "CLIENT_ERROR invalid or duplicate flag",
 
-    /// May `bytes` be written in one piece? If not, the request has to wait for room.
-    #[must_use]
-    pub fn has_room(&mut self, bytes: usize) -> bool {
-        let needed = self.output.len() + bytes;
-        if self.output.len() >= self.room.high_water {
-            return false;
-        }
-        if needed > self.room.limit {
-            self.room.needed = needed;
-            return false;
-        }
-        true
-    }
+    TooLarge = "SERVER_ERROR object too large for cache",
+    OutOfMemory = "SERVER_ERROR out of memory storing object",
+    NoRoomForNumber = "SERVER_ERROR out of memory",
+    NoRoomForNewNumber = "SERVER_ERROR Out of memory allocating new item",
 
-    /// One hit of a retrieval. Writes nothing and returns false when it has to wait for room.
-    #[must_use]
-    pub fn value(&mut self, key: &[u8], flags: u32, value: &[u8], cas: Option<u64>) -> bool {
-        let bytes = key.len() + value.len() + NUMBERS_BYTES_MAX;
-        if !self.has_room(bytes) {
-            return false;
-        }
-        let mut numbers = Numbers::ending_in(self.line_end());
-        if let Some(cas) = cas {
-            numbers.put_before(cas);
-        }
-        numbers.put_before(value.len() as u64);
-        if self.form.dialect == Dialect::Classic {
-            numbers.put_before(u64::from(flags));
-        }
-        self.output.reserve(bytes);
-        self.output.extend_from_slice(b"VALUE ");
-        self.output.extend_from_slice(key);
-        self.output.extend_from_slice(numbers.bytes());
-        self.output.extend_from_slice(value);
-        self.newline();
-        true
-    }
+    FlushForbidden = "CLIENT_ERROR flush_all not allowed",
+    DetailForbidden = "CLIENT_ERROR stats detail not allowed",
+    CachedumpForbidden = "CLIENT_ERROR stats cachedump not allowed",
+    MetadumpForbidden = "ERROR metadump not allowed",
+    MgdumpForbidden = "ERROR key dump not allowed",
+    DetailUsage = "CLIENT_ERROR usage: stats detail on|off|dump",
+    BadCachedump = "CLIENT_ERROR bad command line",
+    BadSlabClass = "CLIENT_ERROR Illegal slab id",
+    BadClass = "BADCLASS invalid class id",
+    BadSleep = "CLIENT_ERROR sleep must be one second or less",
+    CannotStartCrawler = "ERROR failed to start lru crawler thread",
+    ShutdownForbidden = "SERVER_ERROR: shutdown not enabled",
+    BadShutdown = "CLIENT_ERROR invalid shutdown mode",
 
-    /// The end of a retrieval's hits, or of a list.
-    pub fn end(&mut self) {
-        self.output.extend_from_slice(b"END");
-        self.newline();
-    }
-
-    /// Bytes as they are.
-    pub fn text(&mut self, text: &[u8]) {
-        self.output.extend_from_slice(text);
-    }
-
-    /// Something that is no number of bytes on a hot path, as it is shown.
-    pub fn show(&mut self, shown: &dyn Display) {
-        // Writing into memory does not fail.
-        let _ = write!(Text(self.output), "{shown}");
-    }
-
-    /// A space and a decimal number.
-    pub fn number(&mut self, number: u64) {
-        self.output.push(b' ');
-        self.digits(number);
-    }
-
-    /// A return flag of a meta command, with a number.
-    pub fn flag(&mut self, flag: u8, number: u64) {
-        self.output.extend_from_slice(&[b' ', flag]);
-        self.digits(number);
-    }
-
-    /// A return flag of a meta command, with an argument or without.
-    pub fn flag_text(&mut self, flag: u8, argument: &[u8]) {
-        self.output.extend_from_slice(&[b' ', flag]);
-        self.output.extend_from_slice(argument);
-    }
-
-    /// A key behind a meta command's `k`, or alone, as it is shown.
-    pub fn key(&mut self, key: &[u8], encoded: bool) {
-        if encoded {
-            base64::encode(key, self.output);
-        } else {
-            self.output.extend_from_slice(key);
-        }
-    }
-
-    /// A decimal number.
-    pub fn digits(&mut self, number: u64) {
-        self.output.extend_from_slice(token::digits_of(number, &mut [0; token::DIGITS_MAX]));
-    }
-
-    /// The end of a line. Not by `line_end`: copying so many bytes as only the dialect tells is a call.
-    pub fn newline(&mut self) {
-        match self.form.dialect {
-            Dialect::Simple => self.output.push(b'\n'),
-            Dialect::Classic => self.output.extend_from_slice(b"\r\n"),
-        }
-    }
-
-    const fn line_end(&self) -> &'static [u8] {
-        match self.form.dialect {
-            Dialect::Simple => b"\n",
-            Dialect::Classic => b"\r\n",
-        }
-    }
-}
-
-/// The end of a line, written from behind: numbers, each with a space before it. So a line's numbers
-/// become output in one piece.
-struct Numbers {
-    written: [u8; NUMBERS_BYTES_MAX],
-    at: usize,
-}
-
-impl Numbers {
-    fn ending_in(end: &[u8]) -> Self {
-        let mut written = [0; NUMBERS_BYTES_MAX];
-        let at = NUMBERS_BYTES_MAX - end.len();
-        written[at..].copy_from_slice(end);
-        Self { written, at }
-    }
-
-    fn put_before(&mut self, number: u64) {
-        self.at = token::write_digits(number, &mut self.written[..self.at]) - 1;
-        self.written[self.at] = b' ';
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.written[self.at..]
-    }
-}
-
-/// Output that text is written to.
-struct Text<'o>(&'o mut Vec<u8>);
-
-impl fmt::Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
+    Unauthenticated = "CLIENT_ERROR unauthenticated",
+    AuthTooLong = "CLIENT_ERROR auth token too long",
+    AuthBadEnd = "CLIENT_ERROR bad command line termination",
+    AuthBadFormat = "CLIENT_ERROR bad authentication token format",
+    AuthFailed = "CLIENT_ERROR authentication failure",
 }

@@ -1,169 +1,63 @@
-//! Numbers, read as strictly or as loosely as memcached reads them in each place.
-//!
-//! Owns no state and knows no command. Out of range is `None`, never a wrapped number, except where
-//! memcached itself cuts a number down; those functions say so.
+//! The words of a line: the only tokenizer of both dialects. Knows no command.
 
-/// Most bytes that a 32-bit number may be written with, sign included.
-const WORD_BYTES_32: usize = 11;
-/// The same for a 64-bit number.
-const WORD_BYTES_64: usize = 22;
+use memchr::memchr;
 
-/// A signed 32-bit number: digits with an optional `-`, at most 11 bytes.
-#[must_use]
-pub fn strict_i32(word: &[u8]) -> Option<i32> {
-    if word.len() > WORD_BYTES_32 {
-        return None;
+/// No command is longer than this.
+const COMMAND_BYTES_MAX: usize = 32;
+
+/// The command of a line: the bytes before the first space, so a line that starts with a space has
+/// none.
+pub(super) fn command_word(line: &[u8]) -> &[u8] {
+    let start = &line[..line.len().min(COMMAND_BYTES_MAX)];
+    let word_bytes = start.iter().position(|&byte| byte == b' ').unwrap_or(start.len());
+    &start[..word_bytes]
+}
+
+/// The words of a line: runs of anything but spaces.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    /// What the iterator has not returned yet.
+    rest: &'a [u8],
+}
+
+impl<'a> Words<'a> {
+    /// The words of `line`.
+    #[must_use]
+    pub const fn new(line: &'a [u8]) -> Self {
+        Self { rest: line }
     }
-    i32::try_from(strict_i64(word)?).ok()
-}
 
-/// A signed 64-bit number: digits with an optional `-`, at most 22 bytes.
-#[must_use]
-pub fn strict_i64(word: &[u8]) -> Option<i64> {
-    if word.len() > WORD_BYTES_64 {
-        return None;
+    /// What the iterator has not returned yet, spaces included.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
-    match word {
-        // memcached 1.6.45 reads no digits here as 0.
-        b"-" => Some(0),
-        [b'-', digits @ ..] => 0i64.checked_sub_unsigned(decimal(digits)?),
-        digits => i64::try_from(decimal(digits)?).ok(),
+
+    /// The next word, where a short one is expected, such as a number or a flag: it is scanned byte by
+    /// byte in less time than memchr takes to begin.
+    pub fn next_short(&mut self) -> Option<&'a [u8]> {
+        self.next_to(|word| word.iter().position(|&byte| byte == b' '))
     }
-}
 
-/// An unsigned 32-bit number: digits, at most 11.
-#[must_use]
-pub fn strict_u32(word: &[u8]) -> Option<u32> {
-    if word.len() > WORD_BYTES_32 {
-        return None;
+    fn next_to(&mut self, space: impl Fn(&[u8]) -> Option<usize>) -> Option<&'a [u8]> {
+        let skipped = self.rest.iter().position(|&byte| byte != b' ')?;
+        let word = &self.rest[skipped..];
+        let (word, rest) = word.split_at(space(word).unwrap_or(word.len()));
+        self.rest = rest;
+        Some(word)
     }
-    u32::try_from(decimal(word)?).ok()
-}
 
-/// An unsigned 64-bit number: digits, at most 22.
-#[must_use]
-pub fn strict_u64(word: &[u8]) -> Option<u64> {
-    if word.len() > WORD_BYTES_64 {
-        return None;
-    }
-    decimal(word)
-}
-
-/// Client flags of a classic store: `strtoul` and a cut to 32 bits, so 2^32 is 0.
-#[must_use]
-#[allow(clippy::cast_possible_truncation, reason = "memcached keeps the low 32 bits")]
-pub fn loose_u32(word: &[u8]) -> Option<u32> {
-    loose_u64(word).map(|number| number as u32)
-}
-
-/// The exptime of a classic store: `strtol` and a cut to 32 bits, so 2^31 is negative.
-#[must_use]
-#[allow(clippy::cast_possible_truncation, reason = "memcached keeps the low 32 bits")]
-pub fn loose_i32(word: &[u8]) -> Option<i32> {
-    let (negative, magnitude) = loose(word)?;
-    let number = if negative {
-        0i64.checked_sub_unsigned(magnitude)?
-    } else {
-        i64::try_from(magnitude).ok()?
-    };
-    Some(number as i32)
-}
-
-/// A number as `strtoull` finds it at the start of a value that is counted up or down.
-#[must_use]
-pub fn loose_u64(word: &[u8]) -> Option<u64> {
-    match loose(word)? {
-        // `strtoull` would wrap it, and memcached then refuses it.
-        (true, 1..) => None,
-        (_, number) => Some(number),
+    /// No word is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rest.iter().all(|&byte| byte == b' ')
     }
 }
 
-/// What the `strto` family takes: white space, a sign, digits; behind them white space, a NUL or
-/// nothing. Returns whether it is negative, and how much without its sign.
-fn loose(word: &[u8]) -> Option<(bool, u64)> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | 9..=13);
-    let start = word.iter().position(|byte| !is_space(byte))?;
-    let (negative, digits) = match &word[start..] {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
-    let ends_well = digits.get(end).is_none_or(|byte| is_space(byte) || *byte == 0);
-    if ends_well { Some((negative, decimal(&digits[..end])?)) } else { None }
-}
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
 
-/// Digits of the largest number.
-pub const DIGITS_MAX: usize = 20;
-
-/// The decimal digits of `number`, at the end of `space`.
-#[must_use]
-pub fn digits_of(number: u64, space: &mut [u8; DIGITS_MAX]) -> &[u8] {
-    let start = write_digits(number, space);
-    &space[start..]
-}
-
-/// Writes the decimal digits of `number` at the end of `space`. Returns where they start.
-///
-/// # Panics
-/// When there is less space than the digits need; [`DIGITS_MAX`] bytes are enough for all.
-pub fn write_digits(mut number: u64, space: &mut [u8]) -> usize {
-    let mut at = space.len();
-    loop {
-        at -= 1;
-        space[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return at;
-        }
-    }
-}
-
-/// Digits alone, at least one, with any number of leading zeros.
-#[must_use]
-pub fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |number, &byte| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number.checked_mul(10)?.checked_add(u64::from(digit))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strict_numbers_are_plain() {
-        assert_eq!(strict_i32(b"0"), Some(0));
-        assert_eq!(strict_i32(b"-2147483648"), Some(i32::MIN));
-        assert_eq!(strict_i32(b"2147483647"), Some(i32::MAX));
-        assert_eq!(strict_i32(b"-"), Some(0));
-        for bad in [&b""[..], b"+1", b" 1", b"1 ", b"0x1", b"2147483648", b"000000000001"] {
-            assert_eq!(strict_i32(bad), None, "{}", bad.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn loose_numbers_are_cut_to_32_bits() {
-        assert_eq!(loose_u32(b"4294967296"), Some(0));
-        assert_eq!(loose_u32(b"+7"), Some(7));
-        assert_eq!(loose_i32(b"2147483648"), Some(i32::MIN));
-        assert_eq!(loose_i32(b"4294967296"), Some(0));
-        assert_eq!(loose_i32(b"-1"), Some(-1));
-        assert_eq!(loose_u32(b"\t5"), Some(5));
-        assert_eq!(loose_u64(b"  5 abc"), Some(5));
-        assert_eq!(loose_u64(b"-0"), Some(0));
-        assert_eq!(loose_u64(b"18446744073709551615"), Some(u64::MAX));
-        assert_eq!(loose_i32(b"9223372036854775808"), None);
-        for bad in [&b""[..], b"-1", b"0x10", b"1abc", b"++1", b"99999999999999999999"] {
-            assert_eq!(loose_u32(bad), None, "{}", bad.escape_ascii());
-        }
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.next_to(|word| memchr(b' ', word))
     }
 }

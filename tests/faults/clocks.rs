@@ -3,7 +3,7 @@
 
 use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};
-use miocached::protocol::Room;
+use miocached::protocol::OutputLimit;
 use miocached::session::Session;
 
 const DAY_S: i64 = 24 * 60 * 60;
@@ -40,13 +40,13 @@ impl Talk {
     #[track_caller]
     fn ask(&mut self, request: &str, answer: &str) {
         let mut output = Vec::new();
-        let mut room = Room::UNBOUNDED;
+        let mut room = OutputLimit::UNBOUNDED;
         let (spent, _) = self.session.advance(
             request.as_bytes(),
             &mut output,
             &mut room,
             &mut self.engine,
-            self.now,
+            self.now.into(),
         );
         assert_eq!((spent, String::from_utf8(output).unwrap().as_str()), (request.len(), answer));
         self.engine.verify();
@@ -141,8 +141,8 @@ fn no_time_is_too_far_away() {
                 let mut output = Vec::new();
                 let Talk { session, engine, now, .. } = &mut talk;
                 let request = request.as_bytes();
-                let mut room = Room::UNBOUNDED;
-                session.advance(request, &mut output, &mut room, engine, *now);
+                let mut room = OutputLimit::UNBOUNDED;
+                session.advance(request, &mut output, &mut room, engine, (*now).into());
                 assert!(!output.is_empty());
                 talk.engine.verify();
             }

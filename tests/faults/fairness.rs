@@ -70,17 +70,8 @@ fn others_wait_for_at_most_one_buffer_of_answers() {
         greedy.send(&b"get a\n".repeat(INPUT_BYTES / 6));
         polite.send(b"stats\r\n");
     });
-    let mut figures = Vec::new();
-    while !figures.ends_with(b"END\r\n") {
-        let mut bytes = [0; 4096];
-        let read = std::io::Read::read(&mut polite.stream, &mut bytes).unwrap();
-        figures.extend_from_slice(&bytes[..read]);
-    }
-    let figures = String::from_utf8(figures).unwrap();
-    let line = figures.lines().find_map(|line| line.strip_prefix("STAT bytes_written ")).unwrap();
-    let written = usize::try_from(line.parse::<u64>().unwrap() - before).unwrap();
-    // What is asked for takes two turns: in between the network gathers what it tells.
-    let most = 2 * (OUTPUT_HIGH_WATER + block.len() + 5) + told;
+    let written = usize::try_from(polite.read_figure("bytes_written") - before).unwrap();
+    let most = OUTPUT_HIGH_WATER + block.len() + 5 + told;
     println!("{written} bytes were written before the figures, of {most} that may be");
     assert!(written <= most, "{written} bytes came first");
     // Nobody is left with half an answer.

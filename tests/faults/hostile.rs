@@ -67,8 +67,9 @@ fn what_is_no_request_is_answered_or_hung_up_on() {
             LivesOn => client.ask(b"get stored\r\n", b"END\r\n"),
         }
     }
-    let log = server.log();
-    assert_eq!(log.matches("closed: it speaks the binary protocol").count(), 2, "{log}");
+    until("both ends are logged", PATIENCE, || {
+        server.log().matches("closed: the client speaks the binary protocol").count() == 2
+    });
     server.tcp().ask(b"get a b stored\n", b"END\n");
     until("every descriptor is free", PATIENCE, || server.descriptors() == descriptors);
 }

@@ -12,7 +12,7 @@ use miocached::engine::auth::Credentials;
 use miocached::engine::server_stats::{ConnectionStats, NO_NETWORK};
 use miocached::engine::{Engine, Now, ServerStats, StatsScope, Turn};
 use miocached::net::ALLOWANCE_BYTES;
-use miocached::protocol::Room;
+use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 
 use super::grammar::{Source, request};
@@ -131,7 +131,7 @@ impl World {
     fn advance(&mut self, at: usize) {
         let client = &mut self.clients[at];
         let limit = self.limit.max(client.granted);
-        let mut room = Room { high_water: self.high_water.min(limit), limit, needed: 0 };
+        let mut room = OutputLimit { high_water: self.high_water.min(limit), limit, needed: 0 };
         let mut output = Vec::new();
         let snapshot = client.asks.map(snapshot);
         let turn = match self.is_networked {
@@ -146,7 +146,13 @@ impl World {
         assert!(output.is_empty() || output.ends_with(b"\n"), "an answer is made of whole lines");
         let most = limit.saturating_add(LINE_BYTES_MAX);
         assert!(output.len() <= most, "{} bytes of output, of {limit}", output.len());
-        client.granted = if output.is_empty() { room.needed } else { 0 };
+        // As in the network, what was granted is kept for the turn with a snapshot.
+        let keeps = matches!(stop, Stop::NeedsServerStats(_)) && output.is_empty();
+        client.granted = match keeps {
+            true => client.granted,
+            false if output.is_empty() => room.needed,
+            false => 0,
+        };
         client.waits = stop == Stop::NeedsInput;
         let moved = spent > 0 || !output.is_empty();
         client.steps = if moved || client.waits { 0 } else { client.steps + 1 };

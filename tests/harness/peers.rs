@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use miocached::config::{Config, DialectMode, MIB};
 use miocached::engine::{Engine, Now};
-use miocached::protocol::{Room, VERSION_LINE};
+use miocached::protocol::{OutputLimit, VERSION_LINE};
 use miocached::session::{Session, Stop};
 use tempfile::TempDir;
 
@@ -119,9 +119,10 @@ impl InMemory {
         while !self.ended {
             let mut output = Vec::new();
             let limit = self.high_water.max(granted);
-            let mut room = Room { high_water: self.high_water, limit, needed: 0 };
+            let mut room = OutputLimit { high_water: self.high_water, limit, needed: 0 };
             let Self { session, engine, unread, now, .. } = self;
-            let (spent, stop) = session.advance(unread, &mut output, &mut room, engine, *now);
+            let (spent, stop) =
+                session.advance(unread, &mut output, &mut room, engine, (*now).into());
             unread.drain(..spent);
             engine.verify();
             granted = if output.is_empty() { room.needed } else { 0 };

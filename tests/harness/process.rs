@@ -365,6 +365,11 @@ impl<S: Read + Write> Client<S> {
     /// The figures that `stats` and this topic tell.
     pub(crate) fn stats(&mut self, topic: &str) -> HashMap<String, String> {
         self.send(format!("stats {topic}\r\n").as_bytes());
+        self.read_stats()
+    }
+
+    /// The figures of a `stats` that has been sent.
+    fn read_stats(&mut self) -> HashMap<String, String> {
         let mut told = Vec::new();
         while !told.ends_with(b"END\r\n") {
             let mut bytes = [0; 4096];
@@ -380,6 +385,11 @@ impl<S: Read + Write> Client<S> {
     /// One number of plain `stats`.
     pub(crate) fn figure(&mut self, name: &str) -> u64 {
         self.stats("")[name].parse().unwrap()
+    }
+
+    /// One number of a plain `stats` that has been sent.
+    pub(crate) fn read_figure(&mut self, name: &str) -> u64 {
+        self.read_stats()[name].parse().unwrap()
     }
 
     /// Nothing more comes, and the server has hung up.

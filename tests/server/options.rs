@@ -253,7 +253,7 @@ fn v_shows_connections_and_vv_every_step() {
     let (silent, debug, trace) = (logged(&[]), logged(&["-v"]), logged(&["-vv"]));
     assert!(!silent.contains("#0"), "{silent}");
     assert!(debug.contains("#0 connected from 127.0.0.1:"), "{debug}");
-    assert!(debug.contains("#0 closed: it said quit"), "{debug}");
+    assert!(debug.contains("#0 closed: the client sent quit"), "{debug}");
     assert!(!debug.contains("nope"), "{debug}");
     for step in ["#0 reads 16 bytes", "classic get \"nope\"", "miss \"nope\"", "#0 writes 5 of 5"] {
         assert!(trace.contains(step), "{step} is not in {trace}");

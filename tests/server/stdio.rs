@@ -79,9 +79,9 @@ fn each_dialect_is_what_it_says() {
         answers(&["--dialect", "simple"], requests),
         b"STORED\nVALUE a 1\nx\nEND\nCLIENT_ERROR bad command line format\n"
     );
-    // To memcached a line may end in LF.
+    // To memcached a line may end in LF, and a value may not.
     assert_eq!(
-        answers(&["--dialect", "classic"], b"nonsense\nset a 0 0 1\nx\nget a\n"),
+        answers(&["--dialect", "classic"], b"nonsense\nset a 0 0 1\nx\r\nget a\n"),
         b"ERROR\r\nSTORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n"
     );
     assert_eq!(

@@ -1,21 +1,21 @@
-//! What meta commands give back: the return flags, and the answer of `mg` with all that its flags do.
+//! The answers of meta commands: their return flags, and the whole answer of `mg`.
 //!
-//! The flags are gone through in the order in which they came, as memcached does: a `t` before a `T`
-//! shows the old time. Changes no item: what was found out is told to `meta`.
+//! The flags are handled in the order in which they came, as memcached does: a `t` before a `T` shows
+//! the old time. Changes no item: what has to be changed is returned to `meta`.
 
 use super::Now;
-use crate::protocol::{Meta, ReplyWriter};
+use crate::protocol::{MetaRequest, ReplyWriter};
 use crate::store::{Item, NEVER};
 
-/// What an `mg` has found out and changed by the end of its flags.
+/// What an `mg` changes, as its flags say.
 pub(super) struct Fetched {
     pub(super) expires_at_s: u32,
     pub(super) wins: bool,
 }
 
-/// The answer to an `mg` that has found, or made, an item.
+/// The answer to an `mg` that has found, or created, an item.
 pub(super) fn show(
-    meta: &Meta<'_>,
+    meta: &MetaRequest<'_>,
     key: &[u8],
     item: &Item<'_>,
     is_new: bool,
@@ -69,7 +69,7 @@ pub(super) fn show(
     Fetched { expires_at_s, wins }
 }
 
-/// How the answer to something found begins.
+/// The start of the answer to a hit.
 pub(super) fn head(value_bytes: Option<usize>, reply: &mut ReplyWriter<'_>) {
     match value_bytes {
         Some(bytes) => {
@@ -96,8 +96,8 @@ pub(super) fn show_key(key: &[u8], encoded: bool, reply: &mut ReplyWriter<'_>) {
     }
 }
 
-/// The flags that come back whatever became of the command.
-pub(super) fn echo(meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
+/// The flags that are returned whatever the outcome.
+pub(super) fn echo(meta: &MetaRequest<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
     for (flag, word) in meta.flags() {
         match flag {
             b'O' => reply.flag_text(b'O', &word[1..]),
@@ -107,8 +107,8 @@ pub(super) fn echo(meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
     }
 }
 
-/// An answer with nothing but those.
-pub(super) fn answer(code: &[u8], meta: &Meta<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
+/// An answer with those flags alone.
+pub(super) fn answer(code: &[u8], meta: &MetaRequest<'_>, key: &[u8], reply: &mut ReplyWriter<'_>) {
     reply.text(code);
     echo(meta, key, reply);
     reply.newline();

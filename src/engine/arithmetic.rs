@@ -1,74 +1,72 @@
-//! Numbers that are counted up and down: `incr`, `decr`, and what `ma` does beneath its flags.
+//! Arithmetic on values that are numbers: `incr`, `decr`, and `ma` without its flags.
 
-use super::{Engine, Executed, HashedKey, Now};
+use super::{Engine, Executed, HashedKey};
 use crate::protocol::command::Direction;
-use crate::protocol::token::{self, DIGITS_MAX, digits_of};
+use crate::protocol::number::{self, DIGITS_MAX, digits_of};
 use crate::protocol::{Reply, ReplyWriter, item_bytes};
 use crate::store::{Attributes, Marks, Side, Stored};
 
-/// What became of a number.
-pub(super) enum Counted {
-    /// It is this now, and the item expires then.
+/// The outcome of arithmetic.
+pub(super) enum Computed {
+    /// The new number, and what the answer needs of its item.
     Number { number: u64, cas: u64, expires_at_s: u32 },
-    /// There is none.
+    /// There is no item.
     Missing,
-    /// The item has another cas id than it had to have.
+    /// The item has another cas id than the one it must have.
     Exists,
     /// The value is no number.
     NotNumber,
-    /// It became longer, and there is no room.
+    /// The number became longer, and there is no room for it.
     NoRoom,
-    /// Some of the room for it has been made: ask again, after others.
+    /// Part of the room for it has been made: the request has to be retried.
     NeedsStep,
 }
 
 impl Engine {
     /// `incr` and `decr`.
-    pub(super) fn count_plain(
+    pub(super) fn arithmetic_plain(
         &mut self,
         key: HashedKey<'_>,
         direction: Direction,
         delta: u64,
-        now: Now,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
-        match self.count(key, direction, delta, (None, None), now) {
-            Counted::NeedsStep => return Executed::Retry,
-            Counted::Number { number, .. } => reply.count(number),
-            Counted::Missing => {
-                self.count_miss(direction);
+        match self.compute(key, direction, delta, (None, None)) {
+            Computed::NeedsStep => return Executed::Retry,
+            Computed::Number { number, .. } => reply.number_line(number),
+            Computed::Missing => {
+                self.count_arithmetic_miss(direction);
                 reply.line(Reply::NotFound);
             }
-            Counted::NotNumber => reply.line(Reply::NotNumber),
-            Counted::NoRoom | Counted::Exists => reply.line(Reply::NoRoomForNumber),
+            Computed::NotNumber => reply.line(Reply::NotNumber),
+            Computed::NoRoom | Computed::Exists => reply.line(Reply::NoRoomForNumber),
         }
         Executed::Done
     }
 
-    /// Counts the number under `key` up or down, if the item has the cas id `compare`. It gets the cas
-    /// id `next_cas`, or the next one.
-    pub(super) fn count(
+    /// Adds to the number under `key`, or subtracts from it, if the item has the cas id `compare`. The
+    /// item gets the cas id `next_cas`, or the next one.
+    pub(super) fn compute(
         &mut self,
         key: HashedKey<'_>,
         direction: Direction,
         delta: u64,
         (compare, next_cas): (Option<u64>, Option<u64>),
-        now: Now,
-    ) -> Counted {
-        let Some(mut found) = self.store.item_mut(key, now.uptime_s) else {
-            return Counted::Missing;
+    ) -> Computed {
+        let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) else {
+            return Computed::Missing;
         };
         let item = found.item();
         let (old, value_bytes) = (item.attributes, item.value.len());
         if compare.is_some_and(|expected| expected != 0 && expected != old.cas) {
-            return Counted::Exists;
+            return Computed::Exists;
         }
         self.copied_bytes += value_bytes as u64;
-        // memcached keeps what is larger in chunks, and takes no number out of those.
+        // memcached stores larger items in chunks, and reads no number from those.
         let is_chunked =
             item_bytes(key.bytes().len(), old.flags, value_bytes) > self.config.item_bytes_max / 2;
-        let Some(number) = token::loose_u64(item.value).filter(|_| !is_chunked) else {
-            return Counted::NotNumber;
+        let Some(number) = number::loose_u64(item.value).filter(|_| !is_chunked) else {
+            return Computed::NotNumber;
         };
         // As memcached: up wraps, down stops at 0.
         let number = match direction {
@@ -83,55 +81,54 @@ impl Engine {
             found.overwrite_value(digits, b' ');
             found.count_access();
         } else if fits {
-            match self.make_room_for_cas(key, cas, &old, now) {
+            match self.make_room_for_cas(key, cas, &old) {
                 Stored::Kept => {}
                 Stored::NeedsStep => return self.number_needs_step(next_cas),
-                Stored::NoRoom => return Counted::NoRoom,
+                Stored::NoRoom => return Computed::NoRoom,
             }
-            if let Some(mut longer) = self.store.item_mut(key, now.uptime_s) {
+            if let Some(mut longer) = self.store.item_mut(key, self.now.uptime_s) {
                 longer.overwrite_value(digits, b' ');
                 longer.count_access();
             }
         } else {
             let marks = Marks { key_encoded: old.marks.key_encoded, ..Marks::default() };
             let attributes = Attributes { cas, marks, ..old };
-            match self.store.set(key, digits, &attributes, now.uptime_s) {
+            match self.store.set(key, digits, &attributes, self.now.uptime_s) {
                 Stored::Kept => self.counters.total_items += 1,
                 Stored::NeedsStep => return self.number_needs_step(next_cas),
-                Stored::NoRoom => return Counted::NoRoom,
+                Stored::NoRoom => return Computed::NoRoom,
             }
         }
         match direction {
             Direction::Up => self.counters.incr_hits += 1,
             Direction::Down => self.counters.decr_hits += 1,
         }
-        Counted::Number { number, cas, expires_at_s: old.expires_at_s }
+        Computed::Number { number, cas, expires_at_s: old.expires_at_s }
     }
 
-    /// A cas id that was taken for a number which has to be asked for again is given back.
-    const fn number_needs_step(&mut self, next_cas: Option<u64>) -> Counted {
+    /// Gives back the cas id that was taken for a request which has to be retried.
+    const fn number_needs_step(&mut self, next_cas: Option<u64>) -> Computed {
         if next_cas.is_none() {
             self.cas_ids.give_back();
         }
-        Counted::NeedsStep
+        Computed::NeedsStep
     }
 
-    /// Writes an item anew, with a client's own cas id that its record has no room for.
+    /// Rewrites an item with a client's own cas id, for which its record has no room.
     pub(super) fn make_room_for_cas(
         &mut self,
         key: HashedKey<'_>,
         cas: u64,
         old: &Attributes,
-        now: Now,
     ) -> Stored {
         let attributes = Attributes { cas, ..*old };
-        let extended = self.store.extend(key, (b"", Side::After), &attributes, now.uptime_s);
-        // It may have been evicted meanwhile: then there is nothing to change any more.
+        let extended = self.store.extend(key, (b"", Side::After), &attributes, self.now.uptime_s);
+        // It may have been evicted to make that room: then there is nothing to change any more.
         extended.unwrap_or(Stored::Kept)
     }
 
-    /// There was no number to count up or down.
-    pub(super) const fn count_miss(&mut self, direction: Direction) {
+    /// Counts a miss of `incr` or `decr`.
+    pub(super) const fn count_arithmetic_miss(&mut self, direction: Direction) {
         match direction {
             Direction::Up => self.counters.incr_misses += 1,
             Direction::Down => self.counters.decr_misses += 1,

@@ -1,0 +1,67 @@
+//! The two dialects: which one a line is in, and how long it may be.
+
+use super::limits::{LINE_BYTES_MAX, LONG_LINE_BYTES_MAX};
+use super::token::{Words, command_word};
+use super::verb::Verb;
+use crate::config::DialectMode;
+
+/// The two languages. [`dialect_of`] finds the one a line is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `set <key> <bytes>` and `get <key>...`, every line ended by LF.
+    Simple,
+    /// memcached's text protocol, every line ended by CRLF.
+    Classic,
+}
+
+impl Dialect {
+    /// Its name in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Classic => "classic",
+        }
+    }
+}
+
+/// The rule of the two dialects, for one `line` without its LF: the simple dialect's are those that
+/// end in a bare LF and are `get`, `set` with fewer than four arguments, or no command of
+/// memcached's at all.
+#[must_use]
+pub fn dialect_of(mode: DialectMode, line: &[u8]) -> Dialect {
+    let simple = match mode {
+        DialectMode::Simple => true,
+        DialectMode::Classic => false,
+        DialectMode::Auto if line.ends_with(b"\r") => false,
+        DialectMode::Auto => match command_word(line) {
+            b"get" => true,
+            b"set" => Words::new(line).skip(1).take(4).count() < 4,
+            word => Verb::of(word).is_none(),
+        },
+    };
+    if simple { Dialect::Simple } else { Dialect::Classic }
+}
+
+/// The longest that this line may be, its LF not counted.
+pub(super) fn line_bytes_max(dialect: Dialect, line: &[u8]) -> usize {
+    let is_long = match dialect {
+        Dialect::Simple => true,
+        Dialect::Classic => Verb::of(command_word(line)).is_some_and(Verb::is_retrieval),
+    };
+    if is_long { LONG_LINE_BYTES_MAX } else { LINE_BYTES_MAX }
+}
+
+/// The longest that a line may become, its LF not counted, of which only the `start` is known.
+pub(super) fn line_bytes_possible(mode: DialectMode, start: &[u8]) -> usize {
+    match mode {
+        DialectMode::Simple => LONG_LINE_BYTES_MAX,
+        DialectMode::Classic => line_bytes_max(Dialect::Classic, start),
+        // It may still turn out to be of either dialect, unless its command is classic alone.
+        DialectMode::Auto => match command_word(start) {
+            b"set" => LONG_LINE_BYTES_MAX,
+            word if Verb::of(word).is_some() => line_bytes_max(Dialect::Classic, start),
+            _ => LONG_LINE_BYTES_MAX,
+        },
+    }
+}

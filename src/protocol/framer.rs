@@ -1,0 +1,241 @@
+//! Framing: finds where one request ends in the bytes read so far.
+//!
+//! Parsing is pure. [`Framer::parse`] takes a [`State`] and the unread bytes, and returns what it
+//! found, how many bytes that takes, and the next state. The caller keeps the next state if and only
+//! if it drops the bytes. So a request that has to start over is simply not committed, and any number
+//! of requests can be parsed ahead of the one that is executed.
+//!
+//! A state remembers how far the input has been looked at: no line end is searched for twice however
+//! the input is cut, and no value byte is looked at; only the line of a store whose value was cut is
+//! parsed again when the value is whole. Knows the shape of lines and values, but no command.
+
+use memchr::memchr;
+
+use super::command::Command;
+use super::end_reason::EndReason;
+use super::grammar::Grammar;
+use super::limits::{KEY_BYTES_MAX, LONG_LINE_BYTES_MAX, item_bytes};
+use super::line::{DataEnd, Line};
+use super::reply::{Reply, ReplyMode};
+
+/// The first byte of every request in memcached's binary protocol, which is not supported.
+const BINARY_MAGIC: u8 = 0x80;
+
+/// What stands at the start of the input.
+#[derive(Debug)]
+pub enum Parsed<'a> {
+    /// A whole request, to be answered in this mode.
+    Command {
+        /// The request.
+        command: Command<'a>,
+        /// How it wants to be answered.
+        mode: ReplyMode,
+    },
+    /// A bad request.
+    Error {
+        /// The answer.
+        reply: Reply,
+        /// How it wants to be answered.
+        mode: ReplyMode,
+    },
+    /// The value of a request that was refused before. It gets no answer.
+    Skipped,
+    /// The conversation cannot go on.
+    HangUp(EndReason),
+    /// Part of a request. More must be read.
+    Incomplete,
+}
+
+/// What [`Framer::parse`] returns.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// What was found.
+    pub parsed: Parsed<'a>,
+    /// Bytes that it takes. [`Parsed::Incomplete`] takes some when they belong to a skipped value.
+    pub used: usize,
+    /// The state after those bytes.
+    pub next: State,
+}
+
+impl<'a> Step<'a> {
+    /// The first key of a command, if it is worth prefetching.
+    #[must_use]
+    pub fn key(&self) -> Option<&'a [u8]> {
+        match &self.parsed {
+            Parsed::Command { command, .. } => command.key(),
+            Parsed::Error { .. } | Parsed::Skipped | Parsed::HangUp(_) | Parsed::Incomplete => None,
+        }
+    }
+}
+
+/// Where the next byte of the input belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State(Position);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// To the first line of the conversation.
+    Start,
+    /// To a line; there is no LF among its first `scanned` bytes.
+    Line { scanned: usize },
+    /// To the value of a store whose line takes the first `line_bytes` bytes of the input.
+    Value { line_bytes: usize, value_bytes: usize, end: DataEnd },
+    /// To a refused value: `bytes` more are skipped, and then a terminator.
+    Skip { bytes: usize, end: DataEnd },
+}
+
+impl State {
+    /// Before the first byte of a conversation.
+    pub const START: Self = Self(Position::Start);
+    /// Before a line.
+    const LINE: Self = Self(Position::Line { scanned: 0 });
+
+    /// Total bytes of the request at the start of the input, as far as is known yet. No more than
+    /// this need be held at once.
+    #[must_use]
+    pub const fn bytes_wanted(self) -> usize {
+        match self.0 {
+            Position::Start | Position::Line { .. } => LONG_LINE_BYTES_MAX + 1,
+            Position::Value { line_bytes, value_bytes, .. } => {
+                line_bytes + value_bytes + DataEnd::BYTES_MAX
+            }
+            Position::Skip { .. } => DataEnd::BYTES_MAX,
+        }
+    }
+
+    /// The next byte belongs to a value, be it one that has been refused already.
+    #[must_use]
+    pub const fn is_in_value(self) -> bool {
+        matches!(self.0, Position::Value { .. } | Position::Skip { .. })
+    }
+}
+
+/// The rules that a connection's input is framed by.
+#[derive(Clone, Copy, Debug)]
+pub struct Framer {
+    /// What a line may say.
+    pub grammar: Grammar,
+    /// Values of items above this size (see [`item_bytes`]) are skipped instead of waited for.
+    pub item_bytes_max: usize,
+}
+
+impl Framer {
+    /// Finds the request at the start of `unread`. Until its bytes are dropped, the same bytes are
+    /// given again, with more after them.
+    #[must_use]
+    pub fn parse<'a>(&self, state: &State, unread: &'a [u8]) -> Step<'a> {
+        match state.0 {
+            Position::Start => match unread.first() {
+                None => incomplete(0, *state),
+                Some(&BINARY_MAGIC) if self.grammar.recognises_binary() => {
+                    hang_up(EndReason::Binary)
+                }
+                Some(_) => self.find_line(unread, 0),
+            },
+            Position::Line { scanned } => self.find_line(unread, scanned),
+            Position::Value { line_bytes, value_bytes, end } => {
+                let after = unread.get(line_bytes + value_bytes..).unwrap_or_default();
+                match end.check(after) {
+                    None => incomplete(0, *state),
+                    Some(_) => self.find_line(unread, line_bytes - 1),
+                }
+            }
+            Position::Skip { bytes, end } => skip(unread, bytes, end),
+        }
+    }
+
+    fn find_line<'a>(&self, unread: &'a [u8], scanned: usize) -> Step<'a> {
+        let Some(found) = memchr(b'\n', &unread[scanned..]) else {
+            if unread.len() > self.grammar.line_bytes_possible(unread) {
+                return hang_up(EndReason::LineTooLong);
+            }
+            return incomplete(0, State(Position::Line { scanned: unread.len() }));
+        };
+        let line_bytes = scanned + found + 1;
+        match self.grammar.parse_line(&unread[..line_bytes - 1]) {
+            Line::Command { command, mode } => {
+                let parsed = Parsed::Command { command, mode };
+                Step { parsed, used: line_bytes, next: State::LINE }
+            }
+            Line::Value { command, mode, value_bytes, end } => {
+                self.take_value(unread, (command, mode), line_bytes, value_bytes, end)
+            }
+            Line::Refused { reply, mode, value } => {
+                let next = value.map_or(State::LINE, |(bytes, end)| skipping(bytes, end));
+                Step { parsed: Parsed::Error { reply, mode }, used: line_bytes, next }
+            }
+            Line::HangUp(reason) => hang_up(reason),
+        }
+    }
+
+    /// The line of a store has been parsed: takes its value from the input, or waits for it, or skips
+    /// it when it is too large.
+    fn take_value<'a>(
+        &self,
+        unread: &'a [u8],
+        (mut command, mode): (Command<'a>, ReplyMode),
+        line_bytes: usize,
+        value_bytes: usize,
+        end: DataEnd,
+    ) -> Step<'a> {
+        if bytes_of_item(&command, value_bytes) > self.item_bytes_max
+            && let Some(store) = command.store_line()
+        {
+            let parsed = Parsed::Command { command: Command::TooLarge { store }, mode };
+            return Step { parsed, used: line_bytes, next: skipping(value_bytes, end) };
+        }
+        let value_end = line_bytes + value_bytes;
+        let Some((end_bytes, good)) = end.check(unread.get(value_end..).unwrap_or_default()) else {
+            return incomplete(0, State(Position::Value { line_bytes, value_bytes, end }));
+        };
+        let used = value_end + end_bytes;
+        if good {
+            command.set_value(&unread[line_bytes..value_end]);
+            return Step { parsed: Parsed::Command { command, mode }, used, next: State::LINE };
+        }
+        let parsed = match command.store_line() {
+            Some(store) => Parsed::Command { command: Command::BadChunk { store }, mode },
+            None => Parsed::Error { reply: Reply::AuthBadEnd, mode },
+        };
+        Step { parsed, used, next: State::LINE }
+    }
+}
+
+/// Skips the value after a refused line, whatever it holds.
+fn skip<'a>(unread: &'a [u8], bytes: usize, end: DataEnd) -> Step<'a> {
+    let here = bytes.min(unread.len());
+    match end.check(&unread[here..]) {
+        None => incomplete(here, skipping(bytes - here, end)),
+        Some((end_bytes, _)) => {
+            Step { parsed: Parsed::Skipped, used: here + end_bytes, next: State::LINE }
+        }
+    }
+}
+
+/// Size of the item that a store would make; 0 for a command that makes none.
+fn bytes_of_item(command: &Command<'_>, value_bytes: usize) -> usize {
+    if let Command::Store { key, flags, .. } = *command {
+        item_bytes(key.len(), flags, value_bytes)
+    } else if let Command::MetaSet { meta, .. } = command {
+        let key = meta.key;
+        let key_bytes = match key.encoded {
+            false => key.written.len(),
+            true => key.decode(&mut [0; KEY_BYTES_MAX]).len(),
+        };
+        item_bytes(key_bytes, meta.client_flags, value_bytes)
+    } else {
+        0
+    }
+}
+
+const fn skipping(bytes: usize, end: DataEnd) -> State {
+    State(Position::Skip { bytes, end })
+}
+
+const fn incomplete(used: usize, next: State) -> Step<'static> {
+    Step { parsed: Parsed::Incomplete, used, next }
+}
+
+const fn hang_up(reason: EndReason) -> Step<'static> {
+    Step { parsed: Parsed::HangUp(reason), used: 0, next: State::LINE }
+}

@@ -1,0 +1,56 @@
+//! Which grammar a conversation's lines are parsed with.
+
+use super::classic;
+use super::dialect::{Dialect, dialect_of, line_bytes_max, line_bytes_possible};
+use super::end_reason::EndReason;
+use super::limits::LINE_BYTES_MAX;
+use super::line::{DataEnd, Line};
+use super::simple;
+use crate::config::DialectMode;
+
+/// Which grammar a conversation's lines are parsed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grammar {
+    /// Every command, in the dialects that this mode allows.
+    Commands(DialectMode),
+    /// A user and a password, and nothing else.
+    Authentication,
+}
+
+impl Grammar {
+    /// What one whole line means, its LF taken off.
+    pub(super) fn parse_line(self, line: &[u8]) -> Line<'_> {
+        let Self::Commands(mode) = self else {
+            if line.len() > LINE_BYTES_MAX {
+                return Line::HangUp(EndReason::LineTooLong);
+            }
+            return classic::parse_auth_line(line);
+        };
+        let dialect = dialect_of(mode, line);
+        if line.len() > LINE_BYTES_MAX && line.len() > line_bytes_max(dialect, line) {
+            return Line::HangUp(EndReason::LineTooLong);
+        }
+        match dialect {
+            Dialect::Simple => simple::parse_line(line),
+            // Where memcached is to be matched exactly, a value ends in CRLF however its line ended.
+            Dialect::Classic if mode == DialectMode::Classic => {
+                classic::parse_line(line, DataEnd::CrLf)
+            }
+            Dialect::Classic => classic::parse_line(line, DataEnd::Either),
+        }
+    }
+
+    /// The longest that a line may become, its LF not counted, of which only the `start` is known.
+    pub(super) fn line_bytes_possible(self, start: &[u8]) -> usize {
+        match self {
+            Self::Commands(mode) => line_bytes_possible(mode, start),
+            Self::Authentication => LINE_BYTES_MAX,
+        }
+    }
+
+    /// A first byte of memcached's binary protocol ends the conversation. In the simple dialect it is
+    /// part of an unknown command like any other.
+    pub(super) fn recognises_binary(self) -> bool {
+        self != Self::Commands(DialectMode::Simple)
+    }
+}
