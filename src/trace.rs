@@ -135,11 +135,6 @@ pub fn waits_for_memory(connection: usize, bytes: usize) {
     step!("#{connection} waits for {bytes} bytes of buffer memory");
 }
 
-/// As [`waits_for_memory`].
-pub fn waits_for_buffers(connection: usize, bytes: usize) {
-    waits_for_memory(connection, bytes);
-}
-
 /// Memory for buffers is short, and the socket has no room for an answer either.
 pub fn needs_room(connection: usize) {
     step!("#{connection} waits for room in its socket");
@@ -165,11 +160,6 @@ pub fn next(connection: usize, next: &dyn Display) {
 /// A request has been parsed. One that was interrupted is shown again with what is left of it.
 pub fn parsed(dialect: &str, command: &dyn Display) {
     step!("  {dialect} {command}");
-}
-
-/// The input ends within a request; this many bytes of it are kept until more arrive.
-pub fn incomplete(bytes: usize) {
-    step!("  incomplete request: {bytes} bytes kept");
 }
 
 /// The input is no valid request and has been answered with this error.

@@ -57,7 +57,7 @@ pub(super) fn write_settings(
         ("auth_enabled_sasl", &"no"),
         ("auth_enabled_ascii", &auth_file),
         ("item_size_max", &config.item_bytes_max),
-        ("maxconns_fast", &yes(config.turns_away)),
+        ("maxconns_fast", &yes(config.reject_at_limit)),
         ("hashpower_init", &0),
         ("slab_reassign", &"no"),
     ];

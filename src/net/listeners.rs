@@ -50,7 +50,7 @@ impl Listeners {
         let mut listeners = Self {
             listeners: Vec::new(),
             connections_max: config.connections_max,
-            reject_at_limit: config.turns_away,
+            reject_at_limit: config.reject_at_limit,
             retry_ms: None,
             disabled_ms: None,
             limit_notice: Notice::default(),
