@@ -1,8 +1,8 @@
-//! What the operator may choose, as plain data, with the defaults and the relations between limits.
+//! The server's settings as plain data: defaults, bounds, and the relations between limits.
 //!
-//! Every layer may read these values. This file knows nothing of the command line that fills them
-//! in (see `args.rs` beside `main.rs`) and nothing of what the layers do with them. Facts of the
-//! wire stand in [`crate::protocol`]; amounts of work per turn stand in [`crate::net`].
+//! Every layer may read them. The command line fills them in (`src/args/`, part of the program and
+//! not of this library). Limits that the protocol sets are in [`crate::protocol`], amounts of work
+//! per turn of the event loop in [`crate::net`].
 
 pub mod file;
 
@@ -13,41 +13,41 @@ use std::time::Duration;
 /// One mebibyte, in bytes.
 pub const MIB: usize = 1 << 20;
 
-/// Most memory for items that can be asked for, in bytes: as far as the store's addresses reach.
+/// Largest memory for items, in bytes: the store's addresses reach no further.
 pub const MEMORY_BYTES_CEILING: u64 = 32 << 30;
-/// Largest part of the memory that one item may take, in hundredths. The store's main log is nine
-/// tenths of it and must have room for two, because one that does not fit in front of the end of a
-/// lap leaves that part unused.
+/// Largest share of the memory for items that one item may take, in percent. The store's main log is
+/// nine tenths of the memory and must hold two such items: an item that does not fit before the end
+/// of the log starts at its beginning, and leaves that end unused.
 const ITEM_SHARE_PERCENT: usize = 40;
-/// Smallest item limit that can be asked for, in bytes (memcached refuses less, too).
+/// Smallest item limit, in bytes (memcached's, too).
 pub const ITEM_BYTES_MIN: usize = 1024;
-/// Largest item limit that can be asked for, in bytes (memcached refuses more, too).
+/// Largest item limit, in bytes (memcached's, too).
 pub const ITEM_BYTES_CEILING: usize = 1 << 30;
-/// Smallest buffer budget that can be asked for, in bytes.
+/// Smallest limit of all buffers together, in bytes.
 pub const BUFFER_BYTES_MIN: usize = MIB;
 
-/// Which dialect a line is read in. [`crate::protocol::dialect_of`] applies it.
+/// How the dialect of a line is chosen. [`crate::protocol::dialect_of`] applies it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DialectMode {
-    /// The ending of each line tells.
+    /// Each line is read in the dialect that its ending and its command indicate.
     #[default]
     Auto,
-    /// Every line is the simple dialect's.
+    /// Every line is read in the simple dialect.
     Simple,
-    /// Every line is memcached's.
+    /// Every line is read in the classic dialect, memcached's.
     Classic,
 }
 
 /// A Unix socket to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnixSocket {
-    /// Where the socket file is made.
+    /// Path of the socket file.
     pub path: PathBuf,
     /// Permission bits of the socket file, as memcached's `-a` (default 0o700).
     pub mode: u32,
 }
 
-/// All that can be chosen about a server.
+/// All settings of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// TCP addresses to listen on; port 0 lets the kernel pick a free one.
@@ -58,18 +58,18 @@ pub struct Config {
     pub memory_bytes_max: usize,
     /// Largest item (key, value and memcached's own overhead, see [`crate::protocol::item_bytes`]).
     pub item_bytes_max: usize,
-    /// Live items leave when memory is full. Otherwise what is new is refused then.
+    /// When memory is full, live items are evicted. Otherwise new ones are refused (`-M`).
     pub evicts: bool,
-    /// Client connections that may be open at the same time.
+    /// Most client connections open at the same time.
     pub connections_max: usize,
-    /// Bytes that the read and write buffers of all connections may hold together.
+    /// Most bytes that the read and write buffers of all connections hold together.
     pub buffer_bytes_max: usize,
-    /// The kernel is asked for the memory for items in huge pages (`-L`).
+    /// The memory for items is in huge pages, where the kernel has any (`-L`).
     pub huge_pages: bool,
-    /// How the dialect of a line is found.
+    /// How the dialect of a line is chosen.
     pub dialect: DialectMode,
-    /// `stats settings` says that the text protocol is the only one, and not that it is negotiated
-    /// (`-B ascii`). No other is spoken either way.
+    /// `stats settings` reports the text protocol as the only one, and not as negotiated
+    /// (`-B ascii`). No other protocol is served in either case.
     pub ascii_only: bool,
     /// Items have cas ids (`-C` turns them off).
     pub cas_enabled: bool,
@@ -83,20 +83,20 @@ pub struct Config {
     pub sizes_tracked: bool,
     /// `stats detail` counts by key prefix from the start (`-D`).
     pub detail_enabled: bool,
-    /// What ends a key's prefix for `stats detail`.
+    /// The byte that ends a key's prefix for `stats detail`.
     pub prefix_delimiter: u8,
-    /// Requests that one connection may have executed in one turn (`-R`), where there is a limit.
+    /// Most requests of one connection that are executed in one turn (`-R`).
     pub requests_per_turn: Option<usize>,
-    /// Clients beyond the connection limit are told so and turned away, instead of being left to
-    /// wait unaccepted (`-o maxconns_fast`).
+    /// At the connection limit, a further client gets an error and is closed, and does not wait in
+    /// the listen backlog (`-o maxconns_fast`).
     pub turns_away: bool,
-    /// For so long after the last event the server looks for the next one without sleeping.
+    /// Time after the last event in which the server polls for the next one without sleeping.
     pub busy_poll: Duration,
     /// Seconds without a request after which a connection is closed; 0 for never.
     pub idle_timeout_s: u32,
-    /// Connections that the kernel may hold for us before we accept them.
+    /// Length of the kernel's queue of connections that are not accepted yet.
     pub backlog: i32,
-    /// A file of `user:password` lines: nobody is served who has not shown one of them (`-Y`).
+    /// A file of `user:password` lines, one of which each client must send first (`-Y`).
     pub auth_file: Option<PathBuf>,
     /// How often `-v` was given.
     pub verbosity: u8,
@@ -134,13 +134,14 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Largest item limit that this memory has room for, in bytes.
+    /// Largest item that this memory can hold, in bytes.
     #[must_use]
     pub const fn item_bytes_possible(memory_bytes_max: usize) -> usize {
         memory_bytes_max / 100 * ITEM_SHARE_PERCENT
     }
 
-    /// Lowers the item limit to what the memory has room for. Returns what it was, if it was more.
+    /// Lowers the item limit to the largest item that the memory can hold. Returns the limit asked
+    /// for if it was larger.
     pub fn lower_item_limit(&mut self) -> Option<usize> {
         let possible = Self::item_bytes_possible(self.memory_bytes_max);
         let asked = self.item_bytes_max;
@@ -151,7 +152,7 @@ impl Config {
     /// Checks the relations between limits. The error is one line for the operator.
     ///
     /// # Errors
-    /// What cannot be served as asked, and why.
+    /// The limit that is out of bounds, and the bound.
     pub fn check(&self) -> Result<(), String> {
         if self.connections_max == 0 {
             return Err("the connection limit must be at least 1".into());

@@ -1,6 +1,7 @@
 //! The README is a promise: what it shows is what the program does.
 
 use std::net::Shutdown;
+use std::path::Path;
 
 use crate::harness::process::{PATIENCE, Server, run, until};
 
@@ -38,18 +39,41 @@ fn one_request_goes_through_these_steps() {
     assert_eq!(steps.join("\n") + "\n", ONE_REQUEST);
 }
 
+/// The code spans of the running text, without those of code blocks.
+fn code_spans() -> Vec<&'static str> {
+    let text = README.split("```").step_by(2);
+    text.flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
+}
+
 #[test]
-fn every_option_is_in_the_readme() {
-    let help = run(&["--help"], b"").stdout;
-    let help = String::from_utf8(help).unwrap();
-    let options: Vec<&str> = help
-        .split_whitespace()
-        .filter(|word| word.starts_with("--") && word.len() > 2)
-        .map(|word| word.trim_end_matches(['.', ',', ')', ':', ';']))
+fn options_in_the_readme_exist() {
+    let help = String::from_utf8(run(&["--help"], b"").stdout).unwrap();
+    let known: Vec<&str> = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'))
+        .flat_map(|line| line.split([' ', ',', '.']))
+        .filter(|word| word.starts_with('-'))
         .collect();
-    assert!(options.len() >= 30, "{options:?}");
+    let ours = code_spans().into_iter().map(|span| span.trim_start_matches("miocached "));
+    let options: Vec<&str> = ours.filter(|span| span.starts_with('-') && span.len() > 1).collect();
+    assert!(options.len() >= 20, "{options:?}");
     for option in options {
-        assert!(README.contains(option), "the README does not mention {option}");
+        let name = option.split([' ', '=']).next().unwrap();
+        // `-vv` is `-v` given twice.
+        assert!(known.contains(&name) || name == "-vv", "there is no option {option}");
+    }
+}
+
+#[test]
+fn files_in_the_readme_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_path = |span: &&str| !span.contains(' ') && !span.starts_with('/') && span.contains('/');
+    let paths: Vec<&str> = code_spans().into_iter().filter(is_path).collect();
+    assert!(paths.len() >= 10, "{paths:?}");
+    for path in paths {
+        let written_by_a_run = path.starts_with("target/");
+        let exists = root.join(path).exists() || root.join("src").join(path).exists();
+        assert!(exists || written_by_a_run, "there is no {path}");
     }
 }
 

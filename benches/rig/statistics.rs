@@ -44,12 +44,12 @@ impl Estimate {
     /// How far from 1 a ratio can be by chance, judged by two runs of the same program: the far end
     /// of the interval of their ratio.
     pub(crate) fn spread(self) -> f64 {
-        (self.low - 1.0).abs().max((self.high - 1.0).abs())
+        distance(self.low).max(distance(self.high))
     }
 
-    /// From the median to the farther end of the interval.
+    /// From the median to the farther end of the interval, as a ratio's distance from 1.
     pub(crate) fn half_width(self) -> f64 {
-        (self.median - self.low).max(self.high - self.median)
+        (self.median / self.low).max(self.high / self.median) - 1.0
     }
 
     /// How far from 1 a ratio had to be to pass for a difference: beyond what two runs of the same
@@ -65,8 +65,13 @@ impl Estimate {
 
     /// Whether a ratio says anything: further from 1 than the control strays, and not by chance.
     pub(crate) fn differs(self, spread: f64) -> bool {
-        (self.median - 1.0).abs() > spread && !self.holds(1.0)
+        distance(self.median) > spread && !self.holds(1.0)
     }
+}
+
+/// How far a ratio is from 1, the same for a half as for a double: 1.
+fn distance(ratio: f64) -> f64 {
+    ratio.max(1.0 / ratio) - 1.0
 }
 
 /// The largest rank r, counted from 1, for which the order statistics r and count + 1 - r enclose

@@ -29,9 +29,14 @@ pub(crate) const RELEASE_UNKNOWN: &str = "VERSION UNKNOWN: cannot say whether th
 pub(crate) fn caveats(turns: &Turns) -> Vec<String> {
     let mut caveats = about_the_intervals();
     caveats.extend([
-        "An operation is one key read, stored or changed; a latency is one request's, of a batch \
-         counted from its sending, at a fixed rate from the moment it was due. Max: largest \
-         latency in any kept window."
+        "An operation is one key read, stored or changed. A latency is that of one request: it \
+         counts from the moment when its batch was sent, at a fixed rate from the moment when the \
+         request was due. Max is the largest latency in any window that was kept."
+            .to_string(),
+        "A column \"÷ X\" holds the row's figure divided by that of X, of the quantity that the \
+         cell's title names: below 1 the row has less of it. RSS and evictions are those of the \
+         last instance at the end of the cell; misses, refills and refused sets are counted over \
+         all instances, warm-ups and dropped windows included."
             .to_string(),
         "Load comes over loopback, from one thread on one other CPU: no network card, no switch, \
          and a shared last-level cache. Other processes affect latency more than CPU time. \
@@ -69,25 +74,28 @@ fn about_the_intervals() -> Vec<String> {
          identical memcacheds against each other), or its 95 % interval contains 1. The \
          percentage beside it is the smallest detectable effect: the larger of the A/A spread and \
          the half-width of the ratio's own interval. That is the effect that would be detected \
-         with 50 % power; 80 % needs 1.4 times as much. A smaller difference may exist."
+         with 50 % power; 80 % needs 1.4 times as much. A smaller difference may exist. Distances \
+         are factors: a half is as far from 1 as a double, 100 %."
             .to_string(),
         format!(
-            "p99.9 is the median over blocks of consecutive windows. A block is as short as \
-             {BLOCK_SAMPLES_ABOVE} requests above its p99.9 allow, mostly one window. It is \
-             decided only with {SAMPLES_ABOVE_MIN} requests above it in all; its ratios are taken block by block, over the \
-             same rounds, and resampled by instance, then by block. Cells about p99.9 have windows \
-             of 4/15 of the others' length and as many rounds as that takes. They are measured \
-             once more on as many new instances if the interval contains 1 and the smallest \
-             detectable effect is not below {:.0} %. This repetition on new instances raises the \
-             chance of a false difference there from 5 % to 8 % at most.",
+            "p99.9 is the median over blocks of consecutive windows. A block has at least \
+             {BLOCK_SAMPLES_ABOVE} requests above its p99.9 and no more windows than that takes, \
+             mostly one. With fewer than {SAMPLES_ABOVE_MIN} requests above p99.9 in all blocks \
+             together it cannot be decided. Ratios are taken block by block, over the same rounds, \
+             and resampled by instance, then by block. Cells about p99.9 have windows of 4/15 of \
+             the others' length, and 6 to 30 times as many, as the rate demands. They are measured \
+             once more on as many new instances if the interval of miocached to memcached-A \
+             contains 1 and the smallest detectable effect is not below {:.0} %. Looking twice \
+             raises the chance of a false difference there from 5 % to 8 % at most.",
             100.0 * TAIL_SETTLED_BELOW
         ),
         format!(
             "A window is dropped if the hypervisor took more than {:.0} % of either CPU, in cells \
-             about p99.9 if it took any (steal in /proc/stat, counted in ticks of 10 ms, so in a \
-             short window by a single tick). It is repeated with other keys, {REPEATS_MAX} times \
-             at most; after that the round is without result. Dropped windows are counted in each \
-             cell and kept in the JSON.",
+             about p99.9 if it took any. This is the steal in /proc/stat, warm-up included; it is \
+             counted in ticks of 10 ms, so a single tick drops any window of less than a second. \
+             A dropped window is repeated with other keys, {REPEATS_MAX} times at most; after that \
+             the round is without result. Dropped windows are counted in each cell and kept in the \
+             JSON.",
             100.0 * STEAL_MAX
         ),
     ]
@@ -140,9 +148,12 @@ fn about_the_servers(report: &Report) -> Vec<(&'static str, String)> {
         (
             "Is memcached tuned?",
             format!(
-                "{}. All get the same -m, large enough for the data of the cell, the same -c, and \
-                 -I where values need it. Every ratio is shown against memcached as shipped with \
-                 one worker and against the tuned one; the verdicts below each cell name both.",
+                "{}. All get the same -m, large enough for the data except in the cells that \
+                 evict, the same -c, and -I where values need it. Every ratio is shown against \
+                 memcached as shipped with one worker and against the tuned one; the verdicts \
+                 below each cell name both. Where requests are pipelined, -R makes most of the \
+                 difference between these two: as shipped, memcached turns to other connections \
+                 after some 20 requests of a batch, miocached after a buffer of 16 KiB.",
                 tuning.join("; ")
             ),
         ),
@@ -156,9 +167,11 @@ fn about_the_servers(report: &Report) -> Vec<(&'static str, String)> {
         ),
         (
             "How full is the memory?",
-            "About half, except in the eviction cells. A log-structured store overwrites cheaply \
-             there; only the eviction cells show its cost when full. Equal -m is not equal RSS; \
-             see that column."
+            "About half, a fifth in keys-100k-* and increments-depth-50, all of it in the eviction \
+             cells. A log-structured store overwrites cheaply in memory that is not full; only the \
+             eviction cells show its cost when full. Equal -m is not equal RSS: as items are \
+             replaced and deleted, miocached can come to use all of -m even where half would do, \
+             and memcached uses freed memory again; see that column."
                 .to_string(),
         ),
     ]
@@ -170,7 +183,11 @@ fn builds(report: &Report) -> String {
         known.map(|contestant| format!("{name}: {}; {}. ", contestant.facts, contestant.build))
     };
     let pogocache = build(POGOCACHE.trim_end()).map_or_else(String::new, |text| {
-        format!("{text}pogocache waits by io_uring where its build and the kernel have it. ")
+        format!(
+            "{text}pogocache waits by io_uring where its build and the kernel have it. It takes \
+             part only in closed-loop cells with gets and sets in the classic dialect on the data \
+             of the baseline: not at fixed rates, with other data or where items are evicted. "
+        )
     });
     format!(
         "{}Cargo's release profile for miocached is opt-level 3, fat LTO, one codegen unit and no \
@@ -197,18 +214,25 @@ fn about_the_load(report: &Report) -> Vec<(&'static str, String)> {
             "Why pinned, and where?",
             format!(
                 "So that the scheduler does not decide. Servers run on CPU {}, the generator on \
-                 CPU {}: {}.",
+                 CPU {}: {}. A hypervisor may hide that two CPUs share a core.",
                 run.server_cpu, run.generator_cpu, run.cpus
             ),
         ),
         (
             "Do idle servers disturb the one that is measured?",
-            "All servers of a data set are loaded; outside its turn each is stopped by SIGSTOP, \
-             and it is continued before its warm-up, so its timers and background threads take no \
-             CPU time from another one's window. A server that was stopped sees time jump, so \
-             periodic work that has become due, such as memcached's LRU crawler, runs in its own \
-             turn. A server given by --target is not stopped."
-                .to_string(),
+            format!(
+                "All servers of a data set are loaded; outside its turn each is stopped by \
+                 SIGSTOP, and it is continued before its warm-up, so its timers and background \
+                 threads take no CPU time from another one's window. A server that was stopped \
+                 sees time jump, so periodic work that has become due, such as memcached's LRU \
+                 crawler, runs in its own turn. This overstates such work: it comes by the clock, \
+                 but the server runs only in its turns, one of up to {} contestants at a time. And \
+                 as the order of cells is fixed, it can fall into the same cell on each instance. \
+                 memcached-tuned has neither crawler nor LRU maintainer except in the cells that \
+                 evict: what holds against it does not come from that. A server given by --target \
+                 is not stopped.",
+                report.contestants.len()
+            ),
         ),
         (
             "Does a spinning client favour anyone?",
@@ -226,7 +250,7 @@ fn about_the_generator() -> Vec<(&'static str, String)> {
             "Coordinated omission?",
             "In a closed loop a slow answer delays the next request, and latencies understate \
              what users would see; those cells are about CPU and throughput, and their latencies \
-             are not judged. In cells at a fixed rate a request's latency counts from the moment \
+             are judged with one connection only, as a round trip. In cells at a fixed rate a request's latency counts from the moment \
              it was due, whether or not it could be sent then, and what was never sent counts as \
              waiting until the end. If the generator itself was more than 50 us late at the \
              percentile of the cell (p99.9 in the cells about it), a note says by how much."
@@ -236,14 +260,27 @@ fn about_the_generator() -> Vec<(&'static str, String)> {
             "Is the generator the bottleneck?",
             "Rows in which it was busy for 95 % of the window say \"generator bound\": then \
              operations a second and latencies cannot be compared, and the verdicts leave them \
-             out. CPU per operation still can, but the faster server then runs at part load."
+             out. CPU per operation still can, but the faster server then runs at part load, \
+             where batches of events are smaller and an operation costs more. The floor is \
+             generator bound in most cells, so \"÷ floor\" is too small there."
                 .to_string(),
         ),
         (
             "Are the answers right?",
-            "Every answer's framing and length is checked, and one in 64 byte by byte. Errors \
-             fail the run. Misses are shown as a share of the keys looked up, where there are \
-             any."
+            "Every answer's framing and length is checked, and one value in 64 byte by byte. \
+             Errors fail the run. A set that is refused for want of memory is counted apart (see \
+             the notes); it is an operation, though it costs less, and fails the run if miocached \
+             refuses it. In deletes-depth-50 two connections may delete the same key before either \
+             sets it again. The second one is told NOT_FOUND if the server turns to it within the \
+             other's batch; that is no loss of data."
+                .to_string(),
+        ),
+        (
+            "What do shares of misses compare?",
+            "In each round all contestants are asked the same sequence of keys from its beginning, \
+             but a faster one is asked for more of it. The shares have no interval; memcached-A \
+             and memcached-B show what chance does. Where they matter, cargo bench --bench replay \
+             counts the misses of equally many requests."
                 .to_string(),
         ),
     ]
@@ -253,16 +290,16 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
     vec![
         (
             "Why so many pipelined cells?",
-            "At depth 1 most of a server's CPU time is the kernel's, so those cells differ \
-             little; they are baseline, connections-*, unix, meta and sizes-twitter. No average \
-             over cells is formed: the choice of cells would decide it."
+            "At depth 1 most of a server's CPU time is the kernel's, so those cells differ less; \
+             they are all whose description says neither \"at a time\" nor \"of 50 keys\". No \
+             average over cells is formed: the choice of cells would decide it."
                 .to_string(),
         ),
         (
             "In which order are cells measured?",
-            "In a fixed order, on the same servers where the data is the same; later ones find a \
-             store that has already been written to. Within a cell the contestants' order is \
-             random in each round."
+            "In the same order, begun at another cell on each instance, on the same servers where \
+             the data is the same; later ones find a store that has already been written to. \
+             Within a cell the contestants' order is random in each round, from a fixed seed."
                 .to_string(),
         ),
         (
@@ -278,10 +315,13 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
              on each instance, just before the cell: memcached-A is loaded at half of its \
              closed-loop throughput, arriving at random, and a second divided by its CPU time per \
              operation there is what its CPU allows. All contestants of an instance get the same \
-             rate. The closed-loop throughput itself is no measure of that: under it requests come \
-             in bursts, which cost less each, and 80 % of it kept memcached-A's CPU busy for 99 % of \
-             the time once the machine had become slower. A note says how busy each server's CPU \
-             was."
+             rate; one that takes less CPU time per operation is less busy at it, and answers \
+             sooner for that reason alone. A note says how busy each server's CPU was. The \
+             closed-loop throughput itself is no measure of what a CPU allows: under it requests \
+             come in bursts, which cost less each, and the machine's speed changes. 80 % of it \
+             once kept memcached-A's CPU busy for 99 % of the time. In mixed the rate is 10,000 a \
+             second; the large values come as fast as they are answered, so a server that serves \
+             fewer of them (see the notes) has more time for small gets."
                 .to_string(),
         ),
         (
@@ -295,8 +335,8 @@ fn about_the_cells() -> Vec<(&'static str, String)> {
             "Why is there no highest rate under a latency bound?",
             "It was measured once: on machines shared with other guests two identical memcacheds \
              came out up to a factor of 2 apart, because a single pause of the machine decides \
-             such a search. The cells at half and at 80 % of memcached's own rate answer the same \
-             question."
+             such a search. The cells at half and at 80 % of what memcached's CPU allows compare \
+             latencies at two rates instead."
                 .to_string(),
         ),
     ]
@@ -306,21 +346,22 @@ fn about_the_tails(report: &Report) -> Vec<(&'static str, String)> {
     vec![
         (
             "Why is p99.9 a median over blocks?",
-            "The machine pauses now and then, mostly for about a millisecond, sometimes for hundreds, \
-             and such pauses put more requests above the p99.9 of all windows together than \
-             everything else. In the floor, which does nothing but read and write, they are as \
-             frequent as in any server. A block is short, so most blocks have no pause, and the \
-             median over blocks is the p99.9 between pauses. What a server itself does in less than \
-             half of its blocks is not in this figure. Compare the contestants' notes for that: the \
-             p99.9 in the slowest twentieth of the blocks and of all windows together contain it, \
-             and so does the maximum."
+            "The machine pauses now and then, mostly for about a millisecond, sometimes for much \
+             longer, and such pauses put more requests above the p99.9 of all windows together \
+             than everything else. The floor, which does nothing but read and write, has them too; \
+             see its notes. A block is short, so most blocks have no pause, and the median over \
+             blocks is the p99.9 between pauses. What a server itself does in less than half of \
+             its blocks is not in this figure. Compare the contestants' notes for that: the p99.9 \
+             that one block in twenty exceeds and that of all windows together contain it, and so \
+             does the maximum. A server that is busy nearly all the time multiplies the machine's \
+             pauses, for it takes long to catch up."
                 .to_string(),
         ),
         (
             "At which priority do servers and generator run?",
             format!(
-                "In cells about p99.9: {}; in all others the ordinary one. At real-time priority no \
-                 ordinary task can interrupt a window. Of a server with threads that are named \
+                "In cells about p99.9: {}; in all others the ordinary one. At real-time priority \
+                 no ordinary task can interrupt a window. Of a server with threads that are named \
                  workers only these are raised: memcached's background threads then wait for its \
                  worker, which is the best case for its latencies. The generator rests between \
                  windows, so that the kernel's bound on real-time tasks (95 % of a second) never \
@@ -343,11 +384,11 @@ fn about_the_machine(report: &Report) -> Vec<(&'static str, String)> {
             "Frequency, interrupts, other guests?",
             format!(
                 "Governor: {}; clock source: {}. Each cell says how much of both CPUs went to \
-                 interrupts, soft interrupts and other guests. On loopback soft interrupts are \
-                 the network stack at work, a part of each server's job. Contestants take turns \
-                 of a fraction of a second in random order, so that slow drift affects all \
-                 contestants equally. A hypervisor may not report steal; the longest gap of an \
-                 idle generator within a window {gap}.",
+                 interrupts, soft interrupts and other guests. On loopback soft interrupts are the \
+                 network stack at work, a part of each server's job. Contestants take turns of a \
+                 fraction of a second (of seconds in evictions-and-ttls) in random order, so that \
+                 slow drift affects all contestants equally. A hypervisor may not report steal; \
+                 the longest gap of an idle generator within a window {gap}.",
                 machine.governor, machine.clock_source
             ),
         ),
@@ -398,8 +439,9 @@ fn about_the_statistics(report: &Report) -> Vec<(&'static str, String)> {
             "How is a difference distinguished from noise?",
             "memcached runs twice under two names with the same arguments. What these two show \
              against each other is noise by construction, that of separate starts included; a \
-             ratio within it is no difference. The page says in how many cells the A/A interval \
-             contained 1; verdicts of the others are marked \"control failed\"."
+             ratio within it is no difference. The page says in how many cells the A/A interval of \
+             the cell's own quantity contained 1. A verdict on any quantity whose A/A interval \
+             does not contain 1 is marked \"control failed\"."
                 .to_string(),
         ),
         (
@@ -407,7 +449,9 @@ fn about_the_statistics(report: &Report) -> Vec<(&'static str, String)> {
             format!(
                 "{verdicts}, uncorrected for their number; a difference must also exceed the A/A \
                  spread. Cells of one data set share instances, so an unlucky instance shows in \
-                 all of them."
+                 all of them. In a closed loop CPU per operation and operations a second are \
+                 mostly one finding, for the server's CPU is fully busy; at a fixed rate \
+                 operations a second say only whether a server kept up."
             ),
         ),
         (

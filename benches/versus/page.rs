@@ -16,6 +16,12 @@ const STYLE: &str = "body{font:14px/1.4 sans-serif;margin:2em auto;max-width:150
     .warning{background:#c00;color:#fff;font-weight:bold;padding:.6em}.aside{color:#666}\
     dt{font-weight:bold;margin-top:.5em}dd{margin:0 0 0 1.5em;max-width:75em}";
 
+/// What the lines hold that no table judges.
+const ABOUT_PLOTS: &str = "Latencies are those of all kept windows together: they contain the \
+    machine's pauses, and near their far end there are few requests. In a closed loop they follow \
+    from the throughput, and are judged with one connection only. Where the notes say \"generator \
+    bound\", a throughput is the generator's.";
+
 /// The whole page; `comparison` holds the lines of `--baseline`.
 pub(crate) fn render(report: &Report, comparison: &[String]) -> Result<String, Failure> {
     let mut page = String::from("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">");
@@ -35,7 +41,7 @@ pub(crate) fn render(report: &Report, comparison: &[String]) -> Result<String, F
         page.push_str(&format!("<dt>{}</dt><dd>{}</dd>", escaped(question), escaped(&answer)));
     }
     page.push_str("</dl>");
-    page.push_str("<h2>Plots</h2><div class=\"plots\">");
+    page.push_str(&format!("<h2>Plots</h2>{}<div class=\"plots\">", paragraph(ABOUT_PLOTS)));
     for svg in plots(report)? {
         page.push_str(&svg);
     }

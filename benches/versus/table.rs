@@ -56,7 +56,8 @@ pub(crate) fn head(report: &Report) -> Vec<String> {
     let mut lines = warnings(report);
     lines.extend([
         format!(
-            "{}, {} CPUs{}, {} MiB, {}; load average before the run {}; governor {}; clock source {}",
+            "{}, {} CPUs{}, {} MiB, {}; load average of the minute before {}; governor {}; \
+             clock source {}",
             machine.cpu_model,
             machine.cpus,
             if machine.virtual_machine { " (virtual machine)" } else { "" },
@@ -67,8 +68,8 @@ pub(crate) fn head(report: &Report) -> Vec<String> {
             machine.clock_source
         ),
         format!(
-            "{} rounds of {} ms on {} instances of each server; servers on CPU {}, generator on \
-             CPU {}, which {}: {}; {:.0} s, {:.0} expected; {}",
+            "{} rounds of {} ms, divided over {} instances of each server; servers on CPU {}, \
+             generator on CPU {}, which {}: {}; took {:.0} s ({:.0} expected); {}",
             run.rounds,
             run.window_ms,
             run.instances,
@@ -103,7 +104,9 @@ pub(crate) fn warnings(report: &Report) -> Vec<String> {
 /// A cell's name, what it measures, and what its ratios compare.
 pub(crate) fn title(cell: &CellResult) -> String {
     let control = control_in_words(cell);
-    let rate = cell.rate_per_s.map_or_else(String::new, |rate| format!(" ({rate} a second)"));
+    let rate = cell
+        .rate_per_s
+        .map_or_else(String::new, |rate| format!(" ({rate} a second, the median over instances)"));
     format!("{}: {}{rate}; ratios of {}, {control}", cell.name, cell.what, cell.metric.name())
 }
 
@@ -112,8 +115,8 @@ pub(crate) fn circumstances(cell: &CellResult) -> String {
     let rounds = cell.rows.iter().map(|row| row.rounds.len()).max().unwrap_or(0);
     let (repeated, missing) = method::dropped(std::iter::once(cell));
     let windows = format!(
-        "{rounds} windows of {} ms on {} instances{}; priority {}; {repeated} repeated because of steal, \
-         {missing} without result",
+        "{rounds} windows of {} ms for each server, divided over {} instances{}; priority {}; \
+         {repeated} of all servers' windows repeated because of steal, {missing} without result",
         cell.window_ms,
         cell.instances,
         if cell.was_extended { ", half of them a repetition on new instances" } else { "" },
@@ -135,7 +138,7 @@ pub(crate) fn circumstances(cell: &CellResult) -> String {
             share(cpu, |x| x.softirq)
         )
     };
-    format!("{windows}; servers' CPU: {}; generator's: {}", cpu(0), cpu(1))
+    format!("{windows}; in the windows kept, servers' CPU: {}; generator's: {}", cpu(0), cpu(1))
 }
 
 /// A cell's rows.
@@ -212,7 +215,7 @@ fn notes(cell: &CellResult, row: &Row) -> String {
         notes.push(format!("{} refills", row.refills));
     }
     if let Some(evictions) = row.evictions {
-        notes.push(format!("{evictions} evictions since the start"));
+        notes.push(format!("{evictions} evictions on the last instance since it was started"));
     }
     if row.missing() > 0 {
         notes.push(format!("{} rounds without result because of steal", row.missing()));
@@ -233,7 +236,7 @@ fn notes(cell: &CellResult, row: &Row) -> String {
     let tail = row.tail.as_ref().filter(|tail| tail.is_decidable());
     if let Some(tail) = tail.filter(|_| cell.metric == Metric::P999) {
         notes.push(format!(
-            "p99.9 in the slowest twentieth of the windows above {}, of all windows together {}",
+            "p99.9 of one block in twenty is above {}, that of all windows together is {}",
             latency(tail.worst_twentieth_ns),
             latency(tail.pooled_ns)
         ));

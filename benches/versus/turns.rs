@@ -23,7 +23,7 @@ use super::window::{Sample, Wait, Window};
 use crate::rig::cpus::Placement;
 use crate::rig::failure::Failure;
 use crate::rig::priority::{Priority, Raised, TURN_MAX};
-use crate::rig::random::Random;
+use crate::rig::random::{Random, mix};
 use crate::rig::stop::Stop;
 
 /// Apart from the seeds of keys and arrivals, which are the rounds themselves.
@@ -149,7 +149,12 @@ impl Turns {
             running.pause()?;
         }
         let cells = sessions.iter().filter(|one| chosen(one)).count();
-        for at in 0..sessions.len() {
+        // Each instance begins at another cell: what a server does some minutes after its start, as
+        // memcached's crawler, is then not in the same cell on all of them.
+        let count = sessions.len();
+        let first = sessions.first().map_or(0, |session| session.instances) * count
+            / self.plan.instances(&rings.data) as usize;
+        for at in (0..count).map(|nth| (first + nth) % count) {
             if chosen(&sessions[at]) {
                 let load = self.load(at, sessions, &servers, rings)?;
                 self.measure_cell(&mut sessions[at], &load, &servers, progress)?;
@@ -247,6 +252,8 @@ impl Turns {
             Ok(Some(_)) => Raised::rest_after(session.window.whole()),
             Ok(None) | Err(_) => Duration::ZERO,
         };
+        let cell_seed =
+            session.cell.name.bytes().fold(ORDER_SEED, |seed, byte| mix(seed ^ u64::from(byte)));
         for nth in 0..rounds {
             progress.round(nth);
             let round = session.rounds + nth;
@@ -258,7 +265,7 @@ impl Turns {
                 steal_max: steal_max(session.cell),
             };
             // A random order, so that no contestant always follows the same one.
-            for at in Random::seeded(ORDER_SEED ^ round as u64).permutation(entries.len()) {
+            for at in Random::seeded(cell_seed ^ round as u64).permutation(entries.len()) {
                 self.stop.check()?;
                 std::thread::sleep(rest);
                 entries[at].turn(|entry| entry.measure(turn));

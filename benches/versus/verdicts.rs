@@ -54,12 +54,12 @@ fn is_bound(cell: &CellResult, under: &str) -> bool {
     [MIOCACHED, under].into_iter().any(bound)
 }
 
-/// In a closed loop a latency is connections times depth divided by throughput, and would repeat the
+/// At a fixed rate the throughput is given. In a closed loop a latency is connections times depth divided by throughput, and would repeat the
 /// verdict on throughput; so latencies are judged only in the cells that are about them.
 fn is_judged(cell: &CellResult, metric: Metric, is_bound: bool) -> bool {
     match metric {
         Metric::ServerCpu => true,
-        Metric::Throughput => !is_bound,
+        Metric::Throughput => !is_bound && cell.rate_per_s.is_none(),
         Metric::P50 | Metric::P99 | Metric::P999 => !is_bound && cell.is_about_latency(),
     }
 }
@@ -126,8 +126,9 @@ pub(crate) fn control_summary(report: &Report) -> String {
         controls.iter().filter(|(_, control)| !control.holds(1.0)).map(|(name, _)| *name).collect();
     let mut text = format!(
         "A/A control: the interval of {CONTROL_AGAIN} to {CONTROL} contains 1 in {} of {} cells; \
-         by chance one in a hundred does not (these intervals hold 99 % in simulation). Cells of \
-         one group share servers, so they are not independent.",
+         by chance one in a hundred does not where instances do not differ, and one in sixteen \
+         where they differ more than their windows do (5 instances, in simulation). Cells of one \
+         group share servers, so they are not independent.",
         controls.len() - outside.len(),
         controls.len()
     );

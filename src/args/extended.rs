@@ -1,140 +1,210 @@
-//! `-o`: the suboptions, and what becomes of each. One table, because most of memcached's tune
-//! parts that do not exist here, and a few promise what is not kept.
+//! The suboptions of `-o`, in one table: most of memcached's tune features that do not exist here.
+
+use std::fmt::Write as _;
 
 use miocached::config::Config;
 
-/// What becomes of a suboption.
-enum Fate {
-    /// It chooses something about this server.
-    Chooses(fn(&mut Config, Option<&str>) -> Result<(), String>),
-    /// It asks for what is so anyway.
-    IsSo,
-    /// It tunes a part that is not here.
-    TunesNothing,
-    /// It promises this, which nobody may be left to believe in.
-    Promises(&'static str),
+/// What a suboption does here.
+enum Effect {
+    /// It sets something about this server.
+    Sets(fn(Option<&str>) -> Result<Setting, String>),
+    /// It asks for what this server always does.
+    Default,
+    /// It tunes a feature that does not exist here. It is named in the warning at the start.
+    Ignored,
+    /// It asks for this feature, which must not be missing silently: the server does not start.
+    Unsupported(&'static str),
 }
-use Fate::{Chooses, IsSo, Promises, TunesNothing};
+use Effect::{Default, Ignored, Sets, Unsupported};
 
-/// All suboptions of memcached 1.6.45; a star stands for any end of the name.
-const SUBOPTIONS: [(&str, Fate); 47] = [
-    ("idle_timeout", Chooses(idle_timeout)),
-    ("maxconns_fast", Chooses(|config, _| turn_away(config, true))),
-    ("no_maxconns_fast", Chooses(|config, _| turn_away(config, false))),
-    ("track_sizes", Chooses(track_sizes)),
-    ("modern", IsSo),
-    // Of what memcached 1.4 did otherwise, only this has an equivalent here.
-    ("no_modern", Chooses(|config, _| turn_away(config, false))),
-    ("relaxed_privileges", IsSo),
-    ("no_drop_privileges", IsSo),
-    ("drop_privileges", TunesNothing),
-    ("inline_ascii_resp", IsSo),
-    ("no_inline_ascii_resp", IsSo),
-    ("hashpower", TunesNothing),
-    ("no_hashexpand", TunesNothing),
-    ("hash_algorithm", TunesNothing),
-    ("tail_repair_time", TunesNothing),
-    ("lru_crawler", TunesNothing),
-    ("no_lru_crawler", TunesNothing),
-    ("lru_crawler_sleep", TunesNothing),
-    ("lru_crawler_tocrawl", TunesNothing),
-    ("lru_maintainer", TunesNothing),
-    ("no_lru_maintainer", TunesNothing),
-    ("hot_lru_pct", TunesNothing),
-    ("warm_lru_pct", TunesNothing),
-    ("hot_max_factor", TunesNothing),
-    ("warm_max_factor", TunesNothing),
-    ("temporary_ttl", TunesNothing),
-    ("slab_reassign", TunesNothing),
-    ("no_slab_reassign", TunesNothing),
-    ("slab_automove", TunesNothing),
-    ("no_slab_automove", TunesNothing),
-    ("slab_automove_ratio", TunesNothing),
-    ("slab_automove_window", TunesNothing),
-    ("slab_automove_freeratio", TunesNothing),
-    ("slab_sizes", TunesNothing),
-    ("slab_chunk_max", TunesNothing),
-    ("no_chunked_items", TunesNothing),
-    ("resp_obj_mem_limit", TunesNothing),
-    ("read_buf_mem_limit", TunesNothing),
-    ("watcher_logbuf_size", TunesNothing),
-    ("worker_logbuf_size", TunesNothing),
-    ("ext_*", Promises("external storage")),
-    ("ssl_*", Promises("TLS")),
-    ("proxy_config", Promises("proxy")),
-    ("proxy_arg", Promises("proxy")),
-    ("proxy_uring", Promises("proxy")),
-    ("proxy_memprofile", Promises("proxy")),
-    ("sock_cookie_id", Promises("socket cookie")),
+/// A suboption that sets something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Setting {
+    IdleTimeout(u32),
+    MaxconnsFast(bool),
+    TrackSizes,
+}
+
+/// One parsed suboption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Suboption {
+    /// Nothing is left to do.
+    Default,
+    /// It has no effect; its text, for the warning.
+    Ignored(String),
+    Sets(Setting),
+}
+
+/// All suboptions of memcached 1.6.45, with what they do in memcached unless they do it here. A star
+/// stands for any end of the name.
+const SUBOPTIONS: [(&str, Effect, &str); 47] = [
+    (
+        "idle_timeout",
+        Sets(idle_timeout),
+        "=SECONDS: close connections idle for so long; 0 for never, the default",
+    ),
+    (
+        "maxconns_fast",
+        Sets(|_| Ok(Setting::MaxconnsFast(true))),
+        "at the limit of -c, further clients get an error; the default",
+    ),
+    (
+        "no_maxconns_fast",
+        Sets(|_| Ok(Setting::MaxconnsFast(false))),
+        "at the limit of -c, further clients wait in the listen backlog",
+    ),
+    ("track_sizes", Sets(|_| Ok(Setting::TrackSizes)), "keep the table of \"stats sizes\""),
+    ("modern", Default, "memcached's current defaults"),
+    (
+        "no_modern",
+        // Of memcached 1.4's defaults, this is the one that exists here.
+        Sets(|_| Ok(Setting::MaxconnsFast(false))),
+        "as no_maxconns_fast",
+    ),
+    ("relaxed_privileges", Default, "allow what a seccomp filter would forbid"),
+    ("no_drop_privileges", Default, "no seccomp filter"),
+    ("drop_privileges", Ignored, "a seccomp filter"),
+    ("inline_ascii_resp", Default, "without effect in memcached"),
+    ("no_inline_ascii_resp", Default, "without effect in memcached"),
+    ("hashpower", Ignored, "size of the hash table"),
+    ("no_hashexpand", Ignored, "a hash table that does not grow"),
+    ("hash_algorithm", Ignored, "choice of the hash function"),
+    ("tail_repair_time", Ignored, "age at which a leaked item is freed"),
+    ("lru_crawler", Ignored, "a thread that frees expired items"),
+    ("no_lru_crawler", Ignored, "no such thread"),
+    ("lru_crawler_sleep", Ignored, "its pause"),
+    ("lru_crawler_tocrawl", Ignored, "its number of items"),
+    ("lru_maintainer", Ignored, "a thread that balances the LRU lists"),
+    ("no_lru_maintainer", Ignored, "no such thread"),
+    ("hot_lru_pct", Ignored, "size of the hot LRU list"),
+    ("warm_lru_pct", Ignored, "size of the warm LRU list"),
+    ("hot_max_factor", Ignored, "age limit of the hot LRU list"),
+    ("warm_max_factor", Ignored, "age limit of the warm LRU list"),
+    ("temporary_ttl", Ignored, "an LRU list for items with a shorter time to live"),
+    ("slab_reassign", Ignored, "moving memory between slab classes"),
+    ("no_slab_reassign", Ignored, "no such moves"),
+    ("slab_automove", Ignored, "such moves without a command"),
+    ("no_slab_automove", Ignored, "no such moves without a command"),
+    ("slab_automove_ratio", Ignored, "difference in age that causes a move"),
+    ("slab_automove_window", Ignored, "time over which that is measured"),
+    ("slab_automove_freeratio", Ignored, "memory that such moves keep free"),
+    ("slab_sizes", Ignored, "list of slab classes"),
+    ("slab_chunk_max", Ignored, "size of the largest slab chunk"),
+    ("no_chunked_items", Ignored, "items in one chunk each"),
+    ("resp_obj_mem_limit", Ignored, "memory for answers; see --buffer-limit"),
+    ("read_buf_mem_limit", Ignored, "memory for read buffers; see --buffer-limit"),
+    ("watcher_logbuf_size", Ignored, "buffer of each watcher"),
+    ("worker_logbuf_size", Ignored, "log buffer of each thread"),
+    ("ext_*", Unsupported("external storage"), "items on flash storage"),
+    ("ssl_*", Unsupported("TLS"), "TLS"),
+    ("proxy_config", Unsupported("proxy"), "the proxy"),
+    ("proxy_arg", Unsupported("proxy"), "the proxy"),
+    ("proxy_uring", Unsupported("proxy"), "the proxy"),
+    ("proxy_memprofile", Unsupported("proxy"), "the proxy"),
+    ("sock_cookie_id", Unsupported("socket cookie"), "a cookie on sockets, for packet filters"),
 ];
 
-/// Applies one `-o` to `config`. Returns the suboptions that have no effect here.
+/// The suboptions of one `-o`.
 ///
 /// # Errors
-/// One line for the operator: what cannot be had, and why.
-pub(super) fn apply<'a>(suboptions: &'a str, config: &mut Config) -> Result<Vec<&'a str>, String> {
-    let mut without_effect = Vec::new();
-    // memcached, too, overlooks a comma at the end.
-    for suboption in suboptions.split(',').filter(|suboption| !suboption.is_empty()) {
-        let (name, value) = match suboption.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (suboption, None),
-        };
-        let fate = SUBOPTIONS.iter().find(|(known, _)| match known.strip_suffix('*') {
-            Some(beginning) => name.starts_with(beginning),
-            None => name == *known,
-        });
-        match fate {
-            Some((_, Chooses(choose))) => choose(config, value)?,
-            Some((_, IsSo)) => {}
-            Some((_, TunesNothing)) => without_effect.push(suboption),
-            Some((_, Promises(what))) => {
-                return Err(format!("-o {name}: this server is not built with {what} support"));
-            }
-            None => return Err(format!("-o {suboption}: there is no such suboption")),
+/// One line for the operator: the suboption that is unknown, wrong or not supported.
+pub(super) fn parse(suboptions: &str) -> Result<Vec<Suboption>, String> {
+    // memcached, too, accepts a comma at the end.
+    suboptions.split(',').filter(|suboption| !suboption.is_empty()).map(parse_one).collect()
+}
+
+fn parse_one(text: &str) -> Result<Suboption, String> {
+    let text = text.trim_ascii_start();
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.trim_ascii_start())),
+        None => (text, None),
+    };
+    let found = SUBOPTIONS.iter().find(|(known, ..)| match known.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == *known,
+    });
+    match found {
+        Some((_, Sets(setting), _)) => setting(value).map(Suboption::Sets),
+        Some((_, Default, _)) => Ok(Suboption::Default),
+        Some((_, Ignored, _)) => Ok(Suboption::Ignored(text.to_owned())),
+        Some((_, Unsupported(feature), _)) => {
+            Err(format!("-o {name}: this server is not built with {feature} support"))
         }
+        None => Err(format!("-o {text}: there is no such suboption")),
     }
-    Ok(without_effect)
 }
 
-fn idle_timeout(config: &mut Config, value: Option<&str>) -> Result<(), String> {
+fn idle_timeout(value: Option<&str>) -> Result<Setting, String> {
     let seconds = value.and_then(|value| value.parse().ok());
-    config.idle_timeout_s = seconds.ok_or("-o idle_timeout needs a number of seconds")?;
-    Ok(())
+    seconds
+        .map(Setting::IdleTimeout)
+        .ok_or_else(|| "-o idle_timeout needs a number of seconds".into())
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "as the table wants it")]
-const fn turn_away(config: &mut Config, turns_away: bool) -> Result<(), String> {
-    config.turns_away = turns_away;
-    Ok(())
+impl Suboption {
+    /// Applies it to `config`. Returns its text if it has no effect.
+    pub(super) fn apply<'a>(&'a self, config: &mut Config) -> Option<&'a str> {
+        match self {
+            Self::Default => {}
+            Self::Ignored(text) => return Some(text),
+            Self::Sets(Setting::IdleTimeout(seconds)) => config.idle_timeout_s = *seconds,
+            Self::Sets(Setting::MaxconnsFast(fast)) => config.turns_away = *fast,
+            Self::Sets(Setting::TrackSizes) => config.sizes_tracked = true,
+        }
+        None
+    }
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "as the table wants it")]
-const fn track_sizes(config: &mut Config, _: Option<&str>) -> Result<(), String> {
-    config.sizes_tracked = true;
-    Ok(())
+/// The table, as `--help` ends with it.
+pub(super) fn help() -> String {
+    let mut help = String::new();
+    for (heading, is_listed) in [
+        ("Suboptions of -o:", (|effect| matches!(effect, Sets(_))) as fn(&Effect) -> bool),
+        ("Suboptions of memcached that ask for what this server always does:", |effect| {
+            matches!(effect, Default)
+        }),
+        (
+            "Suboptions of memcached that are ignored, with a warning; in memcached they set:",
+            |effect| matches!(effect, Ignored),
+        ),
+        ("Suboptions of memcached that are refused:", |effect| matches!(effect, Unsupported(_))),
+    ] {
+        let _ = writeln!(help, "{heading}");
+        for (name, _, text) in SUBOPTIONS.iter().filter(|(_, effect, _)| is_listed(effect)) {
+            let _ = writeln!(help, "  {name:<24} {text}");
+        }
+        help.push('\n');
+    }
+    help
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Applies one `-o`. Returns the suboptions without effect.
+    fn apply(suboptions: &str, config: &mut Config) -> Result<Vec<String>, String> {
+        let parsed = parse(suboptions)?;
+        Ok(parsed.iter().filter_map(|one| one.apply(config)).map(str::to_owned).collect())
+    }
+
     #[test]
-    fn what_is_here_is_chosen_in_order() {
+    fn settings_are_applied_in_order() {
         let mut config = Config::default();
-        let chosen = apply("idle_timeout=5,no_maxconns_fast,track_sizes,modern,", &mut config);
-        assert_eq!(chosen, Ok(vec![]));
+        let ignored = apply("idle_timeout=5,no_maxconns_fast,track_sizes,modern,", &mut config);
+        assert_eq!(ignored, Ok(vec![]));
         assert_eq!((config.idle_timeout_s, config.turns_away), (5, false));
         assert!(config.sizes_tracked);
-        assert_eq!(apply("no_modern,maxconns_fast,idle_timeout=0", &mut config), Ok(vec![]));
+        let ignored = apply(" no_modern, maxconns_fast,idle_timeout= 0", &mut config);
+        assert_eq!(ignored, Ok(vec![]));
         assert_eq!((config.idle_timeout_s, config.turns_away), (0, true));
     }
 
     #[test]
-    fn what_is_not_here_is_told_or_refused() {
+    fn unknown_and_unsupported_suboptions_are_errors() {
         let mut config = Config::default();
-        let told = apply("slab_chunk_max=16,modern,no_lru_crawler", &mut config);
-        assert_eq!(told, Ok(vec!["slab_chunk_max=16", "no_lru_crawler"]));
+        let ignored = apply("slab_chunk_max=16,modern,no_lru_crawler", &mut config);
+        assert_eq!(ignored, Ok(vec!["slab_chunk_max=16".into(), "no_lru_crawler".into()]));
         for bad in [
             "ext_path=/tmp/file:1G",
             "ext_whatever",
@@ -147,6 +217,7 @@ mod tests {
             "idle_timeout",
             "idle_timeout=",
             "idle_timeout=-1",
+            "idle_timeout=1s",
             "idle_timeout=soon",
         ] {
             assert!(apply(bad, &mut config).is_err(), "{bad}");
@@ -154,19 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_tells_of_all() {
-        let readme = include_str!("../../README.md");
-        for (name, _) in &SUBOPTIONS {
-            let found = ["`", "="].iter().any(|end| readme.contains(&format!("{name}{end}")));
-            assert!(found, "{name}");
+    fn no_suboption_is_listed_twice() {
+        for (index, (name, ..)) in SUBOPTIONS.iter().enumerate() {
+            assert!(!SUBOPTIONS[..index].iter().any(|(other, ..)| other == name), "{name}");
         }
-    }
-
-    #[test]
-    fn no_suboption_has_two_fates() {
-        for (at, (name, _)) in SUBOPTIONS.iter().enumerate() {
-            let others = SUBOPTIONS[..at].iter();
-            assert!(!others.clone().any(|(other, _)| other == name), "{name}");
-        }
+        assert_eq!(help().lines().filter(|line| line.starts_with("  ")).count(), SUBOPTIONS.len());
     }
 }

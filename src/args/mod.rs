@@ -1,253 +1,76 @@
-//! The command line: option names as memcached's, and their way into a [`Config`] and the
-//! [`process::Options`]. Nothing else knows how an option is spelled.
+//! The command line: memcached's option names, and their conversion into a [`Config`] and the
+//! [`process::Options`]. No other module knows how an option is spelled.
 //!
-//! An option of memcached's has one of four fates. It is meant: then it is a field that the help
-//! tells of. It tunes a part that is not here: it is taken, and named in the one warning of the
-//! start. It promises what is not kept: the server does not start. Or it asks for what is so anyway.
+//! An option of memcached sets something here (`options`), asks for what this server always does, is
+//! ignored with a warning, or is refused (`compat`, and `extended` for the suboptions of `-o`).
 
-mod absent;
+mod compat;
 mod extended;
+mod options;
 mod value;
 
 use std::net::SocketAddr;
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::Parser as _;
 use miocached::config::{Config, DialectMode, MIB, UnixSocket};
 
 use crate::process;
-use absent::Absent;
-use value::{at_least_1, delimiter, mebibytes, octal, resolve, size};
+use options::{Dialect, Options, Protocol};
+use value::resolve;
 
 /// memcached's port.
 const PORT: u16 = 11211;
 
-/// A memcached-compatible cache server on a single-threaded event loop.
-//
-// The last one of an option given twice counts, and a long name may be cut short: as with getopt.
-#[derive(Debug, Parser)]
-#[command(
-    name = "miocached",
-    version,
-    help_expected = true,
-    max_term_width = 100,
-    args_override_self = true,
-    infer_long_args = true
-)]
-pub(crate) struct Args {
-    /// TCP port to listen on; 0 and -1 pick a free one [default: 11211]
-    #[arg(short, long, value_name = "PORT", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1..=65535))]
-    port: Option<i32>,
-
-    /// UDP port: there is no UDP, but without -p it is the TCP port
-    #[arg(short = 'U', long, value_name = "PORT", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1..=65535))]
-    udp_port: Option<i32>,
-
-    /// Address to listen on: IPv4, [IPv6], host name, each with or without :PORT; may be given
-    /// several times or separated by commas [default: 127.0.0.1]
-    #[arg(short, long, value_name = "ADDRESS", value_delimiter = ',')]
-    listen: Vec<String>,
-
-    /// Unix socket to listen on; without -p and -l there is no TCP then
-    #[arg(short = 's', long, value_name = "PATH")]
-    unix_socket: Option<PathBuf>,
-
-    /// Permissions of the Unix socket, in octal
-    #[arg(short = 'a', long, value_name = "MASK", default_value = "700", value_parser = octal)]
-    unix_mask: u32,
-
-    /// Connections that the kernel may hold until they are accepted
-    #[arg(
-        short = 'b',
-        long,
-        value_name = "NUMBER",
-        default_value_t = 1024,
-        allow_negative_numbers = true
-    )]
-    listen_backlog: i32,
-
-    /// Largest number of open client connections
-    #[arg(
-        short,
-        long,
-        value_name = "NUMBER",
-        default_value_t = 1024,
-        allow_negative_numbers = true
-    )]
-    conn_limit: i64,
-
-    /// Memory for items, in MiB; the oldest that nobody wants leave when it is full
-    #[arg(short, long, value_name = "MIB", default_value_t = 64)]
-    memory_limit: usize,
-
-    /// Answer with an error when the memory is full, instead of letting items leave
-    #[arg(short = 'M', long)]
-    disable_evictions: bool,
-
-    /// Largest item, in bytes or with suffix k or m; from 1k up to 1024m and half of -m, of which
-    /// four fifths can be had [default: 1m]
-    #[arg(short = 'I', long, value_name = "SIZE", value_parser = size)]
-    max_item_size: Option<usize>,
-
-    /// Memory that the read and write buffers of all connections may hold together, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
-    buffer_limit: usize,
-
-    /// Have the memory for items in huge pages, where the kernel gives them
-    #[arg(short = 'L', long)]
-    enable_largepages: bool,
-
-    /// Lock all memory, so that none of it is swapped out
-    #[arg(short = 'k', long)]
-    lock_memory: bool,
-
-    /// Requests that one connection may have executed before the others get their turn
-    /// [default: one buffer full]
-    #[arg(short = 'R', long, value_name = "NUMBER", allow_negative_numbers = true)]
-    max_reqs_per_event: Option<i64>,
-
-    /// Microseconds after the last event in which the next one is looked for without sleeping: a
-    /// shorter round trip for a CPU that is busy all that time
-    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
-    busy_poll: u32,
-
-    /// Dialect of the requests
-    #[arg(long, value_enum, default_value_t = Dialect::Auto)]
-    dialect: Dialect,
-
-    /// Protocol of the requests; the binary one is not spoken
-    #[arg(short = 'B', long, value_enum, default_value_t = Protocol::Auto)]
-    protocol: Protocol,
-
-    /// Items have no cas ids
-    #[arg(short = 'C', long)]
-    disable_cas: bool,
-
-    /// Clients cannot flush all items
-    #[arg(short = 'F', long)]
-    disable_flush_all: bool,
-
-    /// Clients cannot list keys
-    #[arg(short = 'X', long)]
-    disable_dumping: bool,
-
-    /// Clients cannot watch what others do (nor can they without this)
-    #[arg(short = 'W', long)]
-    disable_watch: bool,
-
-    /// Clients can stop the server
-    #[arg(short = 'A', long)]
-    enable_shutdown: bool,
-
-    /// Count by key prefix from the start, where this character ends a prefix [default: a colon,
-    /// and not before "stats detail on"]
-    #[arg(short = 'D', value_name = "CHARACTER", allow_hyphen_values = true, value_parser = delimiter)]
-    prefix_delimiter: Option<u8>,
-
-    /// File of user:password lines, one of which every client must show first
-    #[arg(short = 'Y', long, value_name = "PATH")]
-    auth_file: Option<PathBuf>,
-
-    /// idle_timeout=SECONDS, maxconns_fast, no_maxconns_fast or track_sizes; may be given several
-    /// times or separated by commas; others of memcached's are refused or without effect
-    #[arg(short = 'o', long, value_name = "SUBOPTIONS")]
-    extended: Vec<String>,
-
-    /// Become this user after listening, when started by root
-    #[arg(short = 'u', long, value_name = "NAME")]
-    user: Option<String>,
-
-    /// Run in the background
-    #[arg(short = 'd', long)]
-    daemon: bool,
-
-    /// Keep the process id in this file
-    #[arg(short = 'P', long, value_name = "PATH")]
-    pidfile: Option<PathBuf>,
-
-    /// Allow core dumps of any size
-    #[arg(short = 'r', long)]
-    enable_coredumps: bool,
-
-    /// Serve standard input and output as one connection, and nothing else
-    #[arg(long, conflicts_with_all = ["daemon", "pidfile", "auth_file"])]
-    stdio: bool,
-
-    /// Log connections; twice: every step of every request
-    #[arg(short, long, action = ArgAction::Count)]
-    verbose: u8,
-
-    /// Print the license and exit
-    #[arg(short = 'i', long)]
-    license: bool,
-
-    /// Worker threads; there is one
-    #[arg(short = 't', long, value_name = "NUMBER", allow_negative_numbers = true)]
-    threads: Option<i64>,
-
-    #[command(flatten)]
-    absent: Absent,
-}
-
-/// [`DialectMode`], as the command line spells it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Dialect {
-    /// By the ending of each line: LF is simple, CRLF is classic
-    Auto,
-    /// The simple dialect throughout
-    Simple,
-    /// memcached's text protocol throughout
-    Classic,
-}
-
-/// What memcached calls the protocol of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Protocol {
-    /// Text, and `stats settings` says that it is negotiated
-    Auto,
-    /// Text
-    Ascii,
-    /// Refused
-    #[value(hide = true)]
-    Binary,
-}
-
-/// What was asked for.
+/// What the command line asks for, as plain data.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Launch {
     pub(crate) config: Config,
     pub(crate) process: process::Options,
-    /// Serve standard input and output only.
+    /// Serve standard input and output, and no sockets.
     pub(crate) stdio: bool,
     /// Options that were given and have no effect.
-    pub(crate) without_effect: Vec<String>,
+    pub(crate) ignored: Vec<String>,
 }
 
-impl Args {
-    /// The license is asked for, and nothing else.
-    pub(crate) const fn license(&self) -> bool {
-        self.license
-    }
+/// What the program is to do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    PrintLicense,
+    Serve(Box<Launch>),
+}
 
-    /// What was asked for, as plain data.
-    ///
-    /// # Errors
-    /// One line for the operator: which option cannot be had, and why.
-    pub(crate) fn asked(&self) -> Result<Asked, String> {
+/// Parses the command line. Exits after `--help` and `--version`, and with 2 when it does not parse.
+///
+/// # Errors
+/// One line for the operator: the option that is refused, and why.
+pub(crate) fn parse() -> Result<Action, String> {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => match value::refusal(&error) {
+            Some(why) => return Err(why.to_owned()),
+            None => error.exit(),
+        },
+    };
+    if options.license {
+        return Ok(Action::PrintLicense);
+    }
+    options.launch().map(|launch| Action::Serve(Box::new(launch)))
+}
+
+impl Options {
+    fn launch(&self) -> Result<Launch, String> {
         let mut config = self.config()?;
-        let mut without_effect = self.absent.without_effect()?;
-        if let Some(threads) = self.threads
-            && at_least_1(threads, "-t")? > 1
-        {
-            without_effect.push(format!("-t {threads}"));
+        let mut ignored: Vec<String> = self.compat.ignored().collect();
+        if let Some(threads) = self.threads.filter(|&threads| threads > 1) {
+            ignored.push(format!("-t {threads}"));
         }
         if let Some(port) = self.udp_port.filter(|&port| port != 0) {
-            without_effect.push(format!("-U {port}"));
+            ignored.push(format!("-U {port}"));
         }
-        for suboptions in &self.extended {
-            let told = extended::apply(suboptions, &mut config)?;
-            without_effect.extend(told.iter().map(|suboption| format!("-o {suboption}")));
+        for suboption in self.extended.iter().flatten() {
+            ignored.extend(suboption.apply(&mut config).map(|text| format!("-o {text}")));
         }
         config.check()?;
         let process = process::Options {
@@ -257,29 +80,25 @@ impl Args {
             lock_memory: self.lock_memory,
             core_dumps: self.enable_coredumps,
         };
-        Ok(Asked { config, process, stdio: self.stdio, without_effect })
+        Ok(Launch { config, process, stdio: self.stdio, ignored })
     }
 
     fn config(&self) -> Result<Config, String> {
-        if self.protocol == Protocol::Binary {
-            return Err("-B binary: this server is not built with binary protocol support".into());
-        }
         let mut unix = Vec::new();
         if let Some(path) = &self.unix_socket {
             unix.push(UnixSocket { path: self.lasting(path)?, mode: self.unix_mask });
         }
-        let memory_bytes_max = mebibytes(self.memory_limit, "--memory-limit")?;
-        // Only a limit that was asked for can be asking too much.
-        let item_bytes_max = MIB.min(Config::item_bytes_possible(memory_bytes_max));
+        // The default follows -m; a limit that was given and does not fit is an error.
+        let item_bytes_max = MIB.min(Config::item_bytes_possible(self.memory_limit));
         let defaults = Config::default();
         Ok(Config {
             tcp: self.tcp()?,
             unix,
-            memory_bytes_max,
+            memory_bytes_max: self.memory_limit,
             item_bytes_max: self.max_item_size.unwrap_or(item_bytes_max),
             evicts: !self.disable_evictions,
-            connections_max: at_least_1(self.conn_limit, "the connection limit")?,
-            buffer_bytes_max: mebibytes(self.buffer_limit, "--buffer-limit")?,
+            connections_max: self.conn_limit,
+            buffer_bytes_max: self.buffer_limit,
             busy_poll: Duration::from_micros(self.busy_poll.into()),
             huge_pages: self.enable_largepages,
             dialect: match self.dialect {
@@ -294,10 +113,7 @@ impl Args {
             shutdown_enabled: self.enable_shutdown,
             detail_enabled: self.prefix_delimiter.is_some(),
             prefix_delimiter: self.prefix_delimiter.unwrap_or(defaults.prefix_delimiter),
-            requests_per_turn: self
-                .max_reqs_per_event
-                .map(|requests| at_least_1(requests, "-R"))
-                .transpose()?,
+            requests_per_turn: self.max_reqs_per_event,
             backlog: self.listen_backlog,
             auth_file: self.auth_file.as_deref().map(|path| self.lasting(path)).transpose()?,
             verbosity: self.verbose,
@@ -305,7 +121,7 @@ impl Args {
         })
     }
 
-    /// The path as it is to be used later, when a daemon has left the folder it was started in.
+    /// The path, made absolute for a daemon, which leaves the directory it was started in.
     fn lasting(&self, path: &Path) -> Result<PathBuf, String> {
         if !self.daemon {
             return Ok(path.to_path_buf());
@@ -313,15 +129,15 @@ impl Args {
         path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// The port that was asked for, where there is to be TCP for it.
-    fn asked_port(&self) -> Option<u16> {
+    /// The TCP port that was given: by `-p`, or by `-U` where `-s` is not given.
+    fn given_port(&self) -> Option<u16> {
         let udp_port = self.udp_port.filter(|&port| port != 0 && self.unix_socket.is_none());
-        // What is left, -1, is any port.
+        // Of the numbers that clap lets pass, only -1 is no port: it means any.
         self.port.or(udp_port).map(|port| u16::try_from(port).unwrap_or(0))
     }
 
     fn tcp(&self) -> Result<Vec<SocketAddr>, String> {
-        let port = self.asked_port();
+        let port = self.given_port();
         if self.listen.is_empty() {
             if self.unix_socket.is_some() && port.is_none() {
                 return Ok(Vec::new());
@@ -331,8 +147,7 @@ impl Args {
         let mut addresses = Vec::new();
         for name in &self.listen {
             for address in resolve(name, port.unwrap_or(PORT))? {
-                // A name that has the same address twice, or is given twice, is listened on once;
-                // not so port 0, of which there may be many.
+                // An address that is found twice is listened on once. Port 0 is a new port each time.
                 if address.port() == 0 || !addresses.contains(&address) {
                     addresses.push(address);
                 }
@@ -348,18 +163,22 @@ mod tests {
 
     use super::*;
 
+    fn launch(arguments: &[&str]) -> Result<Launch, String> {
+        let options = Options::try_parse_from([&["miocached"], arguments].concat());
+        options.map_err(|error| error.to_string())?.launch()
+    }
+
     fn tcp(arguments: &[&str]) -> Result<Vec<String>, String> {
-        let args = Args::try_parse_from([&["miocached"], arguments].concat()).expect("they parse");
-        Ok(args.asked()?.config.tcp.iter().map(ToString::to_string).collect())
+        Ok(launch(arguments)?.config.tcp.iter().map(ToString::to_string).collect())
     }
 
     #[test]
-    fn clap_finds_nothing_wrong() {
-        Args::command().debug_assert();
+    fn clap_accepts_the_definitions() {
+        Options::command().debug_assert();
     }
 
     #[test]
-    fn addresses_are_found_in_every_spelling() {
+    fn every_form_of_an_address_is_understood() {
         let cases: [(&[&str], &[&str]); 9] = [
             (&[], &["127.0.0.1:11211"]),
             (&["-p", "7"], &["127.0.0.1:7"]),
@@ -379,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_cannot_be_are_refused() {
+    fn limits_out_of_bounds_are_refused() {
         for bad in [
             ["-c", "0"],
             ["-m", "0"],
@@ -390,6 +209,46 @@ mod tests {
             ["-m", "99999999999999999"],
         ] {
             assert!(tcp(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    /// Charts write an option and its value as one argument, with a space in it.
+    #[test]
+    fn every_value_may_follow_white_space() {
+        for argument in Options::command().get_arguments() {
+            if !argument.get_action().takes_values() {
+                continue;
+            }
+            let name = argument.get_id().as_str();
+            let sample = match name {
+                "listen" | "unix_socket" | "auth_file" | "pidfile" | "user" => "localhost",
+                "unix_mask" => "770",
+                "dialect" | "protocol" => "auto",
+                "prefix_delimiter" => "/",
+                "extended" => "idle_timeout= 30",
+                // Refused whatever its value is.
+                "memory_file" => continue,
+                _ => "64",
+            };
+            let value = format!(" {sample}");
+            if let Some(short) = argument.get_short() {
+                let option = format!("-{short}");
+                let joined = format!("{option}{value}");
+                for arguments in [&["miocached", &option, &value][..], &["miocached", &joined]] {
+                    let parsed = Options::try_parse_from(arguments);
+                    assert!(parsed.is_ok(), "{arguments:?}: {}", parsed.expect_err("an error"));
+                }
+            }
+            if let Some(long) = argument.get_long() {
+                let joined = format!("--{long}={value}");
+                assert!(Options::try_parse_from(["miocached", &joined]).is_ok(), "{joined}");
+            }
+        }
+        let config = launch(&["-m 5", "-D /", "-l 127.0.0.2"]).expect("it is valid").config;
+        assert_eq!((config.memory_bytes_max, config.prefix_delimiter), (5 * MIB, b'/'));
+        assert_eq!(config.tcp, [SocketAddr::from(([127, 0, 0, 2], PORT))]);
+        for junk in ["-m 64M", "-m64 ", "-p 1x", "-I 5m 5", "-c 1,024", "-a 700x"] {
+            assert!(launch(&[junk]).is_err(), "{junk}");
         }
     }
 }

@@ -1,13 +1,145 @@
-//! The values of options, from text.
+//! Parsers for the values of options.
 
+use std::ffi::OsStr;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
+use clap::builder::{
+    PathBufValueParser, PossibleValue, RangedU64ValueParser, StringValueParser, TypedValueParser,
+};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, Error, value_parser};
 use miocached::config::MIB;
 
-/// All addresses of `name`, which may or may not bring its own port.
+/// Skips white space in front of a value, as memcached does: charts write `'-m 64'` as one argument.
+pub(super) const fn trimmed<P>(parser: P) -> Trimmed<P> {
+    Trimmed(parser)
+}
+
+/// See [`trimmed`].
+#[derive(Clone)]
+pub(super) struct Trimmed<P>(P);
+
+impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, Error> {
+        let value = OsStr::from_bytes(value.as_bytes().trim_ascii_start());
+        self.0.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
+/// Passes the parsed value on to `check`, whose error is a refusal: one line for the operator. It is
+/// raised when the option is met, so that `--enable-ssl --version` fails and `--version
+/// --enable-ssl` prints the version, as with memcached.
+pub(super) fn checked<P, F, T>(parser: P, check: F) -> Checked<P, F>
+where
+    P: TypedValueParser,
+    F: Fn(P::Value) -> Result<T, String>,
+{
+    Checked(parser, check)
+}
+
+/// See [`checked`].
+#[derive(Clone)]
+pub(super) struct Checked<P, F>(P, F);
+
+impl<P, F, T> TypedValueParser for Checked<P, F>
+where
+    P: TypedValueParser,
+    F: Fn(P::Value) -> Result<T, String> + Clone + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<T, Error> {
+        self.1(self.0.parse_ref(command, argument, value)?).map_err(|why| {
+            let mut error = Error::new(ErrorKind::ValueValidation).with_cmd(command);
+            error.insert(ContextKind::Custom, ContextValue::String(why));
+            error
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
+/// The refusal that `error` is, if it comes from [`checked`].
+pub(super) fn refusal(error: &Error) -> Option<&str> {
+    match error.get(ContextKind::Custom) {
+        Some(ContextValue::String(why)) => Some(why),
+        _ => None,
+    }
+}
+
+/// Any text.
+pub(super) fn text() -> impl TypedValueParser<Value = String> {
+    trimmed(StringValueParser::new())
+}
+
+/// A path.
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    trimmed(PathBufValueParser::new())
+}
+
+/// A port; 0 and -1 are any free one.
+pub(super) fn port() -> impl TypedValueParser<Value = i32> {
+    trimmed(value_parser!(i32).range(-1..=65535))
+}
+
+/// A number of mebibytes, as bytes.
+pub(super) fn mebibytes(option: &'static str) -> impl TypedValueParser<Value = usize> {
+    checked(trimmed(RangedU64ValueParser::<usize>::new()), move |mebibytes| {
+        mebibytes.checked_mul(MIB).ok_or_else(|| format!("{option} {mebibytes} is too large"))
+    })
+}
+
+/// A number above 0.
+pub(super) fn positive(what: &'static str) -> impl TypedValueParser<Value = usize> {
+    checked(trimmed(value_parser!(i64)), move |number| match usize::try_from(number) {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err(format!("{what} must be at least 1")),
+    })
+}
+
+/// A size in bytes, or with a suffix of k or m.
+pub(super) fn size() -> impl TypedValueParser<Value = usize> {
+    trimmed(parse_size)
+}
+
+/// Permission bits.
+pub(super) fn octal() -> impl TypedValueParser<Value = u32> {
+    trimmed(|text: &str| match u32::from_str_radix(text, 8) {
+        Ok(mode @ 0..=0o777) => Ok(mode),
+        _ => Err("not a mode from 0 to 777"),
+    })
+}
+
+/// One byte: the first one of the text, as with memcached.
+pub(super) fn delimiter() -> impl TypedValueParser<Value = u8> {
+    trimmed(|text: &str| text.bytes().next().ok_or("no character"))
+}
+
+/// All addresses of `name`, which may include a port.
 pub(super) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    // An IPv6 address has colons of its own, so its port is only told apart behind brackets.
+    // An IPv6 address has colons itself, so a port can only follow its brackets.
     let found = match bare.parse() {
         Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
         Err(_) if name.contains(':') => name.to_socket_addrs().map(Iterator::collect),
@@ -16,17 +148,7 @@ pub(super) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> 
     found.map_err(|error| format!("cannot listen on {name}: {error}"))
 }
 
-pub(super) fn at_least_1(number: i64, what: &str) -> Result<usize, String> {
-    let number = usize::try_from(number).unwrap_or(0);
-    if number > 0 { Ok(number) } else { Err(format!("{what} must be at least 1")) }
-}
-
-pub(super) fn mebibytes(number: usize, option: &str) -> Result<usize, String> {
-    number.checked_mul(MIB).ok_or_else(|| format!("{option} {number} is too large"))
-}
-
-/// A size in bytes, or with a suffix of k or m.
-pub(super) fn size(text: &str) -> Result<usize, String> {
+fn parse_size(text: &str) -> Result<usize, String> {
     let (digits, unit) = match text.as_bytes().last() {
         Some(b'k' | b'K') => (&text[..text.len() - 1], 1024),
         Some(b'm' | b'M') => (&text[..text.len() - 1], MIB),
@@ -36,30 +158,17 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
     number.checked_mul(unit).ok_or_else(|| "too large".into())
 }
 
-/// Permission bits.
-pub(super) fn octal(text: &str) -> Result<u32, String> {
-    match u32::from_str_radix(text, 8) {
-        Ok(mode @ 0..=0o777) => Ok(mode),
-        _ => Err("not a mode from 0 to 777".into()),
-    }
-}
-
-/// One byte; what stands behind it is overlooked, as by memcached.
-pub(super) fn delimiter(text: &str) -> Result<u8, String> {
-    text.bytes().next().ok_or_else(|| "no character".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn sizes_have_suffixes() {
-        assert_eq!(size("4096"), Ok(4096));
-        assert_eq!(size("512k"), Ok(512 << 10));
-        assert_eq!(size("2M"), Ok(2 << 20));
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("512k"), Ok(512 << 10));
+        assert_eq!(parse_size("2M"), Ok(2 << 20));
         for bad in ["", "m", "-1", "1g", "1.5m", "99999999999999999999", "99999999999999999m"] {
-            assert!(size(bad).is_err(), "{bad}");
+            assert!(parse_size(bad).is_err(), "{bad}");
         }
     }
 }

@@ -11,9 +11,9 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads a regular file without ever blocking on it.
 ///
-/// Opening a FIFO for reading blocks until some process writes to it, and reading a terminal until
-/// somebody types; either would stop the start, or the event loop when SIGHUP has the auth file read
-/// again. So the file is opened with `O_NONBLOCK`, and read only if it is a regular one.
+/// Opening a FIFO for reading blocks until a process opens it for writing, and reading a terminal
+/// blocks until a line is typed. Either would stop the start, or the event loop when SIGHUP has the
+/// auth file read again. So the file is opened with `O_NONBLOCK`, and read only if it is regular.
 ///
 /// # Errors
 /// When the file cannot be opened or read, is no regular file, or has more than 64 KiB.

@@ -1,86 +1,107 @@
-//! Files that tell others of this process: its id, and its ports.
+//! Files that publish facts about this process: its id (`-P`) and its ports.
 
 use std::env;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use log::warn;
+use miocached::config::file;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::Options;
 
-/// The variable with which memcached's own tests ask for a file of ports.
+/// The variable with which memcached's test suite asks for a file of ports.
 const PORT_FILE_VARIABLE: &str = "MEMCACHED_PORT_FILENAME";
 
-/// A file that appears under its name only when it is whole.
-struct Draft {
+/// A file that is written under a temporary name and then renamed, so that no reader finds half of it.
+struct PendingFile {
     path: PathBuf,
-    draft: PathBuf,
+    temporary: PathBuf,
     file: File,
 }
 
-impl Draft {
-    /// Begins one, under its own name with `suffix` behind it.
-    fn begin(path: &Path, suffix: &str) -> Result<Self, String> {
-        let mut draft = OsString::from(path);
-        draft.push(suffix);
-        let draft = PathBuf::from(draft);
-        // One that a server left which was killed; whatever else it is, nothing is written through it.
-        let _ = fs::remove_file(&draft);
-        let file = File::create_new(&draft);
-        let file = file.map_err(|error| format!("cannot write {}: {error}", draft.display()))?;
-        Ok(Self { path: path.to_path_buf(), draft, file })
-    }
-
-    fn finish(mut self, text: &str) -> Result<(), String> {
-        let written = self.file.write_all(text.as_bytes());
-        let done = written.and_then(|()| fs::rename(&self.draft, &self.path));
-        done.map_err(|error| format!("cannot write {}: {error}", self.path.display()))
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // A finished one is not there any more.
-        let _ = fs::remove_file(&self.draft);
-    }
-}
-
-/// The file of the process id, before [`super::detach`] has settled which that is.
-pub(crate) struct PidDraft(Draft);
-
-impl PidDraft {
-    /// Sees that the file can be written, when there is to be one. One that is there is replaced,
-    /// as by memcached, with a line when its process still runs.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn begin(options: &Options) -> Result<Option<Self>, String> {
-        let Some(path) = &options.pid_file else { return Ok(None) };
-        if let Some(pid) = pid_in(path).filter(|&pid| pid != Pid::this() && runs(pid)) {
-            let path = path.display();
-            warn!(target: "miocached", "{path} names process {pid}, which is running, and is replaced");
+impl PendingFile {
+    /// Creates the temporary file, whose name is the final one with `suffix` appended.
+    fn create(path: &Path, suffix: &str) -> io::Result<Self> {
+        // Renaming onto a device or a FIFO would replace it.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                "it exists and is no regular file",
+            ));
         }
-        Ok(Some(Self(Draft::begin(path, ".tmp")?)))
+        let mut temporary = OsString::from(path);
+        temporary.push(suffix);
+        let temporary = PathBuf::from(temporary);
+        // A server that was killed may have left one. `create_new` writes through no link that another
+        // process makes at this name.
+        let _ = fs::remove_file(&temporary);
+        let file = File::create_new(&temporary)?;
+        Ok(Self { path: path.to_path_buf(), temporary, file })
     }
 
-    /// Writes it.
-    ///
-    /// # Errors
-    /// When that fails.
-    pub(crate) fn finish(self) -> Result<PidFile, String> {
-        let path = self.0.path.clone();
-        self.0.finish(&format!("{}\n", Pid::this()))?;
-        Ok(PidFile { path })
+    fn finish(mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())?;
+        fs::rename(&self.temporary, &self.path)
     }
 }
 
-/// The file of the process id: it goes when the server goes.
+impl Drop for PendingFile {
+    fn drop(&mut self) {
+        // After a rename there is none, which is no error here.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// The pid file before the process has its final id, which [`super::detach`] may change.
+pub(crate) struct PendingPidFile(PendingFile);
+
+impl PendingPidFile {
+    /// Creates the temporary file, so that a daemon can still report on the terminal that it cannot
+    /// be written. As in memcached, that is a warning, and an existing pid file is replaced, with a
+    /// warning if its process is running.
+    pub(crate) fn create(options: &Options) -> Option<Self> {
+        let path = options.pid_file.as_deref()?;
+        if let Some(pid) = pid_in(path).filter(|&pid| pid != Pid::this() && is_running(pid)) {
+            let path = path.display();
+            warn!(
+                target: "miocached",
+                "pid file {path} names process {pid}, which is running; replacing it"
+            );
+        }
+        match PendingFile::create(path, ".tmp") {
+            Ok(file) => Some(Self(file)),
+            Err(error) => {
+                warn_unwritable(path, &error);
+                None
+            }
+        }
+    }
+
+    /// Writes the process id and renames the file.
+    pub(crate) fn finish(self) -> Option<PidFile> {
+        let path = self.0.path.clone();
+        match self.0.finish(&format!("{}\n", Pid::this())) {
+            Ok(()) => Some(PidFile { path }),
+            Err(error) => {
+                warn_unwritable(&path, &error);
+                None
+            }
+        }
+    }
+}
+
+fn warn_unwritable(path: &Path, why: &dyn Display) {
+    warn!(target: "miocached", "cannot write pid file {}: {why}", path.display());
+}
+
+/// The pid file of this process. Removed when dropped.
 pub(crate) struct PidFile {
     path: PathBuf,
 }
@@ -89,25 +110,26 @@ impl Drop for PidFile {
     fn drop(&mut self) {
         // Another server may have replaced it since.
         if pid_in(&self.path) == Some(Pid::this()) {
-            // Nobody is left to be told that it could not be removed.
+            // The process ends in either case.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
 fn pid_in(path: &Path) -> Option<Pid> {
-    fs::read_to_string(path).ok()?.trim().parse().ok().filter(|&pid| pid > 0).map(Pid::from_raw)
+    let text = String::from_utf8(file::read(path).ok()?).ok()?;
+    text.trim().parse().ok().filter(|&pid| pid > 0).map(Pid::from_raw)
 }
 
-fn runs(pid: Pid) -> bool {
-    // A process of somebody else's may not be asked, but it is there.
+fn is_running(pid: Pid) -> bool {
+    // A process of another user answers EPERM, so it exists.
     matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM))
 }
 
-/// Writes the ports that are listened on into the file that the environment names, if it does.
+/// Writes the ports of the listeners to the file that the environment variable names, if it is set.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When the file cannot be written.
 pub(crate) fn write_ports(addresses: impl Iterator<Item = SocketAddr>) -> Result<(), String> {
     let Some(path) = env::var_os(PORT_FILE_VARIABLE) else { return Ok(()) };
     let lines: String = addresses
@@ -116,9 +138,12 @@ pub(crate) fn write_ports(addresses: impl Iterator<Item = SocketAddr>) -> Result
             format!("TCP {family}: {}\n", address.port())
         })
         .collect();
-    // As with memcached, a server without TCP has nothing to write.
+    // As with memcached, a server without TCP writes no file.
     if lines.is_empty() {
         return Ok(());
     }
-    Draft::begin(Path::new(&path), ".lck")?.finish(&lines)
+    let path = Path::new(&path);
+    PendingFile::create(path, ".lck")
+        .and_then(|file| file.finish(&lines))
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

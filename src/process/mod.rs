@@ -1,52 +1,58 @@
-//! What a daemon asks of its operating system: its user, its background, its limits and files.
+//! What a daemon sets up with its operating system: user, background, signals, limits and files.
 //!
-//! Knows nothing of sockets; `main` says what comes when. Everything that can fail does so before
-//! [`detach`], so that it can be said on the terminal.
+//! Knows no sockets; `main` decides the order. All that can fail does so before [`detach`], while
+//! stderr still is the terminal.
 
 pub(crate) mod files;
 pub(crate) mod limits;
 
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use log::warn;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::unistd::{Gid, Uid, User, geteuid, getuid, setgid, setuid};
 
-/// What was asked for.
+/// The options of this module.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Whom to become (`-u`).
+    /// Name of the user to change to (`-u`).
     pub(crate) user: Option<String>,
-    /// Go into the background (`-d`).
+    /// Run in the background (`-d`).
     pub(crate) daemon: bool,
-    /// Where to keep the process id (`-P`).
+    /// Path of the pid file (`-P`).
     pub(crate) pid_file: Option<PathBuf>,
     /// Keep all memory from being swapped out (`-k`).
     pub(crate) lock_memory: bool,
-    /// Have core dumps (`-r`).
+    /// Allow core dumps of any size (`-r`).
     pub(crate) core_dumps: bool,
 }
 
-/// Becomes `-u`'s user, when this is root.
+/// Changes to the user of `-u`. Only root can; for any other user the option is without effect, even
+/// if the name is unknown, as with memcached: images that run under a bare user id have no names.
 ///
 /// # Errors
-/// When there is no such user, or the kernel refuses.
-pub(crate) fn become_user(options: &Options) -> Result<(), String> {
+/// For root, when there is no such user, or the kernel refuses.
+pub(crate) fn change_user(options: &Options) -> Result<(), String> {
     let Some(name) = &options.user else { return Ok(()) };
-    let user = User::from_name(name).map_err(|error| format!("cannot look for {name}: {error}"))?;
-    let user = user.ok_or_else(|| format!("there is no user {name}"))?;
+    let user = User::from_name(name);
     if !is_root() {
-        if user.uid != getuid() {
-            warn!(target: "miocached", "-u {name} has no effect: only root can become somebody else");
+        let is_our_own = matches!(&user, Ok(Some(user)) if user.uid == getuid());
+        if !is_our_own {
+            warn!(target: "miocached", "-u {name} has no effect: only root can change its user");
         }
         return Ok(());
     }
-    assume(user.uid, user.gid).map_err(|error| format!("cannot become {name}: {error}"))?;
+    let user = user.map_err(|error| format!("cannot look up user {name}: {error}"))?;
+    let user = user.ok_or_else(|| format!("-u {name}: there is no such user"))?;
+    set_ids(user.uid, user.gid)
+        .map_err(|error| format!("cannot change to user {name}: {error}"))?;
     #[cfg(target_os = "linux")]
     if options.core_dumps {
-        // Linux grants no core dump to a process that has changed its user, unless it asks.
+        // Linux disables core dumps of a process that has changed its user.
         nix::sys::prctl::set_dumpable(true)
-            .map_err(|error| format!("cannot have core dumps: {error}"))?;
+            .map_err(|error| format!("cannot enable core dumps: {error}"))?;
     }
     Ok(())
 }
@@ -55,19 +61,19 @@ fn is_root() -> bool {
     geteuid().is_root() || getuid().is_root()
 }
 
-/// memcached refuses to be root without having been told so. This server, which nobody outside the
-/// machine reaches by default, says a line and goes on.
-pub(crate) fn tell_of_root(options: &Options) {
+/// Warns when the server goes on as root. memcached refuses to start then, unless `-u root` is given;
+/// this server listens on the loopback alone by default.
+pub(crate) fn warn_if_root(options: &Options) {
     if options.user.is_none() && is_root() {
-        warn!(target: "miocached", "this server is root; -u NAME makes it somebody else");
+        warn!(target: "miocached", "running as root; use -u NAME to drop privileges");
     }
 }
 
 #[cfg(not(target_vendor = "apple"))]
-fn assume(uid: Uid, gid: Gid) -> nix::Result<()> {
+fn set_ids(uid: Uid, gid: Gid) -> nix::Result<()> {
     match nix::unistd::setgroups(&[]) {
-        // Where groups cannot be given up, as in a container of an ordinary user, there are none that
-        // give a right.
+        // Where groups cannot be dropped, as in a container of an ordinary user, there are none that
+        // grant a right.
         Ok(()) | Err(nix::errno::Errno::EPERM) => {}
         Err(error) => return Err(error),
     }
@@ -75,32 +81,43 @@ fn assume(uid: Uid, gid: Gid) -> nix::Result<()> {
     setuid(uid)
 }
 
-/// Without a way to give up root's further groups, becoming somebody else would be a pretence.
+/// nix has no `setgroups` here, and a user change that keeps root's groups would drop too little.
 #[cfg(target_vendor = "apple")]
-fn assume(_: Uid, _: Gid) -> nix::Result<()> {
+fn set_ids(_: Uid, _: Gid) -> nix::Result<()> {
     Err(nix::errno::Errno::ENOTSUP)
 }
 
-/// Goes into the background with `-d`: the parent exits with 0, the child goes on. As with
-/// memcached, it stays in its folder when core dumps are to be found there, and keeps the terminal
-/// when `-v` wants to be read.
+/// Ignores SIGXFSZ, so that a log file at `RLIMIT_FSIZE` does not end the process: a write to stderr
+/// then fails with `EFBIG`, and the logger drops the line.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub(crate) fn detach(options: &Options, keeps_terminal: bool) -> Result<(), String> {
+pub(crate) fn ignore_file_size_signal() -> Result<(), String> {
+    // SIG_IGN needs unsafe code. A handler that sets an unused flag has the same effect.
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
+        .map(drop)
+        .map_err(|error: io::Error| format!("cannot ignore SIGXFSZ: {error}"))
+}
+
+/// With `-d`, goes on in the background: the parent exits with 0. As with memcached, the child keeps
+/// its working directory when it may write core dumps, and its terminal when `-v` has it log there.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn detach(options: &Options, keep_terminal: bool) -> Result<(), String> {
     if !options.daemon {
         return Ok(());
     }
     #[cfg(not(target_vendor = "apple"))]
-    let detached = nix::unistd::daemon(options.core_dumps, keeps_terminal);
+    let detached = nix::unistd::daemon(options.core_dumps, keep_terminal);
     // Apple's systems want their daemons started by launchd, in the foreground.
     #[cfg(target_vendor = "apple")]
     let detached: nix::Result<()> = Err(nix::errno::Errno::ENOTSUP);
     detached.map_err(|error| format!("cannot go into the background: {error}"))
 }
 
-/// Locks what memory there is with `-k`, and what is to come where no limit could make having it
-/// fail. As with memcached, a kernel that refuses is worth a line and no more.
+/// With `-k`, locks all memory, and later allocations, too, if no limit can make them fail. As with
+/// memcached, it is a warning when the kernel refuses.
 pub(crate) fn lock_memory(options: &Options) {
     if !options.lock_memory {
         return;

@@ -7,6 +7,7 @@
 use super::Store;
 use super::log::Log;
 use super::record::{NEVER, Record};
+use crate::trace;
 
 impl Store {
     /// Flushes everything: now, or in the first call at or past the second `at_s`. A flush that is
@@ -47,6 +48,7 @@ impl Store {
             self.counters.flushed_found += 1;
         } else {
             self.counters.expired_found += 1;
+            trace::expired(record.key(&self.arena));
         }
         self.forget(hash, record);
     }

@@ -43,6 +43,7 @@ use super::log::Log;
 use super::record::Record;
 use super::set::Stored;
 use super::{RECORD_WORK_BYTES, Store};
+use crate::trace;
 
 /// Records above this go to main at once, and room is made in steps of this size: 64 KiB of the
 /// smallest records are some 2,700, which are evicted in a third of a millisecond.
@@ -404,6 +405,7 @@ impl Store {
         counters.dead_per_mille_at_eviction_max =
             counters.dead_per_mille_at_eviction_max.max(dead_per_mille);
         counters.count_evicted(record, now_s);
+        trace::evicted(record.key(&self.arena), record.value_bytes());
         self.unmap(hash, record);
         self.pop(queue, record);
         if queue == Queue::Probation {
@@ -423,6 +425,7 @@ impl Store {
             self.forget_expired(hash, &record);
         } else if self.evicts {
             self.counters.count_evicted(&record, now_s);
+            trace::evicted(record.key(&self.arena), record.value_bytes());
             self.forget(hash, &record);
         } else {
             return false;

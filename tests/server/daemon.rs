@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getuid};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, getuid, mkfifo};
 
 use super::options::assert_refused;
 use crate::harness::process::{Client, PATIENCE, Server, command, run, until};
@@ -72,7 +73,6 @@ fn a_daemon_that_cannot_start_says_so_on_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
     assert_refused(&["-d", "-P", pid_file.to_str().unwrap(), "-l", &address], &address);
-    assert_refused(&["-d", "-p", "0", "-P", "/no/such/folder/pid"], "/no/such/folder/pid");
     assert_refused(&["-d", "-p", "0", "-m", "99999"], "memory limit");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     // A filter is no daemon.
@@ -129,9 +129,9 @@ fn ports_are_written_where_the_environment_says() {
 }
 
 #[test]
-fn root_becomes_the_user_it_is_told_to() {
+fn root_changes_to_the_user_of_u() {
     if !getuid().is_root() {
-        println!("skipped: only root can become somebody else");
+        println!("skipped: only root can change its user");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -149,16 +149,70 @@ fn root_becomes_the_user_it_is_told_to() {
     assert_eq!(fs::metadata(&socket).unwrap().uid(), nobody.uid.as_raw());
     Client::unix(&socket).ask(b"get a\n", b"END\n");
     server.tcp().ask(b"get a\n", b"END\n");
-    assert!(!server.log().contains("this server is root"), "{}", server.log());
+    assert!(!server.log().contains("running as root"), "{}", server.log());
     assert_eq!(server.stop(Signal::SIGTERM), Some(0));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    // Low ports are for root, and had before it becomes somebody else.
+    // Low ports need root, and are opened before the user is changed.
     let low = Server::start(&["-u", "nobody", "-l", "127.77.0.1:997"]);
     low.tcp().ask(b"get a\n", b"END\n");
     assert_refused(&["-p", "0", "-u", "no-such-user"], "no-such-user");
-    // Without a user it stays what it is, and says so.
+    // Without a user it stays root, with a warning.
     let root = Server::start(&["-p", "0"]);
-    until("it says so", PATIENCE, || root.log().contains("this server is root"));
+    until("it says so", PATIENCE, || root.log().contains("running as root"));
+}
+
+/// Images that run under a bare user id still have the `-u` of their charts.
+#[test]
+fn the_user_of_u_is_ignored_unless_root_starts() {
+    let server = start_unprivileged(&["-p", "0", "-u", "no-such-user"]);
+    assert!(server.said.join("\n").contains("-u no-such-user has no effect"), "{:?}", server.said);
+    server.tcp().ask(b"get a\n", b"END\n");
+    assert_ne!(server.ids("Uid"), [0; 4]);
+}
+
+/// A server of an ordinary user, whose id has no name when root runs the tests.
+fn start_unprivileged(options: &[&str]) -> Server {
+    if !getuid().is_root() {
+        return Server::start(options);
+    }
+    // Such a user may not reach the folder that the tests are built in.
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = folder.path().join("miocached");
+    fs::copy(env!("CARGO_BIN_EXE_miocached"), &binary).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=11211", "--regid=11211", "--clear-groups"]).arg(binary).args(options);
+    let mut server = Server::spawn(&mut command);
+    server.drain();
+    server
+}
+
+/// The arguments of a public Helm chart, word by word: option and value are one argument.
+#[test]
+fn a_chart_may_write_option_and_value_as_one_argument() {
+    let vector = ["-m 64", "--extended=modern,track_sizes", "-I 5m", "-c 16384", "-v", "-u 11211"];
+    let server = start_unprivileged(&[&vector[..], &["-p 0"]].concat());
+    let limits = server.said.last().unwrap();
+    assert!(limits.contains("items 64 MiB, one item 5120 KiB"), "{limits}");
+    server.tcp().ask(b"get a\n", b"END\n");
+}
+
+#[test]
+fn a_pid_file_that_cannot_be_written_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+    for path in ["/no/such/folder/pid", "/dev/null", fifo.to_str().unwrap()] {
+        let mut server = Server::start(&["-p", "0", "-P", path]);
+        let warning = format!("cannot write pid file {path}: ");
+        assert!(server.said.iter().any(|line| line.contains(&warning)), "{:?}", server.said);
+        server.tcp().ask(b"get a\n", b"END\n");
+        assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+    }
+    // What was there is still there, and nothing beside it.
+    assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
+    assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 /// A server without the rights of root, whose limit on descriptors is this.
@@ -198,7 +252,7 @@ fn too_few_descriptors_for_any_client_are_refused() {
     let ended = limited("9", &["-p", "0"]).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!((ended.status.code(), said.lines().count()), (Some(1), 1), "{said}");
-    assert!(said.contains("9 descriptors leave none for clients"), "{said}");
+    assert!(said.contains("a limit of 9 descriptors leaves none for clients"), "{said}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What becomes of memcached's options: meant, without effect, or refused; and getopt's manners.
+//! memcached's options: those that set something, are ignored or are refused; and getopt's rules.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use super::options::assert_refused;
 use crate::harness::process::{PATIENCE, Server, run, until};
 
 #[test]
-fn promises_that_are_not_kept_are_refused() {
+fn unsupported_options_are_refused() {
     for option in ["-S", "--enable-sasl", "-Z", "--enable-ssl"] {
         assert_refused(&["-p", "0", option], "not built with");
     }
@@ -51,7 +51,7 @@ fn huge_pages_may_be_asked_for() {
 }
 
 #[test]
-fn what_has_no_effect_is_told_in_one_line() {
+fn ignored_options_are_named_in_one_warning() {
     let server = Server::start(&[
         "-p0",
         "-t4",
@@ -74,7 +74,7 @@ fn what_has_no_effect_is_told_in_one_line() {
 }
 
 #[test]
-fn what_is_meant_or_so_anyway_is_taken_without_a_word() {
+fn supported_and_default_options_cause_no_warning() {
     let server = Server::start(&[
         "-p0",
         "-U0",
@@ -99,7 +99,7 @@ fn what_is_meant_or_so_anyway_is_taken_without_a_word() {
 }
 
 #[test]
-fn the_manners_are_those_of_getopt() {
+fn repeated_and_shortened_options_follow_getopt() {
     // The last one counts, long names may be cut short, -- ends the options.
     let server =
         Server::start(&["-p", "1", "-p-1", "--memory-l=32", "--conn-l", "7", "-c", "9", "--"]);
@@ -122,13 +122,61 @@ fn an_udp_port_alone_is_the_tcp_port() {
     assert_eq!(server.addresses()[0].port(), free);
 }
 
-/// memcached's tests take a word in the help for a feature.
+/// What comes first decides: test suites probe for TLS with `--enable-ssl --version`.
 #[test]
-fn the_help_does_not_tell_of_what_is_not_here() {
+fn options_count_in_the_order_given() {
+    let refused: [&[&str]; 6] = [
+        &["--enable-ssl", "--version"],
+        &["-Z", "-h"],
+        &["-e", "/dev/shm/items", "-V"],
+        &["-o", "proxy_config=x", "--version"],
+        &["-B", "binary", "--help"],
+        &["-c", "0", "--version"],
+    ];
+    for options in refused {
+        assert_refused(options, "");
+    }
+    assert_eq!(run(&["-m", "64M", "--version"], b"").code, Some(2));
+    for options in [["--version", "--enable-ssl"], ["-h", "-Z"], ["-V", "--no-such-option"]] {
+        let ended = run(&options, b"");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{options:?}");
+    }
+}
+
+#[test]
+fn values_may_follow_white_space_and_may_not_end_in_junk() {
+    let server = Server::start(&["-p 0", "-m 8", "--max-item-size= 1m", "-o idle_timeout= 9"]);
+    let limits = server.said.last().unwrap();
+    assert!(limits.contains("items 8 MiB, one item 1024 KiB"), "{limits}");
+    assert_eq!(server.tcp().stats("settings")["idle_timeout"], "9");
+    for junk in [&["-m 64M"][..], &["-m", "64 "], &["-p 0x1"], &["--conn-limit= 1e3"]] {
+        assert_eq!(run(junk, b"").code, Some(2), "{junk:?}");
+    }
+}
+
+/// memcached's test suite takes a word in the output of `-h` for a feature.
+#[test]
+fn the_short_help_names_no_missing_feature() {
     let help = String::from_utf8(run(&["-h"], b"").stdout).unwrap().to_lowercase();
     for word in ["sasl", "ssl", "tls", "ext_path", "proxy_config", "no_drop_privileges"] {
         assert!(!help.contains(word), "{word} is in {help}");
     }
+}
+
+/// `--help` is where an operator finds out what became of an option.
+#[test]
+fn the_long_help_lists_ignored_and_refused_options() {
+    let help = String::from_utf8(run(&["--help"], b"").stdout).unwrap();
+    for (option, fate) in [("--slab-min-size", "Ignored"), ("--enable-ssl", "Refused")] {
+        let text = help.split_once(option).unwrap().1;
+        assert!(text.lines().nth(1).unwrap().trim().starts_with(fate), "{option}: {help}");
+    }
+    for suboption in ["idle_timeout", "modern", "slab_automove_window", "ext_*", "proxy_config"] {
+        let listed = help.lines().any(|line| line.starts_with(&format!("  {suboption} ")));
+        assert!(listed, "{suboption} is not in {help}");
+    }
+    let longest = help.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest <= 100, "{longest} columns");
 }
 
 #[test]

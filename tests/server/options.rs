@@ -137,6 +137,8 @@ fn the_start_says_each_listener_and_the_limits() {
     assert_eq!(server.said.len(), 5, "{:?}", server.said);
     assert_eq!(server.places().len(), 4, "{:?}", server.said);
     assert_eq!(server.places()[3], path);
+    // Test suites of clients wait for these words of memcached's.
+    assert!(server.said[0].contains("server listening on 127.0.0.1:"), "{:?}", server.said);
     let limits = server.said.last().unwrap();
     for limit in ["items 32 MiB", "512 KiB", "77 connections", "buffers 9 MiB"] {
         assert!(limits.contains(limit), "{limits}");
