@@ -83,6 +83,10 @@ impl Share {
         Self { key, charged: 0, wanted: 0, waiting: false, granted: false, resumed: false }
     }
 
+    pub(super) const fn key(&self) -> usize {
+        self.key
+    }
+
     pub(super) const fn charged(&self) -> usize {
         self.charged
     }

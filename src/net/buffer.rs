@@ -310,8 +310,6 @@ pub(super) struct WriteBuffer {
     /// Invariant: `sent <= bytes.len()`; the unsent bytes are `bytes[sent..]`.
     pub(super) bytes: Vec<u8>,
     sent: usize,
-    /// `bytes` is the connection's own, kept by an earlier turn.
-    own: bool,
 }
 
 impl WriteBuffer {
@@ -361,21 +359,18 @@ impl WriteBuffer {
         debug_assert!(self.sent <= self.bytes.len(), "more was sent than there is");
     }
 
-    /// Ends a turn: what is unsent is kept in a buffer of the connection's own until all of it has
-    /// been sent. The working buffer goes back.
+    /// Ends a turn: keeps the unsent bytes in as little memory as is worth a copy. The working buffer
+    /// goes back.
     pub(super) fn keep(
         &mut self,
         working: &mut Vec<u8>,
         pool: &mut BufferPool,
     ) -> Result<(), TryReserveError> {
-        let unsent = self.bytes.len() - self.sent;
-        if self.own && unsent > 0 {
-            return Ok(());
-        }
-        self.own = unsent > 0;
-        if unsent > OUTPUT_HIGH_WATER && unsent > self.bytes.capacity() / 2 {
-            // A large answer keeps the working buffer. An allocator takes the end of a buffer back
-            // without moving the rest.
+        let (unsent, capacity) = (self.bytes.len() - self.sent, self.bytes.capacity());
+        // A few kilobytes are copied out of the working buffer. A large answer keeps it.
+        let keeps = unsent > OUTPUT_HIGH_WATER || capacity < OUTPUT_BYTES;
+        if keeps && unsent > capacity / 2 {
+            // An allocator takes the end of a buffer back without moving the rest.
             self.bytes.shrink_to_fit();
             return Ok(());
         }

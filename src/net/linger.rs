@@ -68,7 +68,7 @@ impl Connection {
         let linger = self.linger.get_or_insert_default();
         if linger.since_ms.is_none() {
             linger.since_ms = Some(now_ms);
-            trace::lingers(self.key);
+            trace::lingers(self.share.key());
             // If this fails, the client has gone, and the next read says so.
             let _ = self.socket.shut_down_writing();
         }

@@ -355,7 +355,7 @@ impl Reactor {
         let others_wait = self.account.waiting() > 0;
         let now_ms = self.moment.uptime_ms;
         self.timeouts.sweep(&mut self.connections, others_wait, now_ms, |key, connection, why| {
-            connection.close_reason = Some(why.text());
+            connection.close_reason = Some(why);
             trace::deadline_passed(key, why.text());
             match why {
                 Expired::Idle => self.engine.counters.idle_kicks += 1,
