@@ -329,9 +329,9 @@ impl Engine {
     fn write_loop(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
         write("turns", &server.turns, reply);
         write("longest_turn_us", &self.counters.longest_turn_us, reply);
-        for (at, turns) in self.counters.turns_by_duration.iter().enumerate() {
+        for (power, turns) in self.counters.turns_by_duration.iter().enumerate() {
             if *turns > 0 {
-                write(&format!("turns_below_{}_us", 1u64 << at), turns, reply);
+                write(&format!("turns_below_{}_us", 1u64 << power), turns, reply);
             }
         }
         write("buffer_bytes", &server.buffer_bytes.0, reply);
