@@ -120,7 +120,12 @@ fn no_layer_uses_one_above_it() {
 }
 
 /// The folders of `src` whose files may not import each other in a ring.
-const FOLDERS: [&str; 2] = ["protocol", "engine"];
+const FOLDERS: [&str; 3] = ["protocol", "engine", "store"];
+
+/// Folders whose `mod.rs` defines one type that is implemented in several files. These import it, and
+/// `mod.rs` imports the types of its fields from some of them; that is no ring, because all of these
+/// files are parts of that one type.
+const IMPLEMENTED_IN_PARTS: [&str; 1] = ["store"];
 
 /// The first segments of all paths in `code` that begin with `prefix`: of `super::{a::B, C}`, `a` and
 /// `C`.
@@ -233,7 +238,13 @@ fn rings(mut imports: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BT
 #[test]
 fn no_folder_holds_a_ring_of_imports() {
     for folder in FOLDERS {
-        let imports = imports_within(folder);
+        let mut imports = imports_within(folder);
+        if IMPLEMENTED_IN_PARTS.contains(&folder) {
+            imports.remove("mod");
+            imports.values_mut().for_each(|used| {
+                used.remove("mod");
+            });
+        }
         assert!(imports.values().any(|used| !used.is_empty()), "no imports found in {folder}");
         let rings = rings(imports);
         assert!(rings.is_empty(), "files of src/{folder} that import each other: {rings:#?}");

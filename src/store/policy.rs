@@ -41,7 +41,6 @@
 
 use super::log::Log;
 use super::record::Record;
-use super::set::Stored;
 use super::{RECORD_WORK_BYTES, Store};
 use crate::trace;
 
@@ -88,6 +87,17 @@ const HOLES_MAX: usize = 64;
 /// was given up: its client has disconnected. There are no more clients than a thousand by default.
 const UNSEEN_STEPS_MAX: u32 = 1024;
 const UNSEEN_S_MAX: u32 = 10;
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is kept.
+    Kept,
+    /// Some of its room has been made, and nothing else has happened: ask again, after others.
+    NeedsStep,
+    /// There is no room, and none may be made. Nothing has happened.
+    NoRoom,
+}
 
 /// The two logs, by what they are to the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

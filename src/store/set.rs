@@ -14,20 +14,9 @@
 //! ```
 //! Inserts and removes records; `policy` decides in which log, and what is evicted.
 
-use super::policy::Queue;
+use super::policy::{Queue, Stored};
 use super::record::{self, Attributes, Record, Side};
 use super::{HashedKey, RECORD_WORK_BYTES, Store};
-
-/// What became of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
-    /// It is kept.
-    Kept,
-    /// Some of its room has been made, and nothing else has happened: ask again, after others.
-    NeedsStep,
-    /// There is no room, and none may be made. Nothing has happened.
-    NoRoom,
-}
 
 impl Store {
     /// Keeps a copy of `value` under `key`, in place of what was there.
