@@ -80,7 +80,7 @@ pub fn signal(name: &str) {
 
 /// A deadline of a connection has passed.
 pub fn deadline_passed(connection: usize, which: &str) {
-    step!("#{connection} passes a deadline: {which}");
+    step!("#{connection} deadline passed: {which}");
 }
 
 // A connection.
@@ -123,7 +123,7 @@ pub fn accept_would_block(listener: &dyn Display) {
 /// The events that epoll reports for this connection have been changed.
 pub fn interest(connection: usize, writable: bool) {
     let and_writable = if writable { " and writable" } else { "" };
-    step!("#{connection} asks for readable{and_writable}");
+    step!("#{connection} interest: readable{and_writable}");
 }
 
 /// Memory for buffers is short, so input has been peeked at and stays in the kernel's buffer.
@@ -138,7 +138,7 @@ pub fn waits_for_memory(connection: usize, bytes: usize) {
 
 /// Memory for buffers is short, and the socket's send buffer has no room for an answer.
 pub fn needs_room(connection: usize) {
-    step!("#{connection} waits for room in its socket");
+    step!("#{connection} waits for space in its send buffer");
 }
 
 /// A connection that waited for memory for buffers gets it and continues.
