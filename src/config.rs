@@ -1,8 +1,8 @@
 //! The server's settings as plain data: defaults, bounds, and the relations between limits.
 //!
-//! Every layer may read them. The command line fills them in (`src/args/`, part of the program and
-//! not of this library). Limits that the protocol sets are in [`crate::protocol`], amounts of work
-//! per turn of the event loop in [`crate::net`].
+//! Every layer may read them. The command line sets them (`src/args/`, a part of the program, not of
+//! this library). [`crate::protocol`] has the limits of the protocol, [`crate::net`] the amounts of
+//! work per turn of the event loop.
 
 pub mod file;
 
@@ -13,11 +13,11 @@ use std::time::Duration;
 /// One mebibyte, in bytes.
 pub const MIB: usize = 1 << 20;
 
-/// Largest memory for items, in bytes: the store's addresses reach no further.
+/// Largest memory for items, in bytes. The store's addresses can refer to no more.
 pub const MEMORY_BYTES_CEILING: u64 = 32 << 30;
-/// Largest share of the memory for items that one item may take, in percent. The store's main log is
-/// nine tenths of the memory and must hold two such items: an item that does not fit before the end
-/// of the log starts at its beginning, and leaves that end unused.
+/// Largest share of the memory for items that one item may take, in percent. The store's main log has
+/// nine tenths of the memory and must have room for two such items: an item that does not fit before
+/// the end of the log is written at its start, and up to an item's length stays unused at the end.
 const ITEM_SHARE_PERCENT: usize = 40;
 /// Smallest item limit, in bytes (memcached's, too).
 pub const ITEM_BYTES_MIN: usize = 1024;
@@ -58,13 +58,13 @@ pub struct Config {
     pub memory_bytes_max: usize,
     /// Largest item (key, value and memcached's own overhead, see [`crate::protocol::item_bytes`]).
     pub item_bytes_max: usize,
-    /// When memory is full, live items are evicted. Otherwise new ones are refused (`-M`).
+    /// Live items are evicted when memory is full. Otherwise new items are refused (`-M`).
     pub evicts: bool,
-    /// Most client connections open at the same time.
+    /// Limit of open client connections.
     pub connections_max: usize,
-    /// Most bytes that the read and write buffers of all connections hold together.
+    /// Limit of bytes in the read and write buffers of all connections together.
     pub buffer_bytes_max: usize,
-    /// The memory for items is in huge pages, where the kernel has any (`-L`).
+    /// The server asks for huge pages for the memory for items (`-L`).
     pub huge_pages: bool,
     /// How the dialect of a line is chosen.
     pub dialect: DialectMode,
@@ -85,18 +85,18 @@ pub struct Config {
     pub detail_enabled: bool,
     /// The byte that ends a key's prefix for `stats detail`.
     pub prefix_delimiter: u8,
-    /// Most requests of one connection that are executed in one turn (`-R`).
+    /// Limit of requests of one connection that are executed in one turn (`-R`).
     pub requests_per_turn: Option<usize>,
-    /// At the connection limit, a further client gets an error and is closed, and does not wait in
-    /// the listen backlog (`-o maxconns_fast`).
+    /// At the connection limit, a new client gets an error and is closed (`-o maxconns_fast`).
+    /// Otherwise it waits in the listen backlog.
     pub reject_at_limit: bool,
-    /// Time after the last event in which the server polls for the next one without sleeping.
+    /// Time after the last event during which the server polls for the next one without sleeping.
     pub busy_poll: Duration,
     /// Seconds without a request after which a connection is closed; 0 for never.
     pub idle_timeout_s: u32,
     /// Length of the kernel's queue of connections that are not accepted yet.
     pub backlog: i32,
-    /// A file of `user:password` lines, one of which each client must send first (`-Y`).
+    /// A file of `user:password` lines. Each client must authenticate with one of them first (`-Y`).
     pub auth_file: Option<PathBuf>,
     /// How often `-v` was given.
     pub verbosity: u8,
@@ -140,13 +140,13 @@ impl Config {
         memory_bytes_max / 100 * ITEM_SHARE_PERCENT
     }
 
-    /// Lowers the item limit to the largest item that the memory can hold. Returns the limit asked
-    /// for if it was larger.
+    /// Lowers the item limit to the largest item that the memory can hold. Returns the requested limit
+    /// if it was larger.
     pub fn lower_item_limit(&mut self) -> Option<usize> {
         let possible = Self::item_bytes_possible(self.memory_bytes_max);
-        let asked = self.item_bytes_max;
-        self.item_bytes_max = asked.min(possible);
-        (asked > possible).then_some(asked)
+        let requested = self.item_bytes_max;
+        self.item_bytes_max = requested.min(possible);
+        (requested > possible).then_some(requested)
     }
 
     /// Checks the relations between limits. The error is one line for the operator.

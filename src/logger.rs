@@ -1,8 +1,8 @@
-//! A non-blocking logger: simple_logger, guarded against a stderr that is closed or full.
+//! A non-blocking logger: simple_logger, without its failures on a stderr that is closed or full.
 //!
-//! simple_logger prints with `eprintln!`. That panics when stderr is a pipe without a reader or a file
-//! that cannot grow, and blocks when the pipe is full. Neither may end or stop the server, so a line
-//! that cannot be written at once is dropped, and counted.
+//! simple_logger prints with `eprintln!`, which panics if stderr is a pipe without a reader or a file
+//! that cannot grow, and blocks if stderr is a full pipe. A panic would end the server, and blocking
+//! would stop it. So a line that cannot be written at once is dropped and counted.
 
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
@@ -13,15 +13,15 @@ use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use simple_logger::SimpleLogger;
 
-/// Lines dropped since the last one written.
+/// Number of lines dropped since the last line that was written.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 struct NonBlockingLogger {
     inner: SimpleLogger,
 }
 
-/// Logs to stderr, from `level` on. The `verbosity` command can lower that and raise it again, but no
-/// further than `level`: a client must not be able to fill the log.
+/// Starts logging to stderr, up to `level`. The `verbosity` command can lower the level and raise it
+/// again, but not above `level`, so that no client can fill the log.
 pub(crate) fn start(level: LevelFilter) -> Result<(), SetLoggerError> {
     let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
     log::set_max_level(level);
@@ -30,12 +30,12 @@ pub(crate) fn start(level: LevelFilter) -> Result<(), SetLoggerError> {
 
 /// Prints why the program ends.
 pub(crate) fn fatal(why: &str) {
-    // Without a stderr the exit code has to do.
+    // If stderr cannot be written, only the exit code reports the failure.
     let _ = writeln!(std::io::stderr(), "miocached: {why}");
 }
 
 impl Log for NonBlockingLogger {
-    /// Lines of the libraries (mio's, at `-vv`) are left out.
+    /// Lines of other crates (mio's, at `-vv`) are not logged.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("miocached") && self.inner.enabled(metadata)
     }

@@ -1,8 +1,8 @@
 //! The program: command line, logger, order of the start, exit codes.
 //!
-//! The only user of clap and simple_logger. The exit code is 0 after a signal or the end of the input
-//! of `--stdio`, 1 when the server cannot start as asked (one line on stderr says why), and 2 when the
-//! command line does not parse.
+//! The exit code is 0 after a signal or the end of the input of `--stdio`, 1 if the server cannot start
+//! or has failed (one line on stderr says why), and 2 if the command line does not parse. Only the
+//! program uses clap and simple_logger; the library does not.
 
 mod args;
 mod logger;
@@ -58,7 +58,8 @@ fn serve(launch: Launch) -> Result<(), String> {
         return serve_stdio(&config).map_err(|error| format!("standard input or output: {error}"));
     }
     let signals = watch_signals().map_err(|error| error.to_string())?;
-    // Low ports need root. Files come later, so that they belong to the user of -u.
+    // Low ports need root, so the user changes after they are open. Files are created after that, so
+    // that they belong to the user of -u.
     let mut listeners = Listeners::open_tcp(&config).map_err(|error| error.to_string())?;
     process::change_user(&options)?;
     listeners.open_unix(&config).map_err(|error| error.to_string())?;
@@ -69,7 +70,7 @@ fn serve(launch: Launch) -> Result<(), String> {
     announce_limits(&config);
     process::warn_if_root(&options);
     process::detach(&options, config.verbosity > 0)?;
-    // Removed when this function returns.
+    // The file is removed when this function returns.
     let _pid_file = pending_pid_file.and_then(PendingPidFile::finish);
     let mut reactor =
         Reactor::new(config, listeners, engine, signals).map_err(|error| error.to_string())?;
@@ -79,7 +80,7 @@ fn serve(launch: Launch) -> Result<(), String> {
 
 fn start_logger(config: &Config, stdio: bool) -> Result<(), String> {
     let level = match (config.verbosity, stdio) {
-        // A filter prints its answers and nothing else.
+        // With --stdio the program is a filter, which prints only answers and errors.
         (0, true) => LevelFilter::Error,
         (0, false) => LevelFilter::Info,
         (1, _) => LevelFilter::Debug,
@@ -88,7 +89,7 @@ fn start_logger(config: &Config, stdio: bool) -> Result<(), String> {
     logger::start(level).map_err(|error| format!("cannot log: {error}"))
 }
 
-/// Logs the limits, which add up to the memory that the process may take.
+/// Logs the limits. Together they are most of the memory that the process may use.
 fn announce_limits(config: &Config) {
     let mib = |bytes: usize| bytes.div_ceil(MIB);
     info!(

@@ -1,7 +1,7 @@
 //! The log lines of `-v` and `-vv`: one function for each step of the event loop and of a request.
 //!
-//! Any layer may call these functions. They change nothing and know no type of any layer. `-v` shows
-//! connections (level debug), `-vv` every step (level trace):
+//! Any layer may call these functions. They use no type of any layer. `-v` logs connections (level
+//! debug), `-vv` every step (level trace):
 //!
 //! ```text
 //! poll waits for an event
@@ -13,13 +13,14 @@
 //! #3 writes 5 of 5 bytes
 //! #3 next: waits
 //! ```
-//! A turn of the event loop starts at the left margin, a request is indented once, what it does to
-//! the store twice. Without `-v` a call costs one comparison with a global level.
+//! Lines about the event loop and connections are not indented, those about a request are indented
+//! once, and those about its operations on the store twice. Without `-v` a call costs one comparison
+//! with a global level.
 
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-/// Target of these log lines, in place of the module's path.
+/// The target of these log lines, in place of the module's path.
 const TARGET: &str = "miocached";
 
 macro_rules! step {
@@ -35,15 +36,15 @@ pub fn set_verbosity(level: u8) {
     });
 }
 
-/// The kernel has refused huge pages for the memory for items.
+/// The kernel has refused huge pages for the items, or the system has none.
 pub fn no_huge_pages(why: &dyn Display) {
     log::warn!(target: TARGET, "-L: no huge pages: {why}");
 }
 
 // The event loop.
 
-/// The loop is about to wait for events: until the next deadline, without limit if there is none, and
-/// not at all while connections are queued.
+/// The loop is about to poll for events. It waits until the next deadline, without limit if there is
+/// none, and not at all while connections are queued.
 pub fn polls(timeout: Option<Duration>) {
     match timeout {
         None => step!("poll waits for an event"),
@@ -52,8 +53,8 @@ pub fn polls(timeout: Option<Duration>) {
     }
 }
 
-/// The poll has returned, and a turn begins. Without an event it is for the connections that are
-/// still queued, or for a deadline.
+/// The poll has returned, and a turn begins. A turn without events serves queued connections or a
+/// deadline.
 pub fn turn(number: u64, events: usize) {
     let s = if events == 1 { "" } else { "s" };
     step!("turn {number}: {events} event{s}");
@@ -79,12 +80,12 @@ pub fn signal(name: &str) {
 
 /// A deadline of a connection has passed.
 pub fn deadline_passed(connection: usize, which: &str) {
-    step!("#{connection} passes a deadline: {which}");
+    step!("#{connection} deadline passed: {which}");
 }
 
 // A connection.
 
-/// A client has been accepted. It is `#connection` in all later lines.
+/// A client has been accepted. Later lines call it `#connection`.
 pub fn accepted(connection: usize, peer: &dyn Display) {
     log::debug!(target: TARGET, "#{connection} connected from {peer}");
 }
@@ -122,42 +123,42 @@ pub fn accept_would_block(listener: &dyn Display) {
 /// The events that epoll reports for this connection have been changed.
 pub fn interest(connection: usize, writable: bool) {
     let and_writable = if writable { " and writable" } else { "" };
-    step!("#{connection} asks for readable{and_writable}");
+    step!("#{connection} interest: readable{and_writable}");
 }
 
-/// Memory for buffers is short, so input has been looked at and stays in the kernel's buffer.
+/// Memory for buffers is short, so input has been peeked at and stays in the kernel's buffer.
 pub fn peeks(connection: usize, bytes: usize) {
     step!("#{connection} peeks at {bytes} bytes");
 }
 
-/// The request or answer in hand needs more memory for buffers than is free.
+/// The current request or answer needs more memory for buffers than is free.
 pub fn waits_for_memory(connection: usize, bytes: usize) {
     step!("#{connection} waits for {bytes} bytes of buffer memory");
 }
 
-/// Memory for buffers is short, and the socket has no room for an answer either.
+/// Memory for buffers is short, and the socket's send buffer has no room for an answer.
 pub fn needs_room(connection: usize) {
-    step!("#{connection} waits for room in its socket");
+    step!("#{connection} waits for space in its send buffer");
 }
 
-/// A connection that waited for memory for buffers can go on.
+/// A connection that waited for memory for buffers gets it and continues.
 pub fn granted(connection: usize) {
     step!("#{connection} gets its buffer memory");
 }
 
-/// Lingering close: the output is shut down, what still arrives is read and dropped.
+/// Lingering close: the output is shut down, and further input is read and dropped.
 pub fn lingers(connection: usize) {
     step!("#{connection} lingers: output shut down, input dropped");
 }
 
-/// What the loop does with the connection after its turn: its `Next`.
+/// The connection's state after its turn: the loop's `Next`.
 pub fn next(connection: usize, next: &dyn Display) {
     step!("#{connection} next: {next}");
 }
 
 // A request.
 
-/// A request has been parsed. One that was interrupted is shown again with what is left of it.
+/// A request has been parsed. A request that was interrupted is logged again with the rest of it.
 pub fn parsed(dialect: &str, command: &dyn Display) {
     step!("  {dialect} {command}");
 }
@@ -204,7 +205,7 @@ pub fn expired(key: &[u8]) {
     step!("    expired \"{}\"", Key(key));
 }
 
-/// A key as the log shows it: escaped, and cut after 64 bytes.
+/// A key for the log: escaped, and cut after 64 bytes.
 pub struct Key<'a>(pub &'a [u8]);
 
 impl Display for Key<'_> {

@@ -1,7 +1,7 @@
 //! memcached's options for features that do not exist here: ignored with a warning, or refused.
 //!
-//! `-h` lists none of them, because memcached's test suite takes a word in that text for a feature;
-//! `--help` does.
+//! `--help` lists them and `-h` does not: memcached's test suite searches the output of `-h` for the
+//! features that a server has.
 
 use clap::builder::{BoolValueParser, StringValueParser, TypedValueParser};
 use clap::value_parser;
@@ -49,7 +49,7 @@ struct Refused {
     memory_file: Option<bool>,
 }
 
-/// clap parses a flag that is not given, too, as "false".
+/// Refuses a flag if it is given. If it is not, clap passes "false" to the parser.
 fn refused_flag(
     option: &'static str,
     feature: &'static str,

@@ -1,4 +1,5 @@
-//! The suboptions of `-o`, in one table: most of memcached's tune features that do not exist here.
+//! The suboptions of `-o`, in one table. Most of them tune features of memcached that do not exist
+//! here.
 
 use std::fmt::Write as _;
 
@@ -10,9 +11,9 @@ enum Effect {
     Sets(fn(Option<&str>) -> Result<Setting, String>),
     /// It asks for what this server always does.
     Default,
-    /// It tunes a feature that does not exist here. It is named in the warning at the start.
+    /// It tunes a feature that does not exist here. A warning at the start names it.
     Ignored,
-    /// It asks for this feature, which must not be missing silently: the server does not start.
+    /// It asks for this feature. The server does not start, because the feature would be missing.
     Unsupported(&'static str),
 }
 use Effect::{Default, Ignored, Sets, Unsupported};
@@ -28,52 +29,52 @@ pub(super) enum Setting {
 /// One parsed suboption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Suboption {
-    /// Nothing is left to do.
+    /// It asks for what this server always does.
     Default,
-    /// It has no effect; its text, for the warning.
+    /// It has no effect. The text is for the warning.
     Ignored(String),
     Sets(Setting),
 }
 
-/// All suboptions of memcached 1.6.45, with what they do in memcached unless they do it here. A star
-/// stands for any end of the name.
+/// All suboptions of memcached 1.6.45: name, effect here, and text for `--help`. The text of one that
+/// sets nothing here describes memcached. A star matches any end of a name.
 const SUBOPTIONS: [(&str, Effect, &str); 47] = [
     (
         "idle_timeout",
         Sets(idle_timeout),
-        "=SECONDS: close connections idle for so long; 0 for never, the default",
+        "=SECONDS: close connections that are idle for so long; default 0: never",
     ),
     (
         "maxconns_fast",
         Sets(|_| Ok(Setting::MaxconnsFast(true))),
-        "at the limit of -c, further clients get an error; the default",
+        "at the limit of -c, new clients get an error; the default",
     ),
     (
         "no_maxconns_fast",
         Sets(|_| Ok(Setting::MaxconnsFast(false))),
-        "at the limit of -c, further clients wait in the listen backlog",
+        "at the limit of -c, new clients wait in the listen backlog",
     ),
     ("track_sizes", Sets(|_| Ok(Setting::TrackSizes)), "keep the table of \"stats sizes\""),
     ("modern", Default, "memcached's current defaults"),
     (
         "no_modern",
-        // Of memcached 1.4's defaults, this is the one that exists here.
+        // Of memcached 1.4's defaults that this suboption restores, only this one exists here.
         Sets(|_| Ok(Setting::MaxconnsFast(false))),
         "as no_maxconns_fast",
     ),
     ("relaxed_privileges", Default, "allow what a seccomp filter would forbid"),
     ("no_drop_privileges", Default, "no seccomp filter"),
     ("drop_privileges", Ignored, "a seccomp filter"),
-    ("inline_ascii_resp", Default, "without effect in memcached"),
-    ("no_inline_ascii_resp", Default, "without effect in memcached"),
+    ("inline_ascii_resp", Default, "no effect in memcached"),
+    ("no_inline_ascii_resp", Default, "no effect in memcached"),
     ("hashpower", Ignored, "size of the hash table"),
     ("no_hashexpand", Ignored, "a hash table that does not grow"),
     ("hash_algorithm", Ignored, "choice of the hash function"),
     ("tail_repair_time", Ignored, "age at which a leaked item is freed"),
     ("lru_crawler", Ignored, "a thread that frees expired items"),
     ("no_lru_crawler", Ignored, "no such thread"),
-    ("lru_crawler_sleep", Ignored, "its pause"),
-    ("lru_crawler_tocrawl", Ignored, "its number of items"),
+    ("lru_crawler_sleep", Ignored, "the pause of that thread between items"),
+    ("lru_crawler_tocrawl", Ignored, "the number of items that it reads in one run"),
     ("lru_maintainer", Ignored, "a thread that balances the LRU lists"),
     ("no_lru_maintainer", Ignored, "no such thread"),
     ("hot_lru_pct", Ignored, "size of the hot LRU list"),
@@ -155,7 +156,7 @@ impl Suboption {
     }
 }
 
-/// The table, as `--help` ends with it.
+/// The table as text, for the end of the output of `--help`.
 pub(super) fn help() -> String {
     let mut help = String::new();
     for (heading, is_listed) in [
@@ -182,7 +183,7 @@ pub(super) fn help() -> String {
 mod tests {
     use super::*;
 
-    /// Applies one `-o`. Returns the suboptions without effect.
+    /// Applies one `-o`. Returns the ignored suboptions.
     fn apply(suboptions: &str, config: &mut Config) -> Result<Vec<String>, String> {
         let parsed = parse(suboptions)?;
         Ok(parsed.iter().filter_map(|one| one.apply(config)).map(str::to_owned).collect())

@@ -1,8 +1,9 @@
-//! The command line: memcached's option names, and their conversion into a [`Config`] and the
-//! [`process::Options`]. No other module knows how an option is spelled.
+//! The command line: parses memcached's option names, and converts them into a [`Config`] and the
+//! [`process::Options`]. No other module parses an option.
 //!
-//! An option of memcached sets something here (`options`), asks for what this server always does, is
-//! ignored with a warning, or is refused (`compat`, and `extended` for the suboptions of `-o`).
+//! An option of memcached has one of four effects here: it sets something (`options`), it asks for what
+//! this server always does, it is ignored with a warning, or it is refused (`compat`, and `extended`
+//! for the suboptions of `-o`).
 
 mod compat;
 mod extended;
@@ -23,25 +24,27 @@ use value::resolve;
 /// memcached's port.
 const PORT: u16 = 11211;
 
-/// What the command line asks for, as plain data.
+/// The settings of the command line, as plain data.
 #[derive(Debug)]
 pub(crate) struct Launch {
     pub(crate) config: Config,
     pub(crate) process: process::Options,
     /// Serve standard input and output, and no sockets.
     pub(crate) stdio: bool,
-    /// Options that were given and have no effect.
+    /// Options that were given and have no effect, or not all of the effect that they have in
+    /// memcached.
     pub(crate) ignored: Vec<String>,
 }
 
-/// What the program is to do.
+/// The program's task.
 #[derive(Debug)]
 pub(crate) enum Action {
     PrintLicense,
     Serve(Box<Launch>),
 }
 
-/// Parses the command line. Exits after `--help` and `--version`, and with 2 when it does not parse.
+/// Parses the command line. Exits with 0 after `--help` and `--version`, and with 2 if it does not
+/// parse.
 ///
 /// # Errors
 /// One line for the operator: the option that is refused, and why.
@@ -76,7 +79,7 @@ impl Options {
         let process = process::Options {
             user: self.user.clone(),
             daemon: self.daemon,
-            pid_file: self.pidfile.as_deref().map(|path| self.lasting(path)).transpose()?,
+            pid_file: self.pidfile.as_deref().map(|path| self.absolute(path)).transpose()?,
             lock_memory: self.lock_memory,
             core_dumps: self.enable_coredumps,
         };
@@ -86,7 +89,7 @@ impl Options {
     fn config(&self) -> Result<Config, String> {
         let mut unix = Vec::new();
         if let Some(path) = &self.unix_socket {
-            unix.push(UnixSocket { path: self.lasting(path)?, mode: self.unix_mask });
+            unix.push(UnixSocket { path: self.absolute(path)?, mode: self.unix_mask });
         }
         // The default follows -m; a limit that was given and does not fit is an error.
         let item_bytes_max = MIB.min(Config::item_bytes_possible(self.memory_limit));
@@ -115,14 +118,14 @@ impl Options {
             prefix_delimiter: self.prefix_delimiter.unwrap_or(defaults.prefix_delimiter),
             requests_per_turn: self.max_reqs_per_event,
             backlog: self.listen_backlog,
-            auth_file: self.auth_file.as_deref().map(|path| self.lasting(path)).transpose()?,
+            auth_file: self.auth_file.as_deref().map(|path| self.absolute(path)).transpose()?,
             verbosity: self.verbose,
             ..defaults
         })
     }
 
-    /// The path, made absolute for a daemon, which leaves the directory it was started in.
-    fn lasting(&self, path: &Path) -> Result<PathBuf, String> {
+    /// The path. For a daemon, which may change its working directory, it is made absolute.
+    fn absolute(&self, path: &Path) -> Result<PathBuf, String> {
         if !self.daemon {
             return Ok(path.to_path_buf());
         }
@@ -132,7 +135,7 @@ impl Options {
     /// The TCP port that was given: by `-p`, or by `-U` where `-s` is not given.
     fn given_port(&self) -> Option<u16> {
         let udp_port = self.udp_port.filter(|&port| port != 0 && self.unix_socket.is_none());
-        // Of the numbers that clap lets pass, only -1 is no port: it means any.
+        // Of the numbers that clap accepts, only -1 is not a port: it means any port, as 0 does.
         self.port.or(udp_port).map(|port| u16::try_from(port).unwrap_or(0))
     }
 
@@ -147,7 +150,7 @@ impl Options {
         let mut addresses = Vec::new();
         for name in &self.listen {
             for address in resolve(name, port.unwrap_or(PORT))? {
-                // An address that is found twice is listened on once. Port 0 is a new port each time.
+                // An address that is given twice is opened once. Port 0 is a new port each time.
                 if address.port() == 0 || !addresses.contains(&address) {
                     addresses.push(address);
                 }
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_an_address_is_understood() {
+    fn every_form_of_an_address_is_accepted() {
         let cases: [(&[&str], &[&str]); 9] = [
             (&[], &["127.0.0.1:11211"]),
             (&["-p", "7"], &["127.0.0.1:7"]),
@@ -212,7 +215,7 @@ mod tests {
         }
     }
 
-    /// Charts write an option and its value as one argument, with a space in it.
+    /// Helm charts write an option and its value as one argument, with a space between them.
     #[test]
     fn every_value_may_follow_white_space() {
         for argument in Options::command().get_arguments() {
@@ -226,7 +229,7 @@ mod tests {
                 "dialect" | "protocol" => "auto",
                 "prefix_delimiter" => "/",
                 "extended" => "idle_timeout= 30",
-                // Refused whatever its value is.
+                // Refused with any value.
                 "memory_file" => continue,
                 _ => "64",
             };

@@ -1,7 +1,7 @@
 //! The options, in the order of `--help`: names, texts, defaults, parsers.
 //!
-//! The first paragraph of a text is printed by `-h`, all of it by `--help`. clap prints the lines as
-//! they are here, so they stay below 86 columns.
+//! `-h` prints the first paragraph of a text, `--help` all of it. clap does not wrap the lines, so they
+//! stay below 86 columns.
 
 use std::path::PathBuf;
 
@@ -20,15 +20,15 @@ const REQUESTS: &str = "Requests";
 const PERMISSIONS: &str = "What clients may do";
 const PROCESS: &str = "Process";
 
-/// The end of `--help`, after the tables of suboptions.
-const AFTER: &str = "\
+/// The end of the output of `--help`, after the tables of suboptions.
+const AFTER_SUBOPTIONS: &str = "\
 Signals:
-  SIGTERM, SIGINT, SIGUSR1  stop: accept no more, answer what has been read, exit within a second
+  SIGTERM, SIGINT, SIGUSR1  stop: close the listeners, answer what has been read, exit within 1 s
   SIGHUP                    read the auth file of -Y again
 
 Exit codes:
   0  stopped by a signal, or end of the input of --stdio
-  1  the server cannot start as asked; one line on stderr says why
+  1  the server cannot start or has failed; one line on stderr says why
   2  the command line does not parse
 
 Environment:
@@ -36,8 +36,8 @@ Environment:
 
 /// A memcached-compatible cache server on a single-threaded event loop.
 ///
-/// Options have memcached's names. As with getopt, the last of an option given twice counts,
-/// and a long name may be shortened as long as it is unambiguous.
+/// Options have memcached's names. As with getopt, the last one counts if an option is given
+/// twice, and a long name may be shortened if it stays unambiguous.
 #[derive(Debug, Parser)]
 #[command(
     name = "miocached",
@@ -46,12 +46,12 @@ Environment:
     verbatim_doc_comment,
     args_override_self = true,
     infer_long_args = true,
-    after_long_help = format!("{}{AFTER}", extended::help())
+    after_long_help = format!("{}{AFTER_SUBOPTIONS}", extended::help())
 )]
 pub(super) struct Options {
     /// TCP port; 0 or -1 for any free port [default: 11211]
     ///
-    /// With memcached, 0 is no TCP at all.
+    /// In memcached, 0 turns TCP off.
     #[arg(short, long, value_name = "PORT", help_heading = LISTENING, verbatim_doc_comment)]
     #[arg(allow_negative_numbers = true, value_parser = port())]
     pub(super) port: Option<i32>,
@@ -66,8 +66,8 @@ pub(super) struct Options {
 
     /// Unix socket to listen on, instead of TCP
     ///
-    /// With -p or -l, in addition to TCP. A file that a dead server left is replaced; the
-    /// socket of a running one is an error. The file is removed at exit.
+    /// If -p or -l is given, too, the server also listens on TCP. The socket file of a dead
+    /// server is replaced; that of a running one is an error. The file is removed at exit.
     #[arg(short = 's', long, value_name = "PATH", help_heading = LISTENING, verbatim_doc_comment)]
     #[arg(value_parser = path())]
     pub(super) unix_socket: Option<PathBuf>,
@@ -79,9 +79,9 @@ pub(super) struct Options {
 
     /// Maximum number of client connections
     ///
-    /// A further client is answered "ERROR Too many open connections" and closed; see -o
-    /// no_maxconns_fast. The limit on open files is raised as far as the system allows;
-    /// where that is not enough, -c is lowered with a warning.
+    /// Above it, a new client gets "ERROR Too many open connections" and is closed; see -o
+    /// no_maxconns_fast. The server raises its limit on open files as far as the system
+    /// allows. If that is not enough, -c is lowered, with a warning.
     #[arg(short, long, value_name = "NUMBER", help_heading = LISTENING, verbatim_doc_comment)]
     #[arg(default_value = "1024", allow_negative_numbers = true)]
     #[arg(value_parser = positive("the connection limit"))]
@@ -95,36 +95,37 @@ pub(super) struct Options {
 
     /// TCP port if neither -p nor -s is given; there is no UDP
     ///
-    /// Any port but 0 causes a warning. memcached, too, takes this port for TCP then.
+    /// Any port but 0 causes a warning. memcached, too, uses it for TCP in this case.
     #[arg(short = 'U', long, value_name = "PORT", help_heading = LISTENING, verbatim_doc_comment)]
     #[arg(allow_negative_numbers = true, value_parser = port())]
     pub(super) udp_port: Option<i32>,
 
     /// Memory for items, in MiB
     ///
-    /// All that an item takes counts: key, value and a header. When the memory is full,
-    /// expired items are removed, and then cold ones evicted. The process needs more
-    /// memory than this, see --buffer-limit.
+    /// It holds each item's key, value and header. When it is full, expired items are
+    /// removed first, and then cold ones are evicted. The process needs more memory than
+    /// this, see --buffer-limit.
     #[arg(short, long, value_name = "MIB", help_heading = MEMORY, verbatim_doc_comment)]
     #[arg(default_value = "64", value_parser = mebibytes("--memory-limit"))]
     pub(super) memory_limit: usize,
 
-    /// Answer with an error when the memory is full, instead of evicting items
+    /// Refuse new items with an error when the memory is full, instead of evicting others
     #[arg(short = 'M', long, help_heading = MEMORY)]
     pub(super) disable_evictions: bool,
 
     /// Largest item, in bytes or with suffix k or m [default: 1m]
     ///
-    /// From 1k to 1024m, and at most half of -m. Above two fifths of -m it is lowered to
-    /// that, with a warning.
+    /// From 1k to 1024m, and at most half of -m. A limit above two fifths of -m is lowered
+    /// to two fifths, with a warning.
     #[arg(short = 'I', long, value_name = "SIZE", help_heading = MEMORY, verbatim_doc_comment)]
     #[arg(value_parser = size())]
     pub(super) max_item_size: Option<usize>,
 
     /// Memory for the read and write buffers of all connections, in MiB
     ///
-    /// A connection that needs more waits until others have freed theirs. The limit is
-    /// raised, with a warning, where two of the largest requests and answers would not fit.
+    /// When all of it is in use, a connection that needs more waits until others free
+    /// theirs. The limit is raised, with a warning, if two of the largest requests and
+    /// answers do not fit.
     ///
     /// A container needs a memory limit of at least -m + --buffer-limit + 16 MiB, which is
     /// 144 MiB by default. With less, the kernel may kill the server when both are in use.
@@ -132,16 +133,16 @@ pub(super) struct Options {
     #[arg(default_value = "64", value_parser = mebibytes("--buffer-limit"))]
     pub(super) buffer_limit: usize,
 
-    /// Use huge pages for the memory for items, where the kernel has any
+    /// Use huge pages for the memory for items, if the kernel has any
     ///
-    /// By madvise(2). At best a few percent less CPU, for pipelines over a million items;
-    /// up to 4 MiB more memory.
+    /// The server asks for them by madvise(2). They save a few percent of CPU at best, for
+    /// pipelines over a million items, and take up to 4 MiB more memory.
     #[arg(short = 'L', long, help_heading = MEMORY, verbatim_doc_comment)]
     pub(super) enable_largepages: bool,
 
     /// Lock all memory, so that none of it is swapped out
     ///
-    /// A warning where the system does not allow it.
+    /// If the system does not allow it, the server starts with a warning.
     #[arg(short = 'k', long, help_heading = MEMORY, verbatim_doc_comment)]
     pub(super) lock_memory: bool,
 
@@ -155,16 +156,16 @@ pub(super) struct Options {
     #[arg(value_enum, value_parser = checked(trimmed(EnumValueParser::new()), refuse_binary))]
     pub(super) protocol: Protocol,
 
-    /// Requests of one connection in a row while others wait [default: a buffer of 16 KiB]
+    /// Maximum requests of one connection per turn [default: a buffer of 16 KiB]
     #[arg(short = 'R', long, value_name = "NUMBER", help_heading = REQUESTS)]
     #[arg(allow_negative_numbers = true, value_parser = positive("-R"))]
     pub(super) max_reqs_per_event: Option<usize>,
 
     /// Poll for so many microseconds after an event before sleeping
     ///
-    /// Shortens the round trip of a single client to a third, because being woken up is
-    /// most of it. While requests arrive at shorter intervals than this, the server uses
-    /// all of a CPU.
+    /// Polling avoids the kernel's wake-up, which is most of a round trip: that of a single
+    /// client takes a third of the time. While requests arrive at shorter intervals than
+    /// this, the server uses all of a CPU.
     #[arg(long, value_name = "MICROSECONDS", help_heading = REQUESTS, verbatim_doc_comment)]
     #[arg(default_value = "0", value_parser = trimmed(value_parser!(u32).range(..=1_000_000)))]
     pub(super) busy_poll: u32,
@@ -173,10 +174,10 @@ pub(super) struct Options {
     #[arg(short = 'C', long, help_heading = REQUESTS)]
     pub(super) disable_cas: bool,
 
-    /// Count requests by key prefix, which this character ends
+    /// Count requests by key prefix; this character ends a prefix
     ///
     /// "stats detail dump" prints the counts. Without this option a colon ends a prefix,
-    /// and counting begins with "stats detail on".
+    /// and "stats detail on" starts counting.
     #[arg(short = 'D', value_name = "CHARACTER", help_heading = REQUESTS, verbatim_doc_comment)]
     #[arg(allow_hyphen_values = true, value_parser = delimiter())]
     pub(super) prefix_delimiter: Option<u8>,
@@ -191,9 +192,9 @@ pub(super) struct Options {
 
     /// File of user:password lines, one of which a client must send first
     ///
-    /// At most eight lines. It applies to every listener, Unix sockets included. A client
-    /// authenticates by a "set" with "user password" for its value. SIGHUP reads the file
-    /// again, for clients that authenticate later.
+    /// At most eight lines. All clients have to authenticate, those of Unix sockets, too: by
+    /// a "set" with the value "user password". SIGHUP makes the server read the file again,
+    /// for clients that authenticate later.
     #[arg(short = 'Y', long, value_name = "PATH", help_heading = PERMISSIONS)]
     #[arg(verbatim_doc_comment, value_parser = path())]
     pub(super) auth_file: Option<PathBuf>,
@@ -206,7 +207,7 @@ pub(super) struct Options {
     #[arg(short = 'X', long, help_heading = PERMISSIONS)]
     pub(super) disable_dumping: bool,
 
-    /// Forbid watch, which this server does not have
+    /// Forbid watch; this server does not have it
     #[arg(short = 'W', long, help_heading = PERMISSIONS)]
     pub(super) disable_watch: bool,
 
@@ -216,23 +217,23 @@ pub(super) struct Options {
 
     /// User to change to when started by root
     ///
-    /// After opening the TCP listeners, which may need root for a low port. Socket file and
-    /// pid file belong to this user. Without -u, root stays root, with a warning.
+    /// The change follows the opening of TCP ports, because low ports need root. Socket
+    /// file and pid file belong to this user. Without -u, the server stays root and warns.
     #[arg(short = 'u', long, value_name = "NAME", help_heading = PROCESS, verbatim_doc_comment)]
     #[arg(value_parser = text())]
     pub(super) user: Option<String>,
 
     /// Run in the background
     ///
-    /// Errors of the start are printed first, with exit code 1. After that nothing is
-    /// logged, unless -v is given.
+    /// If the server cannot start, it prints the error and exits with 1, as without -d.
+    /// Once in the background it logs nothing, unless -v is given.
     #[arg(short = 'd', long, help_heading = PROCESS, verbatim_doc_comment)]
     pub(super) daemon: bool,
 
     /// Write the process id to this file
     ///
-    /// A file that exists is replaced, with a warning if its process is running. One that
-    /// cannot be written is a warning, too. The file is removed at exit.
+    /// An existing file is replaced, with a warning if its process is running. If the file
+    /// cannot be written, that is a warning, too. The file is removed at exit.
     #[arg(short = 'P', long, value_name = "PATH", help_heading = PROCESS, verbatim_doc_comment)]
     #[arg(value_parser = path())]
     pub(super) pidfile: Option<PathBuf>,
@@ -241,9 +242,9 @@ pub(super) struct Options {
     #[arg(short = 'r', long, help_heading = PROCESS)]
     pub(super) enable_coredumps: bool,
 
-    /// Number of threads; there is one
+    /// Number of threads; this server has one
     ///
-    /// More are ignored, with a warning.
+    /// A larger number is ignored, with a warning.
     #[arg(short = 't', long, value_name = "NUMBER", help_heading = PROCESS, verbatim_doc_comment)]
     #[arg(allow_negative_numbers = true, value_parser = positive("-t"))]
     pub(super) threads: Option<usize>,

@@ -12,7 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error, value_parser};
 use miocached::config::MIB;
 
-/// Skips white space in front of a value, as memcached does: charts write `'-m 64'` as one argument.
+/// Skips white space before a value, as memcached does: Helm charts write `'-m 64'` as one argument.
 pub(super) const fn trimmed<P>(parser: P) -> Trimmed<P> {
     Trimmed(parser)
 }
@@ -39,9 +39,9 @@ impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
     }
 }
 
-/// Passes the parsed value on to `check`, whose error is a refusal: one line for the operator. It is
-/// raised when the option is met, so that `--enable-ssl --version` fails and `--version
-/// --enable-ssl` prints the version, as with memcached.
+/// Passes the parsed value to `check`. Its error is a refusal: one line for the operator. The check
+/// runs when the option is parsed, so `--enable-ssl --version` fails, and `--version --enable-ssl`
+/// prints the version, as in memcached.
 pub(super) fn checked<P, F, T>(parser: P, check: F) -> Checked<P, F>
 where
     P: TypedValueParser,
@@ -80,7 +80,7 @@ where
     }
 }
 
-/// The refusal that `error` is, if it comes from [`checked`].
+/// The text of a refusal, if `error` comes from [`checked`].
 pub(super) fn refusal(error: &Error) -> Option<&str> {
     match error.get(ContextKind::Custom) {
         Some(ContextValue::String(why)) => Some(why),
@@ -98,7 +98,7 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     trimmed(PathBufValueParser::new())
 }
 
-/// A port; 0 and -1 are any free one.
+/// A port; 0 and -1 mean any free port.
 pub(super) fn port() -> impl TypedValueParser<Value = i32> {
     trimmed(value_parser!(i32).range(-1..=65535))
 }
@@ -118,7 +118,7 @@ pub(super) fn positive(what: &'static str) -> impl TypedValueParser<Value = usiz
     })
 }
 
-/// A size in bytes, or with a suffix of k or m.
+/// A size in bytes, or in KiB or MiB with a suffix of k or m.
 pub(super) fn size() -> impl TypedValueParser<Value = usize> {
     trimmed(parse_size)
 }
@@ -131,7 +131,7 @@ pub(super) fn octal() -> impl TypedValueParser<Value = u32> {
     })
 }
 
-/// One byte: the first one of the text, as with memcached.
+/// One byte: the first one of the text, as in memcached.
 pub(super) fn delimiter() -> impl TypedValueParser<Value = u8> {
     trimmed(|text: &str| text.bytes().next().ok_or("no character"))
 }
@@ -139,7 +139,7 @@ pub(super) fn delimiter() -> impl TypedValueParser<Value = u8> {
 /// All addresses of `name`, which may include a port.
 pub(super) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    // An IPv6 address has colons itself, so a port can only follow its brackets.
+    // An IPv6 address contains colons, so it can have a port only after brackets.
     let found = match bare.parse() {
         Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
         Err(_) if name.contains(':') => name.to_socket_addrs().map(Iterator::collect),

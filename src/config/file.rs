@@ -5,15 +5,15 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// Largest file that is read, in bytes: thirty times the longest valid auth file, so that a path to
-/// something else is an error and not memory.
+/// Largest file that is read, in bytes: some thirty times the largest valid auth file. A
+/// wrong path to a larger file is an error, and does not fill the memory.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Reads a regular file without ever blocking on it.
+/// Reads a regular file, and does not block on a file of another kind.
 ///
 /// Opening a FIFO for reading blocks until a process opens it for writing, and reading a terminal
-/// blocks until a line is typed. Either would stop the start, or the event loop when SIGHUP has the
-/// auth file read again. So the file is opened with `O_NONBLOCK`, and read only if it is regular.
+/// blocks until a line is typed. That would stop the start, or the event loop when it reads the auth
+/// file again after SIGHUP. So the file is opened with `O_NONBLOCK`, and read only if it is regular.
 ///
 /// # Errors
 /// When the file cannot be opened or read, is no regular file, or has more than 64 KiB.
@@ -45,16 +45,16 @@ mod tests {
     #[test]
     fn only_regular_files_are_read() {
         let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name);
-        std::fs::write(at("file"), "user:password\n").expect("a file");
-        std::os::unix::fs::symlink(at("file"), at("link")).expect("a link");
-        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-        std::fs::write(at("large"), vec![b'x'; 64 * 1024 + 1]).expect("a file");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("file"), "user:password\n").expect("a file");
+        std::os::unix::fs::symlink(path("file"), path("link")).expect("a link");
+        nix::unistd::mkfifo(&path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        std::fs::write(path("large"), vec![b'x'; 64 * 1024 + 1]).expect("a file");
         for name in ["file", "link"] {
-            assert_eq!(read(&at(name)).expect("it is a file"), b"user:password\n", "{name}");
+            assert_eq!(read(&path(name)).expect("it is a file"), b"user:password\n", "{name}");
         }
         for name in ["fifo", "large", "missing", "."] {
-            assert!(read(&at(name)).is_err(), "{name}");
+            assert!(read(&path(name)).is_err(), "{name}");
         }
         assert!(read(Path::new("/dev/zero")).is_err());
     }

@@ -1,4 +1,4 @@
-//! Files that publish facts about this process: its id (`-P`) and its ports.
+//! The pid file (`-P`) and the file of ports.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,10 +16,10 @@ use nix::unistd::Pid;
 
 use super::Options;
 
-/// The variable with which memcached's test suite asks for a file of ports.
+/// The environment variable with the path of the file of ports. memcached's test suite sets it.
 const PORT_FILE_VARIABLE: &str = "MEMCACHED_PORT_FILENAME";
 
-/// A file that is written under a temporary name and then renamed, so that no reader finds half of it.
+/// A file that is written under a temporary name and then renamed, so that no reader sees a part of it.
 struct PendingFile {
     path: PathBuf,
     temporary: PathBuf,
@@ -39,8 +39,8 @@ impl PendingFile {
         let mut temporary = OsString::from(path);
         temporary.push(suffix);
         let temporary = PathBuf::from(temporary);
-        // A server that was killed may have left one. `create_new` writes through no link that another
-        // process makes at this name.
+        // A server that was killed may have left the temporary file. `create_new` does not follow a
+        // link that another process creates under this name.
         let _ = fs::remove_file(&temporary);
         let file = File::create_new(&temporary)?;
         Ok(Self { path: path.to_path_buf(), temporary, file })
@@ -54,18 +54,18 @@ impl PendingFile {
 
 impl Drop for PendingFile {
     fn drop(&mut self) {
-        // After a rename there is none, which is no error here.
+        // After the rename the temporary file does not exist; that error is expected.
         let _ = fs::remove_file(&self.temporary);
     }
 }
 
-/// The pid file before the process has its final id, which [`super::detach`] may change.
+/// The pid file before the process has its final id: [`super::detach`] may change the id.
 pub(crate) struct PendingPidFile(PendingFile);
 
 impl PendingPidFile {
-    /// Creates the temporary file, so that a daemon can still report on the terminal that it cannot
-    /// be written. As in memcached, that is a warning, and an existing pid file is replaced, with a
-    /// warning if its process is running.
+    /// Creates the temporary file. A failure is a warning, as in memcached; a daemon can still print it
+    /// on the terminal. An existing pid file is replaced later; if its process is running, that is a
+    /// warning, too.
     pub(crate) fn create(options: &Options) -> Option<Self> {
         let path = options.pid_file.as_deref()?;
         if let Some(pid) = pid_in(path).filter(|&pid| pid != Pid::this() && is_running(pid)) {
@@ -108,9 +108,9 @@ pub(crate) struct PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Another server may have replaced it since.
+        // Another server may have replaced the file since.
         if pid_in(&self.path) == Some(Pid::this()) {
-            // The process ends in either case.
+            // A failure is ignored, because the process ends.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -122,11 +122,12 @@ fn pid_in(path: &Path) -> Option<Pid> {
 }
 
 fn is_running(pid: Pid) -> bool {
-    // A process of another user answers EPERM, so it exists.
+    // EPERM means that the process exists and belongs to another user.
     matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM))
 }
 
-/// Writes the ports of the listeners to the file that the environment variable names, if it is set.
+/// Writes the ports of the listeners to the file that the environment variable names. Does nothing if
+/// the variable is not set.
 ///
 /// # Errors
 /// When the file cannot be written.

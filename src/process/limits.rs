@@ -1,4 +1,4 @@
-//! Resource limits of the process, raised as far as allowed: descriptors, core dumps, locked memory.
+//! Raises the resource limits of the process: descriptors, core dumps, locked memory.
 
 use log::warn;
 use miocached::config::Config;
@@ -6,22 +6,22 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 
 use super::Options;
 
-/// Descriptors besides those of clients and listeners: standard input, output and error, epoll, the
-/// two of signals, the auth file, and a client that is being rejected.
+/// Descriptors other than those of clients and listeners: standard input, output and error, epoll, two
+/// for signals, the auth file, and a client that is being rejected.
 const OTHER_DESCRIPTORS: usize = 8;
 
-/// Raises the limits that the options need, and lowers `-c` to what they allow.
+/// Raises the limits as far as the options need, and lowers `-c` to the limit of descriptors.
 ///
 /// # Errors
-/// When the limits allow no client at all, or no core dumps though `-r` asks for them.
+/// When the limits allow no client, or when `-r` is given and they allow no core dumps.
 pub(crate) fn raise(options: &Options, config: &mut Config) -> Result<(), String> {
     raise_descriptors(config)?;
-    if options.core_dumps && raise_to_most(Resource::RLIMIT_CORE) == 0 {
+    if options.core_dumps && raise_to_max(Resource::RLIMIT_CORE) == 0 {
         return Err("-r: core dumps are not allowed here: their limit is 0".into());
     }
     if options.lock_memory {
-        // Whether it suffices shows when memory is locked.
-        raise_to_most(Resource::RLIMIT_MEMLOCK);
+        // If the limit stays too low, locking the memory fails later and causes a warning.
+        raise_to_max(Resource::RLIMIT_MEMLOCK);
     }
     Ok(())
 }
@@ -31,18 +31,19 @@ pub(crate) fn memory_lock_is_unlimited() -> bool {
     getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == RLIM_INFINITY)
 }
 
-/// The kernel enforces the soft limit; only root may raise the hard one.
+/// Raises the soft limit of descriptors, which the kernel enforces, and for root the hard limit, too.
+/// Lowers `connections_max` if the limit stays too low.
 fn raise_descriptors(config: &mut Config) -> Result<(), String> {
     let others = OTHER_DESCRIPTORS + config.tcp.len() + config.unix.len();
-    let wanted = config.connections_max.saturating_add(others);
-    let wanted = rlim_t::try_from(wanted).unwrap_or(RLIM_INFINITY);
+    let needed = config.connections_max.saturating_add(others);
+    let needed = rlim_t::try_from(needed).unwrap_or(RLIM_INFINITY);
     let unknown = |error| format!("cannot read the limit on open files: {error}");
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(unknown)?;
-    if soft >= wanted {
+    if soft >= needed {
         return Ok(());
     }
-    if setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted.max(hard)).is_err() {
-        // The limit is read again below, whatever came of this.
+    if setrlimit(Resource::RLIMIT_NOFILE, needed, needed.max(hard)).is_err() {
+        // The limit is read again below, so a failure needs no other treatment.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).map_err(unknown)?;
@@ -61,12 +62,12 @@ fn raise_descriptors(config: &mut Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Raises a limit to infinity, or else to the hard limit. Returns the limit that is in force then.
-fn raise_to_most(resource: Resource) -> rlim_t {
+/// Raises a limit to infinity, or else to the hard limit. Returns the resulting soft limit.
+fn raise_to_max(resource: Resource) -> rlim_t {
     if setrlimit(resource, RLIM_INFINITY, RLIM_INFINITY).is_err()
         && let Ok((_, hard)) = getrlimit(resource)
     {
-        // The limit is read again below, whatever came of this.
+        // The limit is read again below, so a failure needs no other treatment.
         let _ = setrlimit(resource, hard, hard);
     }
     getrlimit(resource).map_or(0, |(soft, _)| soft)

@@ -1,7 +1,7 @@
-//! What a daemon sets up with its operating system: user, background, signals, limits and files.
+//! The process: its user, background mode, SIGXFSZ, resource limits, pid file and file of ports.
 //!
-//! Knows no sockets; `main` decides the order. All that can fail does so before [`detach`], while
-//! stderr still is the terminal.
+//! Knows no sockets. `main` calls these functions in the order in which they depend on each other.
+//! Nearly all that can fail comes before [`detach`], while stderr still is the terminal.
 
 pub(crate) mod files;
 pub(crate) mod limits;
@@ -29,8 +29,9 @@ pub(crate) struct Options {
     pub(crate) core_dumps: bool,
 }
 
-/// Changes to the user of `-u`. Only root can; for any other user the option is without effect, even
-/// if the name is unknown, as with memcached: images that run under a bare user id have no names.
+/// Changes to the user of `-u`, if the process is root. Otherwise the option has no effect, even if the
+/// name is unknown, as in memcached: in container images that run under a numeric user id no user name
+/// may be known.
 ///
 /// # Errors
 /// For root, when there is no such user, or the kernel refuses.
@@ -38,8 +39,8 @@ pub(crate) fn change_user(options: &Options) -> Result<(), String> {
     let Some(name) = &options.user else { return Ok(()) };
     let user = User::from_name(name);
     if !is_root() {
-        let is_our_own = matches!(&user, Ok(Some(user)) if user.uid == getuid());
-        if !is_our_own {
+        let is_own_user = matches!(&user, Ok(Some(user)) if user.uid == getuid());
+        if !is_own_user {
             warn!(target: "miocached", "-u {name} has no effect: only root can change its user");
         }
         return Ok(());
@@ -50,7 +51,7 @@ pub(crate) fn change_user(options: &Options) -> Result<(), String> {
         .map_err(|error| format!("cannot change to user {name}: {error}"))?;
     #[cfg(target_os = "linux")]
     if options.core_dumps {
-        // Linux disables core dumps of a process that has changed its user.
+        // Linux disables core dumps of a process that changes its user.
         nix::sys::prctl::set_dumpable(true)
             .map_err(|error| format!("cannot enable core dumps: {error}"))?;
     }
@@ -61,8 +62,8 @@ fn is_root() -> bool {
     geteuid().is_root() || getuid().is_root()
 }
 
-/// Warns when the server goes on as root. memcached refuses to start then, unless `-u root` is given;
-/// this server listens on the loopback alone by default.
+/// Warns if the server stays root. memcached refuses to start as root, unless `-u root` is given. A
+/// warning suffices here, because the server listens only on loopback by default.
 pub(crate) fn warn_if_root(options: &Options) {
     if options.user.is_none() && is_root() {
         warn!(target: "miocached", "running as root; use -u NAME to drop privileges");
@@ -72,8 +73,8 @@ pub(crate) fn warn_if_root(options: &Options) {
 #[cfg(not(target_vendor = "apple"))]
 fn set_ids(uid: Uid, gid: Gid) -> nix::Result<()> {
     match nix::unistd::setgroups(&[]) {
-        // Where groups cannot be dropped, as in a container of an ordinary user, there are none that
-        // grant a right.
+        // In a container of an ordinary user the kernel does not allow to drop groups; there they grant
+        // no rights.
         Ok(()) | Err(nix::errno::Errno::EPERM) => {}
         Err(error) => return Err(error),
     }
@@ -81,14 +82,15 @@ fn set_ids(uid: Uid, gid: Gid) -> nix::Result<()> {
     setuid(uid)
 }
 
-/// nix has no `setgroups` here, and a user change that keeps root's groups would drop too little.
+/// nix has no `setgroups` on Apple's systems. Changing only the user would keep the rights of root's
+/// groups, so this is an error.
 #[cfg(target_vendor = "apple")]
 fn set_ids(_: Uid, _: Gid) -> nix::Result<()> {
     Err(nix::errno::Errno::ENOTSUP)
 }
 
-/// Ignores SIGXFSZ, so that a log file at `RLIMIT_FSIZE` does not end the process: a write to stderr
-/// then fails with `EFBIG`, and the logger drops the line.
+/// Ignores SIGXFSZ, so that a log file that reaches `RLIMIT_FSIZE` does not end the process: the write
+/// to stderr fails with `EFBIG`, and the logger drops the line.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -99,8 +101,9 @@ pub(crate) fn ignore_file_size_signal() -> Result<(), String> {
         .map_err(|error: io::Error| format!("cannot ignore SIGXFSZ: {error}"))
 }
 
-/// With `-d`, goes on in the background: the parent exits with 0. As with memcached, the child keeps
-/// its working directory when it may write core dumps, and its terminal when `-v` has it log there.
+/// With `-d`, continues in the background: forks, and the parent exits with 0. As in memcached, the
+/// child keeps its working directory with `-r`, for core dumps, and its terminal with `-v`, for log
+/// lines.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -110,14 +113,14 @@ pub(crate) fn detach(options: &Options, keep_terminal: bool) -> Result<(), Strin
     }
     #[cfg(not(target_vendor = "apple"))]
     let detached = nix::unistd::daemon(options.core_dumps, keep_terminal);
-    // Apple's systems want their daemons started by launchd, in the foreground.
+    // On Apple's systems launchd starts daemons, and they stay in the foreground.
     #[cfg(target_vendor = "apple")]
     let detached: nix::Result<()> = Err(nix::errno::Errno::ENOTSUP);
     detached.map_err(|error| format!("cannot go into the background: {error}"))
 }
 
-/// With `-k`, locks all memory, and later allocations, too, if no limit can make them fail. As with
-/// memcached, it is a warning when the kernel refuses.
+/// With `-k`, locks all memory of the process. Later allocations are locked, too, if no limit can make
+/// them fail. If the kernel refuses, that is a warning, as in memcached.
 pub(crate) fn lock_memory(options: &Options) {
     if !options.lock_memory {
         return;

@@ -1,7 +1,7 @@
 //! The arena: one mapping that holds every record, and the addresses by which the map finds them.
 //!
-//! Laid out once at the start; the kernel makes a page when it is first touched. Knows no log and no
-//! policy; what stands at an offset is `record`'s.
+//! It is mapped once at the start; the kernel allocates each page when it is first touched. The arena
+//! knows no log and no policy. `record` defines the layout at an offset.
 
 use std::ops::{Deref, DerefMut};
 
@@ -11,14 +11,14 @@ use super::record::{HEADER_BYTES, Record};
 use crate::config::MEMORY_BYTES_CEILING;
 use crate::trace;
 
-/// The memory that was asked for cannot be had.
+/// The kernel does not grant the memory that was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
 
-/// Records start at multiples of this many bytes, up to [`FINE_BYTES_MAX`] of memory.
+/// Log2 of the unit of addresses, up to [`FINE_BYTES_MAX`] of memory: records start at multiples of it.
 ///
-/// An address is a `u32` that counts these units, so 4 bytes reach 16 GiB. With 8 bytes, which reach
-/// 32 GiB, a record loses 3.5 bytes to rounding on average instead of 1.5.
+/// An address is a `u32` that counts units. Units of 4 bytes address 16 GiB, units of 8 bytes 32 GiB.
+/// Rounding costs a record 1.5 bytes on average with the former, 3.5 with the latter.
 const FINE_SHIFT: u32 = 2;
 const COARSE_SHIFT: u32 = 3;
 const FINE_BYTES_MAX: u64 = 16 << 30;
@@ -28,20 +28,21 @@ const _: () = assert!(MEMORY_BYTES_CEILING <= (u32::MAX as u64 + 1) << COARSE_SH
 
 /// See the module.
 pub(super) struct Arena {
-    /// The records, followed by as many bytes as a header has, so that the header of skipped
-    /// space, which may be shorter than a record's, can be read as if it were one.
+    /// The records, followed by the length of one header. Skipped space has a shorter header than a
+    /// record; even at the end of the arena it can be read as a record's.
     bytes: MmapMut,
-    /// Log2 of what offsets are a multiple of.
+    /// Log2 of the unit of addresses. All offsets are multiples of the unit.
     shift: u32,
 }
 
 impl Arena {
-    /// Zeros for `memory_bytes` of records. Fails where the kernel does not grant that much and
-    /// `beside_bytes` more.
-    pub(super) fn map(memory_bytes: usize, beside_bytes: usize) -> Result<Self, OutOfMemory> {
+    /// Maps `memory_bytes` of zeros for records. Fails if the kernel does not grant these and
+    /// `other_bytes` more, which the caller allocates next.
+    pub(super) fn map(memory_bytes: usize, other_bytes: usize) -> Result<Self, OutOfMemory> {
         let bytes = memory_bytes.checked_add(HEADER_BYTES).ok_or(OutOfMemory)?;
-        // Asked for and given back: a `vec!` of the same size would abort where there is no memory.
-        let all = bytes.checked_add(beside_bytes).ok_or(OutOfMemory)?;
+        // Reserves all of it once and frees it again, to report an error: the `vec!` that the caller
+        // allocates would abort the process.
+        let all = bytes.checked_add(other_bytes).ok_or(OutOfMemory)?;
         Vec::<u8>::new().try_reserve_exact(all).map_err(|_| OutOfMemory)?;
         let mapping = MmapMut::map_anon(bytes).map_err(|_| OutOfMemory)?;
         let fine = memory_bytes as u64 <= FINE_BYTES_MAX;
@@ -54,23 +55,24 @@ impl Arena {
         (bytes + rest) & !rest
     }
 
-    /// Where in the arena an address points, in bytes.
+    /// The offset of an address, in bytes from the start of the arena.
     pub(super) const fn offset(&self, address: u32) -> usize {
         (address as usize) << self.shift
     }
 
     /// The address of the record at `offset`.
     pub(super) fn address(&self, offset: usize) -> u32 {
-        u32::try_from(offset >> self.shift).expect("the arena is as small as addresses can reach")
+        u32::try_from(offset >> self.shift).expect("every offset of the arena has an address")
     }
 
-    /// What stands at `offset`. Inlined, so that a caller loads only the fields that it uses.
+    /// The record or skipped space at `offset`. Inlined, so that a caller loads only the fields that it
+    /// uses.
     #[inline(always)]
     pub(super) fn record(&self, offset: usize) -> Record {
         Record::read(&self.bytes, offset)
     }
 
-    /// Bytes that a record, or space to skip, takes.
+    /// Bytes that a record or skipped space takes, rounded up to the next unit.
     pub(super) fn bytes_of(&self, record: &Record) -> usize {
         self.round_up(record.bytes())
     }
@@ -80,10 +82,10 @@ impl Arena {
         self.bytes.copy_within(from..from + bytes, to);
     }
 
-    /// Asks for pages of 2 MiB, before any is touched: with the usual ones of 4 KiB, finding out where
-    /// a page is costs as much as fetching the record in it. In return the last page of each log is
-    /// there as a whole from its first byte on, and a kernel that has none left may tidy up its memory
-    /// while we wait. Only a wish: where there are no such pages, nothing changes.
+    /// Advises the kernel to use pages of 2 MiB, before any page is touched. With pages of 4 KiB, a TLB
+    /// miss costs as much as loading the record. There are two drawbacks: the first byte written to a
+    /// huge page allocates all of it, and a kernel without free huge pages may compact its memory
+    /// while we wait. Where the kernel refuses, nothing changes but a warning.
     pub(super) fn advise_huge_pages(&self) {
         #[cfg(target_os = "linux")]
         if let Err(error) = self.bytes.advise(memmap2::Advice::HugePage) {

@@ -1,51 +1,52 @@
-//! The store in numbers: sums over what is kept, and what has happened so far.
+//! The store's numbers: sums over the items, and counts of events so far.
 
 use super::Store;
 use super::log::Log;
 use super::record::{NEVER, Record};
 
-/// Records that are looked at in search of the oldest item: dead ones may be older.
+/// Limit of records that a search for the oldest item reads, because dead records may come first.
 const OLDEST_RECORDS_MAX: u32 = 256;
 
-/// What has happened in a store since it was built.
+/// Counts of events since the store was built or the counters were reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreCounters {
     /// Live items that were evicted.
     pub evictions: u64,
-    /// Those of them that were never read.
+    /// Evicted items that were never read.
     pub evicted_unfetched: u64,
-    /// Those of them that would have expired some time.
+    /// Evicted items that had an expiry time.
     pub evicted_with_time: u64,
-    /// Seconds since the last access to the last of them.
+    /// Seconds between the last access to the last evicted item and its eviction.
     pub evicted_idle_s: u32,
-    /// Expired or flushed items whose memory was reclaimed at a log's tail or by the sweep.
+    /// Expired or flushed items that were removed at a log's tail or by the sweep.
     pub reclaimed: u64,
-    /// Those of them that were never read.
+    /// Reclaimed items that were never read.
     pub expired_unfetched: u64,
-    /// Those of the reclaimed that the sweep found.
+    /// Reclaimed items that the sweep found.
     pub swept: u64,
-    /// Records that the sweep looked at.
+    /// Records that the sweep has read.
     pub swept_past: u64,
-    /// Items found to be expired by a lookup or a write of their key.
+    /// Expired items that were found by a lookup or a write of their key, or because the key's table
+    /// was full.
     pub expired_found: u64,
-    /// The same for those that were flushed, whatever their time.
+    /// The same for flushed items, expired or not.
     pub flushed_found: u64,
     /// Bytes of all records written because a value was stored.
     pub stored_bytes: u64,
-    /// Bytes of all records copied to another place. With `stored_bytes`: the write amplification.
+    /// Bytes of all records copied to another offset.
     pub moved_bytes: u64,
     /// Bytes of live records that compaction kept instead of evicting them.
     pub compacted_bytes: u64,
-    /// Records whose hash was computed again because their table was laid out anew.
+    /// Records whose hash was computed again because their table was rebuilt or split.
     pub rehashed: u64,
-    /// The most of them in one operation.
+    /// Largest number of records rehashed in one operation.
     pub rehashed_at_once_max: usize,
-    /// Largest share of dead bytes, in thousandths of a log, at which a live item was evicted.
+    /// Largest share of dead bytes in a log, in thousandths, when a live item at its tail was evicted.
     pub dead_per_mille_at_eviction_max: u64,
 }
 
 impl StoreCounters {
-    /// Bytes written for each one that a client stored: 1 and what was copied.
+    /// Write amplification: bytes written for each byte stored, which is 1 plus the bytes moved.
     #[must_use]
     pub fn write_amplification(&self) -> f64 {
         1.0 + self.moved_bytes as f64 / self.stored_bytes.max(1) as f64
@@ -59,7 +60,7 @@ impl StoreCounters {
         self.evicted_idle_s = now_s.saturating_sub(record.accessed_s);
     }
 
-    /// Counts an expired or flushed record whose memory is reclaimed without a lookup.
+    /// Counts an expired or flushed record that is removed without a lookup.
     pub(super) fn count_reclaimed(&mut self, record: &Record) {
         self.reclaimed += 1;
         self.expired_unfetched += u64::from(!record.is_fetched());
@@ -67,20 +68,20 @@ impl StoreCounters {
 }
 
 impl Store {
-    /// Items kept, those included that are expired and not yet found.
+    /// Number of items, including expired and flushed ones that have not been found yet.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.map.len()
     }
 
-    /// Nothing is kept.
+    /// There is no item.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// When the item was accessed last that has been kept longest. None when there is none, or none
-    /// among the oldest records.
+    /// The second of the last access to the oldest item: the first one from main's tail on, or else
+    /// from probation's. None if neither has one among its oldest records.
     #[must_use]
     pub fn oldest_accessed_s(&self) -> Option<u32> {
         let [probation, main] = &self.logs;
@@ -88,55 +89,55 @@ impl Store {
         oldest(main).or_else(|| oldest(probation)).map(|record| record.accessed_s)
     }
 
-    /// Bytes of all items kept, as records.
+    /// Bytes of all items' records.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.logs[0].live_bytes() + self.logs[1].live_bytes()
     }
 
-    /// Bytes of the logs that are in use, and those of them that are dead.
+    /// Used bytes of both logs, and how many of these are dead.
     #[must_use]
     pub const fn log_bytes(&self) -> (u64, u64) {
         let [probation, main] = &self.logs;
         (probation.used_bytes() + main.used_bytes(), probation.dead_bytes() + main.dead_bytes())
     }
 
-    /// Bytes copied within the store so far, and as many for each record looked at as a load brings
-    /// into the processor's caches. It only grows: a turn is bounded by its difference.
+    /// Work done so far: bytes copied within the store, plus 64 for each record that maintenance reads.
+    /// The sum only grows. A turn of the event loop is limited by its increase.
     #[must_use]
     pub const fn work_bytes(&self) -> u64 {
         self.work_bytes
     }
 
-    /// Has the memory for records in huge pages, where there are any. For a store that is still empty.
+    /// Asks for huge pages for the records. To be called while the store is empty.
     pub fn advise_huge_pages(&self) {
         self.arena.advise_huge_pages();
     }
 
-    /// Counts items by size from now on. For a store that is still empty.
+    /// Starts counting items by size. To be called while the store is empty.
     pub fn track_sizes(&mut self) {
         self.sizes.track();
     }
 
-    /// Upper bounds of records' sizes in bytes, each with the number of its items, the smallest
-    /// first. Nothing where sizes are not tracked.
+    /// Histogram of record sizes: the upper bound of each class in bytes and its number of items, in
+    /// ascending order. Empty if sizes are not tracked.
     pub fn sizes(&self) -> impl Iterator<Item = (usize, u64)> {
         self.sizes.counts()
     }
 
-    /// Bytes that the map takes beside the records.
+    /// Bytes of the map's tables.
     #[must_use]
     pub const fn map_bytes(&self) -> usize {
         self.map.bytes()
     }
 
-    /// What has happened so far.
+    /// The counts of events so far.
     #[must_use]
     pub const fn counters(&self) -> &StoreCounters {
         &self.counters
     }
 
-    /// Counts from 0 again what has happened. What is kept is counted as before.
+    /// Sets the counts of events to 0. Sums over the items do not change.
     pub fn reset_counters(&mut self) {
         self.counters = StoreCounters::default();
     }

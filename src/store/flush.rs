@@ -1,8 +1,8 @@
 //! Expiry and flush: which records are no longer live.
 //!
-//! Both are exact at every lookup. A flush is a position in each log: what was written before it is
-//! gone, and what is written or moved later is after it. So it costs nothing, however much there is,
-//! and has nothing to do with the clock: any number of flushes in a second is as exact as one.
+//! Every lookup checks both. A flush is a position in each log: records below it are flushed, and
+//! records written later have higher positions. So a flush takes constant time, and it does not depend
+//! on the clock: several flushes within one second are all exact.
 
 use super::Store;
 use super::log::Log;
@@ -10,15 +10,15 @@ use super::record::{NEVER, Record};
 use crate::trace;
 
 impl Store {
-    /// Flushes everything: now, or in the first call at or past the second `at_s`. A flush that is
-    /// still to come is replaced, as memcached does.
+    /// Flushes all items: now, or in the first call in or after the second `at_s`. It replaces a
+    /// delayed flush that is not due yet, as in memcached.
     pub fn flush(&mut self, at_s: u32, now_s: u32) {
         self.tick(now_s);
         self.flush_at_s = Some(at_s);
         self.flush_if_due(now_s);
     }
 
-    /// Carries out a flush whose time has come.
+    /// Carries out a delayed flush that is due.
     pub(super) fn flush_if_due(&mut self, now_s: u32) {
         if self.flush_at_s.is_some_and(|at_s| at_s <= now_s) {
             self.flush_at_s = None;
@@ -31,7 +31,7 @@ impl Store {
         }
     }
 
-    /// Neither past its time nor flushed?
+    /// Is the record neither expired nor flushed?
     pub(super) fn is_live(&self, record: &Record, now_s: u32) -> bool {
         (record.expires_at_s == NEVER || record.expires_at_s > now_s)
             && !self.is_flushed(record.offset)
@@ -42,14 +42,14 @@ impl Store {
         self.logs[self.queue_of(offset) as usize].is_flushed(offset)
     }
 
-    /// Forgets a record that a lookup found to be expired or flushed.
-    pub(super) fn forget_expired(&mut self, hash: u64, record: &Record) {
+    /// Removes a record that was found to be expired or flushed.
+    pub(super) fn remove_expired(&mut self, hash: u64, record: &Record) {
         if self.is_flushed(record.offset) {
             self.counters.flushed_found += 1;
         } else {
             self.counters.expired_found += 1;
             trace::expired(record.key(&self.arena));
         }
-        self.forget(hash, record);
+        self.remove_record(hash, record);
     }
 }

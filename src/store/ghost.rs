@@ -1,47 +1,47 @@
 //! The ghost: fingerprints of keys that were evicted from probation unread.
 //!
-//! A key that comes back soon was evicted too early, and goes to main at once. Sets of
-//! eight fingerprints, youngest first, laid out at the start; each remembers roughly when it was added,
-//! so that it is forgotten after as many others as there are items. Knows no record and no key.
+//! A key that is stored again soon after was evicted too early, so its record enters main at once. The
+//! fingerprints are in sets of eight, youngest first, which are allocated at the start. Each has an
+//! age: it no longer counts after as many evictions as there are items. Knows no record and no key.
 
-/// Of the store's memory, one byte in so many is the ghost's.
+/// The ghost takes one in so many bytes of the store's memory.
 ///
-/// With records of 300 bytes it then remembers as many keys as four tenths of the items (the table in
-/// `policy` shows what a smaller one does). In models a ghost of half the items has 0.98 of the misses of
-/// one of all items, and one of twice as many 1.08 (the median of eleven workloads, see
-/// benches/replay/model.rs): a longer memory takes more into main that is not worth it, and takes room
-/// from the records.
+/// With records of 300 bytes it then holds as many keys as four tenths of the items (the table in
+/// `policy` shows the effect of a smaller one). A larger ghost lets more records into main that are not
+/// read again, and takes memory from the records. In models a ghost of half the items has 0.98 of the
+/// misses of one of all items, and one of twice the items 1.08 (the median of eleven workloads, see
+/// benches/replay/model.rs).
 pub(super) const MEMORY_PER_GHOST: usize = 192;
 /// Fingerprints in a set.
 const SET_ITEMS: usize = 8;
-/// Into so many ages is the time divided in which all of the ghost is written once.
+/// Number of ages that pass while as many keys are evicted as the ghost has entries.
 const AGES: u64 = 64;
-/// An entry's lowest bits are its age, the others the fingerprint.
+/// Number of an entry's lowest bits, which are its age. The others are the fingerprint.
 const AGE_BITS: u32 = 8;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Ghost {
-    /// An entry is 0 where there is none.
+    /// An empty entry is 0.
     sets: Box<[[u32; SET_ITEMS]]>,
-    /// How many keys were evicted.
+    /// Number of keys that were added.
     evicted: u64,
 }
 
 impl Ghost {
-    /// One that remembers nothing yet.
+    /// An empty ghost.
     pub(super) fn new(bytes: usize) -> Self {
         let sets = bytes / size_of::<[u32; SET_ITEMS]>();
         Self { sets: vec![[0; SET_ITEMS]; sets].into(), evicted: 0 }
     }
 
-    /// Keys that are evicted while one age passes.
+    /// Number of evicted keys after which the next age begins.
     const fn age_items(&self) -> u64 {
         (self.sets.len() * SET_ITEMS) as u64 / AGES + 1
     }
 
-    /// Remembers a key that is evicted.
-    pub(super) fn remember(&mut self, hash: u64) {
+    /// Adds a key that is evicted.
+    pub(super) fn add(&mut self, hash: u64) {
         if self.sets.is_empty() {
             return;
         }
@@ -52,7 +52,7 @@ impl Ghost {
         set[0] = fingerprint(hash) | age;
     }
 
-    /// Was this key evicted, and not more than `items` others since? It is forgotten then.
+    /// Was this key evicted, and not more than about `items` others since? If so, its entry is removed.
     pub(super) fn recall(&mut self, hash: u64, items: usize) -> bool {
         if self.sets.is_empty() {
             return false;
@@ -70,7 +70,7 @@ impl Ghost {
         false
     }
 
-    /// What is written at an entry now.
+    /// The age of an entry that is added now.
     #[allow(clippy::cast_possible_truncation, reason = "cut to its bits on purpose")]
     const fn age(&self) -> u32 {
         (self.evicted / self.age_items()) as u32 & ((1 << AGE_BITS) - 1)
@@ -83,7 +83,8 @@ const fn set_of(hash: u64, sets: usize) -> usize {
     (((hash & 0xffff_ffff) * sets as u64) >> 32) as usize
 }
 
-/// The upper 24 bits of a hash, never 0, in the upper bits of an entry.
+/// The upper 24 bits of a hash, in the upper bits of an entry. The lowest of them is always 1, so that
+/// no fingerprint is 0.
 #[allow(clippy::cast_possible_truncation, reason = "cut to its bits on purpose")]
 const fn fingerprint(hash: u64) -> u32 {
     ((hash >> 32) as u32 & !((1 << AGE_BITS) - 1)) | 1 << AGE_BITS
@@ -97,19 +98,19 @@ mod tests {
     fn a_key_is_recalled_once_and_not_for_ever() {
         let mut ghost = Ghost::new(64 * 1024);
         let hash = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        ghost.remember(hash(1));
+        ghost.add(hash(1));
         assert!(!ghost.recall(hash(2), 1000));
         assert!(ghost.recall(hash(1), 1000));
         assert!(!ghost.recall(hash(1), 1000));
-        ghost.remember(hash(1));
+        ghost.add(hash(1));
         for n in 2..2000 {
-            ghost.remember(hash(n));
+            ghost.add(hash(n));
         }
-        // It is still there, but with a hundred items that is too long ago.
+        // The entry still exists, but among a hundred items it is too old.
         assert!(!ghost.recall(hash(1), 100));
         assert!(ghost.recall(hash(1), 2000));
         for n in 2000..200_000 {
-            ghost.remember(hash(n));
+            ghost.add(hash(n));
         }
         assert!(!ghost.recall(hash(2), usize::MAX));
     }

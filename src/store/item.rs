@@ -1,6 +1,6 @@
-//! A handle on one live item: found once, then read and changed in place.
+//! A handle on one live item: one lookup, then reads and changes in place.
 //!
-//! What needs another length goes through [`Store::set`] and [`Store::extend`] instead.
+//! [`Store::set`] and [`Store::extend`] make changes that need another length.
 
 use super::record::{FETCHED, Item, Marks, Record};
 use super::{HashedKey, Store};
@@ -14,7 +14,7 @@ pub struct ItemMut<'s> {
 }
 
 impl Store {
-    /// A handle on the live item under `key`. Finding it is not an access.
+    /// A handle on the live item under `key`. The lookup does not count as an access.
     pub fn item_mut(&mut self, key: HashedKey<'_>, now_s: u32) -> Option<ItemMut<'_>> {
         let record = self.find_live(key, now_s)?;
         Some(ItemMut { store: self, record, now_s })
@@ -22,18 +22,18 @@ impl Store {
 }
 
 impl ItemMut<'_> {
-    /// The item as it is.
+    /// The item in its present state.
     #[must_use]
     pub fn item(&self) -> Item<'_> {
         self.record.item(&self.store.arena)
     }
 
-    /// Counts as a read: what follows from that shows in [`Item::fetched`] and [`Item::accessed_s`].
+    /// Counts a read, which sets [`Item::fetched`] and [`Item::accessed_s`].
     pub fn count_fetch(&mut self) {
         self.record.count_access(FETCHED, self.now_s, &mut self.store.arena);
     }
 
-    /// Counts as an access that fetched nothing.
+    /// Counts an access that did not return the item: [`Item::fetched`] does not change.
     pub fn count_access(&mut self) {
         self.record.count_access(0, self.now_s, &mut self.store.arena);
     }
@@ -44,13 +44,13 @@ impl ItemMut<'_> {
         self.store.sweep.note_expiry(expires_at_s);
     }
 
-    /// Sets what meta commands remember.
+    /// Sets the marks of meta commands.
     pub fn set_marks(&mut self, marks: Marks) {
         self.record.set_marks(marks, &mut self.store.arena);
     }
 
-    /// Sets the cas id. False, and nothing has happened, when the item was stored with one below 2^48
-    /// and this one is not: then the record has no room for it.
+    /// Sets the cas id. Returns false and changes nothing if the item was stored with an id below 2^48
+    /// and the new one is larger: the record has no room for it.
     #[must_use]
     pub fn set_cas(&mut self, cas: u64) -> bool {
         self.record.set_cas(cas, &mut self.store.arena)

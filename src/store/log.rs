@@ -1,4 +1,4 @@
-//! A circular log: its piece of the arena, where the next record goes, and where the oldest one is.
+//! A circular log over a part of the arena: records are appended at the head and removed at the tail.
 //!
 //! ```text
 //!         +------------------+----------------------+---------------------------+
@@ -6,29 +6,29 @@
 //!         +------------------+----------------------+---------------------------+
 //!       start              head                    tail                        end
 //! ```
-//! Head and tail are positions that only grow, so empty and full, laps and the end of a lap cannot be
-//! confused; the offset in the arena is the start plus the position modulo the size. A record never
-//! spans the end of a lap: what is too short there is skipped. A flush is a position, too: everything
-//! that was written before it is gone. Knows no key, no map and no policy.
+//! Head and tail are positions that only grow, so an empty log differs from a full one, and each lap
+//! from the next. The offset in the arena is the start plus the position modulo the size. A record
+//! never spans the end of a lap: if it does not fit before that end, the rest of the lap is skipped. A
+//! flush is a position, too: all records below it are flushed. Knows no key, no map and no policy.
 
 use super::arena::Arena;
 use super::record::{self, Kind, Record};
 
-/// Dead records after a live one that a longer one is written over. With 1 of them 4.5 bytes are moved
-/// for each one stored, with 4 2.3, with 16 2.0 (`replay`'s `overwrites`, see `set`).
+/// Limit of dead records after a live one that its longer successor may overwrite. With 1, 4.5 bytes
+/// are moved for each byte stored, with 4 2.3, with 16 2.0 (`replay`'s `overwrites`, see `set`).
 const DEAD_RECORDS_MAX: u32 = 4;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// Where in the arena it starts. This and the size are such as records may start at.
+    /// Offset of its first byte in the arena. This and the size are multiples of the arena's unit.
     start: usize,
     size: u64,
     /// Position of the oldest record. Invariant: `tail <= head <= tail + size`.
     tail: u64,
-    /// Position of the next one.
+    /// Position of the next record.
     head: u64,
-    /// Everything below this position was flushed.
+    /// All records below this position were flushed.
     flushed_to: u64,
     /// Bytes of dead records and holes between tail and head.
     dead_bytes: u64,
@@ -64,7 +64,7 @@ impl Log {
         self.dead_bytes
     }
 
-    /// Bytes of records that the map leads to.
+    /// Bytes of records that are in the map.
     pub(super) const fn live_bytes(&self) -> u64 {
         self.used_bytes() - self.dead_bytes - self.lap_end_bytes
     }
@@ -78,7 +78,7 @@ impl Log {
         self.head == self.tail
     }
 
-    /// Is the record at `offset` of the arena one of its own?
+    /// Is `offset` of the arena within this log?
     pub(super) const fn contains(&self, offset: usize) -> bool {
         self.start <= offset && offset < self.end()
     }
@@ -93,19 +93,20 @@ impl Log {
         self.start + (position % self.size) as usize
     }
 
-    /// Bytes by which the head moves for a record of `bytes`: what it skips at the end of a lap, too.
+    /// Bytes by which the head moves for a record of `bytes`, including what is skipped at the end of a
+    /// lap.
     pub(super) const fn stride(&self, bytes: u64) -> u64 {
         let lap_rest = self.size - self.head % self.size;
         if bytes <= lap_rest { bytes } else { lap_rest + bytes }
     }
 
-    /// May a record of `bytes` be written, with so many bytes left free? An empty log has no more to
-    /// give than its size.
-    pub(super) fn has_room(&self, bytes: u64, left_bytes: u64) -> bool {
-        self.free_bytes() >= (self.stride(bytes) + left_bytes).min(self.size)
+    /// Can a record of `bytes` be appended so that `reserved_bytes` stay free? An empty log has room
+    /// for every record, even if less stays free.
+    pub(super) fn has_room(&self, bytes: u64, reserved_bytes: u64) -> bool {
+        self.free_bytes() >= (self.stride(bytes) + reserved_bytes).min(self.size)
     }
 
-    /// Takes the next `bytes` at the head for a record, and returns their offset.
+    /// Moves the head past the next `bytes`, which are for a record, and returns their offset.
     ///
     /// # Panics
     /// When there is no room for it (see [`Self::has_room`]).
@@ -123,13 +124,14 @@ impl Log {
         offset
     }
 
-    /// Makes holes of the free bytes, one or two: head and tail meet, and a record at the tail can be
-    /// reinserted where it is, without being copied. Returns where the holes are.
+    /// Turns the free bytes into one or two holes, so that head and tail have the same offset. A record
+    /// at the tail can then be reinserted at its own offset, without a copy. Returns the offsets of the
+    /// holes.
     #[allow(clippy::cast_possible_truncation, reason = "below the size, which came from a usize")]
     pub(super) fn close_gap(&mut self, arena: &mut Arena) -> [Option<usize>; 2] {
         let mut holes = [None, None];
         let mut gap = self.free_bytes();
-        for place in &mut holes {
+        for slot in &mut holes {
             if gap == 0 {
                 break;
             }
@@ -139,17 +141,17 @@ impl Log {
             self.dead_bytes += hole;
             self.head += hole;
             gap -= hole;
-            *place = Some(offset);
+            *slot = Some(offset);
         }
         holes
     }
 
-    /// Makes the record at `offset` the oldest one, and everything between the tail and it the newest.
-    /// Nothing is copied: a full log may begin at any of its records. Returns the holes that the free
-    /// bytes have become.
+    /// Makes the record at `offset` the oldest one, and the records between the tail and it the newest.
+    /// Nothing is copied: a full log may begin at any of its records. The free bytes become holes,
+    /// whose offsets are returned.
     ///
     /// # Panics
-    /// When flushed records are here, which could no longer be told apart by their positions.
+    /// When the log holds flushed records: their new positions would make them live again.
     pub(super) fn rotate_to(&mut self, offset: usize, arena: &mut Arena) -> [Option<usize>; 2] {
         assert!(!self.holds_flushed(), "flushed records do not get a later position");
         let passed = self.position(offset) - self.tail;
@@ -165,12 +167,12 @@ impl Log {
         self.contains(offset) && self.tail <= position && position < self.head
     }
 
-    /// What stands at the tail, or None where nothing is kept.
+    /// The record or skipped space at the tail. None if the log is empty.
     pub(super) fn tail_record(&self, arena: &Arena) -> Option<Record> {
         (!self.is_empty()).then(|| arena.record(self.offset(self.tail)))
     }
 
-    /// Moves the tail past its record, whose bytes are free from now on. Returns their number.
+    /// Moves the tail past its record and so frees the record's bytes. Returns their number.
     pub(super) fn pop(&mut self, record: &Record, arena: &Arena) -> u64 {
         debug_assert_eq!(record.offset, self.offset(self.tail), "not the record at the tail");
         let bytes = arena.bytes_of(record) as u64;
@@ -199,51 +201,51 @@ impl Log {
         None
     }
 
-    /// Notes that nothing leads to a record any more.
+    /// Marks a record dead, after it was removed from the map.
     pub(super) fn mark_dead(&mut self, record: &Record, arena: &mut Arena) {
         record.write_dead(arena);
         self.dead_bytes += arena.bytes_of(record) as u64;
     }
 
-    /// Bytes from the start of a live record on that hold it or nothing, if that is enough for
-    /// `bytes`; otherwise fewer than `bytes`.
-    pub(super) fn reach(&self, old: &Record, bytes: usize, arena: &Arena) -> usize {
-        let mut reach = arena.bytes_of(old);
+    /// Bytes of a live record and of the dead space directly after it. Stops as soon as there are
+    /// `bytes` of them; fewer mean that a record of `bytes` does not fit there.
+    pub(super) fn extent(&self, old: &Record, bytes: usize, arena: &Arena) -> usize {
+        let mut extent = arena.bytes_of(old);
         for _ in 0..DEAD_RECORDS_MAX {
-            let offset = old.offset + reach;
-            if reach >= bytes || offset == self.end() || offset == self.offset(self.head) {
+            let offset = old.offset + extent;
+            if extent >= bytes || offset == self.end() || offset == self.offset(self.head) {
                 break;
             }
             let next = arena.record(offset);
             if !next.is_dead() {
                 break;
             }
-            reach += arena.bytes_of(&next);
+            extent += arena.bytes_of(&next);
         }
-        reach
+        extent
     }
 
-    /// Accounts for a record of `bytes` that was written over one of `old_bytes` and the dead space
-    /// after it, `reach` bytes in all from `offset` on. What is left becomes a hole.
+    /// Updates the sums after a record of `bytes` was written over one of `old_bytes` and the dead
+    /// space after it, which had `extent` bytes together. The rest of these becomes a hole.
     pub(super) fn overwritten(
         &mut self,
         offset: usize,
-        (old_bytes, bytes, reach): (usize, usize, usize),
+        (old_bytes, bytes, extent): (usize, usize, usize),
         arena: &mut Arena,
     ) {
-        let (taken, left) = (reach - old_bytes, reach - bytes);
-        if left > 0 {
-            record::write_skipped(arena, offset + bytes, left, Kind::Hole);
+        let (taken, rest) = (extent - old_bytes, extent - bytes);
+        if rest > 0 {
+            record::write_skipped(arena, offset + bytes, rest, Kind::Hole);
         }
-        self.dead_bytes = self.dead_bytes - taken as u64 + left as u64;
+        self.dead_bytes = self.dead_bytes - taken as u64 + rest as u64;
     }
 
-    /// Flushes everything that has been written so far.
+    /// Flushes all records that have been written so far.
     pub(super) const fn flush(&mut self) {
         self.flushed_to = self.head;
     }
 
-    /// Some records that were flushed are still here.
+    /// Some flushed records have not been reclaimed yet.
     pub(super) const fn holds_flushed(&self) -> bool {
         self.flushed_to > self.tail
     }
@@ -253,8 +255,8 @@ impl Log {
         self.holds_flushed() && self.position(offset) < self.flushed_to
     }
 
-    /// The position of the record at `offset`: in the head's lap as far as the head has come, else in
-    /// the one before.
+    /// The position of the record at `offset`: in the head's lap if the offset is before the head's,
+    /// else in the previous lap.
     const fn position(&self, offset: usize) -> u64 {
         let (from_start, head_from_start) = ((offset - self.start) as u64, self.head % self.size);
         let lap_start = self.head - head_from_start;
@@ -265,7 +267,7 @@ impl Log {
         }
     }
 
-    /// Shows `visit` all records that the map leads to. For tests.
+    /// Passes all records that are in the map to `visit`. For tests.
     pub(super) fn visit_live(&self, arena: &Arena, mut visit: impl FnMut(&Record)) {
         let mut position = self.tail;
         while position < self.head {
@@ -277,19 +279,19 @@ impl Log {
         }
     }
 
-    /// Walks from tail to head, and checks the sums and the places of the records. For tests.
+    /// Walks from tail to head, and checks the sums and the offsets of the records. For tests.
     ///
     /// # Panics
-    /// When something does not hold.
+    /// When an invariant does not hold.
     pub(super) fn verify(&self, arena: &Arena, mut visit_live: impl FnMut(&Record)) {
         let (mut dead_bytes, mut lap_end_bytes) = (0, 0);
         let mut position = self.tail;
         while position < self.head {
             let record = arena.record(self.offset(position));
             let bytes = arena.bytes_of(&record) as u64;
-            assert!(bytes > 0, "the walk goes on");
+            assert!(bytes > 0, "every record has a length");
             assert!(position % self.size + bytes <= self.size, "no record spans two laps");
-            assert_eq!(self.position(record.offset), position, "offsets lead back to positions");
+            assert_eq!(self.position(record.offset), position, "the offset gives the position");
             match record.kind() {
                 Kind::Live => visit_live(&record),
                 Kind::Dead | Kind::Hole => dead_bytes += bytes,

@@ -1,4 +1,4 @@
-//! The map: from keys to records. All sessions change this one, which is built in one place.
+//! The map: an index from keys to records, shared by all sessions.
 //!
 //! ```text
 //!  hash of a key:   7 bits tag | .. | bits from 20 on: which table | .. | low bits: which slot
@@ -6,13 +6,15 @@
 //!  | table 0 | table 1 | table 2 |       for every 96 records
 //!  +---------+---------+---------+- -
 //! ```
-//! Why not one `HashMap`: growing one stalls all clients (8 million items: 1.8 s at once), and it would
-//! hold each key a second time. So there are many small tables, each of which grows alone, and for
-//! every [`TABLE_ITEMS`] records there comes one more, in the manner of linear hashing (Litwin, 1980):
-//! the next in turn is split by one more bit of the hash. No operation touches more than
-//! [`REHASHED_MAX`] records, and the tables' headers stay in the processor's cache. (With as many
-//! tables from the start as the smallest records would need, a get among 100 thousand items of
-//! `-m 1024` took 112 ns instead of 71 when this was chosen.) Knows no log, no policy and no time.
+//! The map is linear hashing (Litwin, 1980) over many small tables. Each table grows alone. For every
+//! [`TABLE_ITEMS`] records one table is added: the next table in turn is split by one more bit of the
+//! hash. No insertion rehashes more than [`REHASHED_MAX`] records, and the tables' headers stay in the
+//! processor's cache. Knows no log, no policy and no time.
+//!
+//! One `HashMap` would stall all clients when it grows (1.8 s for 8 million items), and hold each key a
+//! second time. As many tables from the start as the smallest records may need would have headers that
+//! do not stay in the cache (a get among 100 thousand items of `-m 1024` took 112 ns instead of 71 when
+//! this was chosen).
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
@@ -21,28 +23,31 @@ use hashbrown::HashTable;
 use super::arena::{Arena, OutOfMemory};
 use super::record::{RECORD_BYTES_MIN, Record};
 
-/// No operation computes the hashes of more records than this.
+/// Limit of records that one insertion rehashes.
 pub const REHASHED_MAX: usize = 512;
-/// Records for each table, on average. The next one to be split has up to twice as many, and by chance
-/// more (262 while 8 million went in). With 192 records, a byte less for each at worst, six times as
-/// many stores of a growing cache took longer than 50 microseconds when this was chosen: 1.1 instead of
-/// 0.2 %.
+/// Records of each table, on average. The next table to be split has up to twice as many, and by chance
+/// more (262 while 8 million were inserted). 192 would save at most a byte for each record, but 1.1 %
+/// of the stores of a growing cache took longer than 50 microseconds with it, instead of 0.2 %, when
+/// this was chosen.
 const TABLE_ITEMS: usize = 96;
-/// A table never holds more records than this, so that laying it out anew is bounded whatever the keys
-/// are. By chance none comes near. A client that may list keys learns from their order which ones
-/// share a table, and could fill one with 1,792 records; with this one of them is evicted instead.
+/// Limit of records in a table, so that the cost of rebuilding it is bounded for all keys. In a full
+/// table a record has to be removed for each new one. By chance no table gets near the limit. But a
+/// client that may list keys learns from their order which ones share a table, and without the limit
+/// could fill one with 1,792 records.
 const TABLE_ITEMS_MAX: usize = 448;
 const _: () = assert!(TABLE_ITEMS_MAX <= REHASHED_MAX);
-/// A table with so many slots in thirty-two taken is larger when it is laid out anew (it is full
-/// at 28, so at least a fourteenth of its slots is free again when it is not). Tiny ones always are.
+/// When a table is rebuilt, it keeps its memory if its records take at most so many of each 32 slots.
+/// It is full at 28 of 32, so at least a fourteenth of its capacity is free then. A table with more
+/// records, or with at most [`TINY_SLOTS`], gets new memory for one record more than it holds, which is
+/// not always larger.
 const TAKEN_MAX: usize = 26;
 const TINY_SLOTS: usize = 16;
-/// Bits of the hash from here on choose the table. hashbrown takes the slot from the lowest bits
-/// (tables have at most 512) and its tag from the top seven; a table chosen by either would
-/// leave the filter without effect (measured: 8 compared keys a miss instead of 0.06).
+/// The bits of the hash from this one on choose the table. hashbrown takes the slot from the lowest
+/// bits (tables have at most 512 slots) and its tag from the top seven. If either chose the table, too,
+/// it would be much the same for all records of a table: a miss then compares 8 keys instead of 0.06.
 const TABLE_SHIFT: u32 = 20;
 
-/// A key and its hash: computed once per request, however much is done under the key.
+/// A key and its hash, which is computed once per request.
 #[derive(Clone, Copy, Debug)]
 pub struct HashedKey<'k> {
     bytes: &'k [u8],
@@ -63,20 +68,20 @@ impl<'k> HashedKey<'k> {
 
 /// See the module.
 pub(super) struct Map {
-    /// Invariant: a table holds the addresses of exactly those live records whose key's hash selects this
-    /// table (see [`Self::table_of`]). Never reallocated.
+    /// Invariant: a table holds the addresses of exactly those live records whose key's hash selects
+    /// this table (see [`Self::table_of`]). The vector is never reallocated.
     tables: Vec<HashTable<u32>>,
     /// The number of tables, rounded up to a power of two, less 1.
     mask: usize,
-    /// The seed of all hashes, another one in each process, so that no client can compute keys that
-    /// share a table. std's SipHash costs some 15 ns for a key of 36 bytes; a faster one would give
-    /// up that promise for less than a hundredth of what a request costs.
+    /// The seed of all hashes. It is random in each process, so that no client can compute keys that
+    /// share a table. std's SipHash takes some 15 ns for a key of 36 bytes. A faster hash without that
+    /// guarantee would save less than a hundredth of a request's cost.
     seed: RandomState,
-    /// Number of all addresses.
+    /// Number of addresses in all tables.
     len: usize,
     /// Bytes of all tables.
     bytes: usize,
-    /// Where a table's hashes and addresses wait while it is laid out anew.
+    /// Memory for a table's hashes and addresses while the table is rebuilt or split.
     scratch: Vec<(u64, u32)>,
 }
 
@@ -97,7 +102,7 @@ impl Map {
         })
     }
 
-    /// Addresses in it.
+    /// Number of addresses in all tables.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
@@ -117,8 +122,8 @@ impl Map {
         hasher.finish()
     }
 
-    /// The index of a hash's table: with as many bits as the number of tables takes, or one less
-    /// where that table does not exist yet.
+    /// The index of a hash's table. It has as many bits as the mask, or one less if that table does not
+    /// exist yet.
     #[allow(clippy::cast_possible_truncation, reason = "the mask leaves 24 bits at most")]
     const fn table_of(&self, hash: u64) -> usize {
         let table = (hash >> TABLE_SHIFT) as usize & self.mask;
@@ -137,24 +142,25 @@ impl Map {
         found
     }
 
-    /// Where a record lies that is probably the one with this hash.
+    /// The address of a record that probably has this hash. No key is compared.
     pub(super) fn likely_address(&self, hash: u64) -> Option<u32> {
         self.tables[self.table_of(hash)].find(hash, |_| true).copied()
     }
 
-    /// Where a table is full, the address of a record in it that has to be removed before one with this
-    /// hash can be inserted.
+    /// The address of a record that has to be removed before one with this hash can be inserted. None
+    /// if the hash's table is not full.
     pub(super) fn obstacle(&self, hash: u64) -> Option<u32> {
         let table = &self.tables[self.table_of(hash)];
         if table.len() < TABLE_ITEMS_MAX { None } else { table.iter().next().copied() }
     }
 
-    /// Notes the address of a record whose key is in no table. Returns how many records were re-hashed.
+    /// Inserts the address of a record whose key is in no table. Returns the number of rehashed
+    /// records.
     pub(super) fn insert(&mut self, hash: u64, address: u32, arena: &Arena) -> usize {
         let table = self.table_of(hash);
         let mut rehashed = 0;
         if self.tables[table].len() == self.tables[table].capacity() {
-            rehashed = self.make_slot(table, arena);
+            rehashed = self.rebuild(table, arena);
         }
         put(&mut self.tables[table], hash, address);
         self.len += 1;
@@ -164,10 +170,10 @@ impl Map {
         rehashed
     }
 
-    /// Forgets an address.
+    /// Removes an address.
     ///
     /// # Panics
-    /// When it is not here.
+    /// When the address is not in the map.
     pub(super) fn remove(&mut self, hash: u64, address: u32) {
         let table = self.table_of(hash);
         let entry = self.tables[table].find_entry(hash, |&known| known == address);
@@ -175,10 +181,10 @@ impl Map {
         self.len -= 1;
     }
 
-    /// Notes that a record has moved.
+    /// Replaces the address of a record that has moved.
     ///
     /// # Panics
-    /// When it was not here.
+    /// When the address `from` is not in the map.
     pub(super) fn relocate(&mut self, hash: u64, from: u32, to: u32) {
         let table = self.table_of(hash);
         let known = self.tables[table].find_mut(hash, |&known| known == from);
@@ -190,12 +196,12 @@ impl Map {
         self.tables.len()
     }
 
-    /// Addresses in one of them.
+    /// Number of addresses in one table.
     pub(super) fn table_len(&self, table: usize) -> usize {
         self.tables[table].len()
     }
 
-    /// Forgets those addresses of one table for which `keeps` is false.
+    /// Removes those addresses of one table for which `keeps` returns false.
     pub(super) fn retain(&mut self, table: usize, mut keeps: impl FnMut(u32) -> bool) {
         let table = &mut self.tables[table];
         let before = table.len();
@@ -203,14 +209,15 @@ impl Map {
         self.len -= before - table.len();
     }
 
-    /// Gives a full table another slot. Returns how many records were re-hashed.
+    /// Rebuilds a table that has no free slot, so that it has one. Returns the number of rehashed
+    /// records.
     ///
-    /// A slot that was emptied may count as taken until its table is laid out anew, which hashbrown
-    /// takes for a reason to double: after enough insertions and removals every table would have
-    /// twice its size. So a table that is not really full is laid out in the memory that it has.
-    fn make_slot(&mut self, table: usize, arena: &Arena) -> usize {
-        let waiting = self.empty_table(table, arena);
-        let rehashed = waiting.len();
+    /// In hashbrown a slot may count as taken after a removal, until its table is rebuilt. hashbrown
+    /// would double a table that is more than half full instead: after enough insertions and removals
+    /// most tables would be twice as large. So a table that is not really full keeps its memory here.
+    fn rebuild(&mut self, table: usize, arena: &Arena) -> usize {
+        let entries = self.drain_table(table, arena);
+        let rehashed = entries.len();
         let table = &mut self.tables[table];
         let slots = table.num_buckets();
         if slots <= TINY_SLOTS || rehashed > slots / 32 * TAKEN_MAX {
@@ -218,56 +225,55 @@ impl Map {
             *table = HashTable::with_capacity(rehashed + 1);
             self.bytes += table.allocation_size();
         }
-        for &(hash, address) in &waiting {
+        for &(hash, address) in &entries {
             put(table, hash, address);
         }
-        self.scratch = waiting;
+        self.scratch = entries;
         rehashed
     }
 
-    /// Divides the records of the next table in turn between it and a new one. Returns how many
-    /// were re-hashed.
+    /// Divides the records of the next table in turn between it and a new one. Returns the number of
+    /// rehashed records.
     fn split(&mut self, arena: &Arena) -> usize {
         let new = self.tables.len();
         self.mask = (new + 1).next_power_of_two() - 1;
         let old = new & self.mask >> 1;
-        let waiting = self.empty_table(old, arena);
+        let entries = self.drain_table(old, arena);
         self.tables.push(HashTable::new());
-        let moving = waiting.iter().filter(|&&(hash, _)| self.table_of(hash) == new).count();
+        let moving = entries.iter().filter(|&&(hash, _)| self.table_of(hash) == new).count();
         self.bytes -= self.tables[old].allocation_size();
-        for (table, items) in [(old, waiting.len() - moving), (new, moving)] {
+        for (table, items) in [(old, entries.len() - moving), (new, moving)] {
             self.tables[table] = HashTable::with_capacity(items);
             self.bytes += self.tables[table].allocation_size();
         }
         self.bytes += size_of::<HashTable<u32>>();
-        for &(hash, address) in &waiting {
+        for &(hash, address) in &entries {
             let table = self.table_of(hash);
             put(&mut self.tables[table], hash, address);
         }
-        let rehashed = waiting.len();
-        self.scratch = waiting;
+        let rehashed = entries.len();
+        self.scratch = entries;
         rehashed
     }
 
-    /// Takes all addresses out of a table, with their hashes.
-    fn empty_table(&mut self, table: usize, arena: &Arena) -> Vec<(u64, u32)> {
-        let mut taken = std::mem::take(&mut self.scratch);
-        taken.clear();
-        let mut emptied = std::mem::take(&mut self.tables[table]);
-        for address in emptied.drain() {
+    /// Removes all addresses from a table. Returns them with their hashes.
+    fn drain_table(&mut self, table: usize, arena: &Arena) -> Vec<(u64, u32)> {
+        let mut entries = std::mem::take(&mut self.scratch);
+        entries.clear();
+        let mut drained = std::mem::take(&mut self.tables[table]);
+        for address in drained.drain() {
             let record = arena.record(arena.offset(address));
-            taken.push((self.hash(record.key(arena)), address));
+            entries.push((self.hash(record.key(arena)), address));
         }
-        self.tables[table] = emptied;
-        taken
+        self.tables[table] = drained;
+        entries
     }
 
-    /// The addresses of one table, which a walk has come to, and where the walk goes on, or None at
-    /// its end.
+    /// The addresses of the table at `cursor`, and the next cursor, or None at the end of the walk.
     ///
-    /// A walk takes the tables in the order of the hash bits that choose one, the first bit highest.
-    /// In this order a table that is split lies beside the new one, so that the walk has passed both,
-    /// or neither.
+    /// A walk visits the tables in the order of their index with its bits reversed. In this order a
+    /// table that is split and the new one are neighbours, so a walk has passed either both of them or
+    /// neither.
     pub(super) fn walk(&self, cursor: u64) -> (impl Iterator<Item = u32>, Option<u64>) {
         let table = self.table_of(cursor.reverse_bits() << TABLE_SHIFT);
         // A table that is not split yet is selected by one bit fewer.
@@ -281,7 +287,7 @@ impl Map {
     /// Checks the sums. For tests.
     ///
     /// # Panics
-    /// When one does not hold.
+    /// When a sum is wrong.
     pub(super) fn verify(&self) {
         let len: usize = self.tables.iter().map(HashTable::len).sum();
         assert_eq!(len, self.len, "addresses add up");
@@ -290,7 +296,7 @@ impl Map {
     }
 }
 
-/// Puts an address into a table that has a slot for it.
+/// Inserts an address into a table that has a free slot.
 fn put(table: &mut HashTable<u32>, hash: u64, address: u32) {
-    table.insert_unique(hash, address, |_| unreachable!("a table grows in make_slot only"));
+    table.insert_unique(hash, address, |_| unreachable!("the table has a free slot"));
 }

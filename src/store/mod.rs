@@ -1,30 +1,30 @@
-//! The store: what is kept, where, and for how long.
+//! The store: items in memory, their lookup, expiry and eviction.
 //!
 //! ```text
 //!   key --hash--> Map ------ address ------> Arena, which two Logs share
 //!                 [t0][t1][t2]..            +--------------------+--------------------------------+
 //!                 small tables of u32       | probation, 1/13    | main                           |
 //!                                           +--------------------+--------------------------------+
-//!   new records are appended at a log's head; room is made at its tail, where the oldest are
+//!   new records are appended at a log's head; room is made at its tail, at the oldest records
 //! ```
-//! Three types hold everything, each with its own invariants; read them in this order:
-//! * `record`: how one item lies in memory; `arena`: the memory
+//! Three types hold the data, each with its own invariants. Read them in this order:
+//! * `record`: the memory layout of one item; `arena`: the memory
 //! * `log`: a circular log: append at the head, pop at the tail, dead bytes between
-//! * `map`: from keys to records, without ever growing by much at once
+//! * `map`: an index from keys to records that grows in small steps
 //!
 //! [`Store`] is the policy over them:
-//! * this file finds an item; `item`: a handle that changes it in place; `set`: stores, extensions and
-//!   deletions; `prefetch`: the memory of several lookups, waited for once
+//! * this file: lookups; `item`: a handle that changes an item in place; `set`: stores, extensions and
+//!   deletions; `prefetch`: loads the memory of several lookups at once
 //! * `policy`: which log a record goes to, and what is evicted when memory is full; `ghost`: the keys
 //!   that were evicted from probation
-//! * `flush`, `sweep`: when items expire or are flushed, and how their memory comes back
-//! * `counters`, `sizes`, `walk`, `verify`: what is kept, in numbers, one by one, and checked
+//! * `flush`, `sweep`: when items expire or are flushed, and how their memory is reclaimed
+//! * `counters`, `sizes`: sums; `walk`: all items in steps; `verify`: the invariants, for tests
 //!
-//! Knows no protocol, no socket and no clock: `now_s` is an argument, in whole seconds on a scale
-//! of the caller's that never is 0. The memory of records is mapped at the start, the map's tables grow
-//! one at a time, and nothing is allocated per item, so nothing fragments. A `get` finds its record
-//! through one table and moves neither: a counter of two bits in the record remembers that it was read.
-//! Beside that, a call may make a step of the sweep.
+//! The store knows no protocol, no socket and no clock. The caller passes the time as `now_s`, in whole
+//! seconds on a scale of its own that never is 0. The memory of records is mapped at the start, the
+//! map's tables grow one at a time, and nothing is allocated per item, so memory does not fragment. A
+//! `get` reads one table and one record and moves neither; a counter of two bits in the record counts
+//! its reads. Every call with a `now_s` may also make a step of the sweep.
 
 mod arena;
 mod counters;
@@ -60,12 +60,12 @@ use sizes::Sizes;
 use sweep::Sweep;
 pub use walk::Cursor;
 
-/// Looking at a record costs about as much as copying so many bytes: one load of a cache line.
+/// Cost of reading one record's header, in bytes of copying: one load of a cache line.
 const RECORD_WORK_BYTES: u64 = 64;
 
 /// All items of a server: one map, over records in two logs.
 pub struct Store {
-    /// Leads to every live record, and to nothing else.
+    /// Refers to every live record, and to nothing else.
     map: Map,
     /// All records.
     arena: Arena,
@@ -73,10 +73,10 @@ pub struct Store {
     logs: [Log; 2],
     /// Keys that were evicted from probation.
     ghost: Ghost,
-    /// Live items may be evicted. Otherwise what is new is refused when memory is full.
+    /// Live items may be evicted. Otherwise new items are refused when memory is full.
     evicts: bool,
     policy: PolicyState,
-    /// A flush to come, in this second.
+    /// A delayed flush is due in this second.
     flush_at_s: Option<u32>,
     sweep: Sweep,
     counters: StoreCounters,
@@ -87,10 +87,10 @@ pub struct Store {
 
 impl Store {
     /// An empty store whose records take at most `memory_bytes`. With `evicts` false no live record
-    /// is evicted for a new one. This is the one place where the map is built.
+    /// is evicted for a new one.
     ///
     /// # Errors
-    /// When there is not so much memory.
+    /// When the kernel does not grant the memory.
     pub fn new(memory_bytes: usize, evicts: bool) -> Result<Self, OutOfMemory> {
         let ghost_bytes = if evicts { memory_bytes / ghost::MEMORY_PER_GHOST } else { 0 };
         let record_bytes = memory_bytes - ghost_bytes;
@@ -111,13 +111,13 @@ impl Store {
         })
     }
 
-    /// What all that is done under a key asks for.
+    /// Hashes a key once, for all operations under it.
     #[must_use]
     pub fn hashed_key<'k>(&self, bytes: &'k [u8]) -> HashedKey<'k> {
         self.map.hashed_key(bytes)
     }
 
-    /// The live item under `key`, which counts as read from now on.
+    /// The live item under `key`. The call counts as a read, which the returned item does not show yet.
     pub fn get(&mut self, key: HashedKey<'_>, now_s: u32) -> Option<Item<'_>> {
         let record = self.find_live(key, now_s)?;
         let mut accessed = record;
@@ -131,14 +131,14 @@ impl Store {
         Some(record.item(&self.arena))
     }
 
-    /// The live record under `key`. An expired one is forgotten.
+    /// The live record under `key`. An expired or flushed one is removed.
     fn find_live(&mut self, key: HashedKey<'_>, now_s: u32) -> Option<Record> {
         self.tick(now_s);
         let record = self.map.find(key, &self.arena)?;
         if self.is_live(&record, now_s) {
             return Some(record);
         }
-        self.forget_expired(key.hash(), &record);
+        self.remove_expired(key.hash(), &record);
         None
     }
 }

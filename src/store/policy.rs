@@ -1,26 +1,27 @@
 //! The policy: which log a record goes to, and what is evicted when memory is full.
 //!
-//! Two queues in the manner of S3-FIFO (Yang et al., SOSP 2023). Main is filled first; from then on a
-//! new record enters probation, unless it is large or main has dead bytes to give. When it reaches that
-//! log's tail it is promoted to main if it was read, and else evicted; the ghost then remembers its
-//! key, and should that come back soon it enters main at once. At the tail of main a record that was
-//! read since is reinserted at the head, once for each of up to three reads. So what is read once, such
-//! as a scan, passes by without evicting what is read often; and a read changes two bits instead of a
-//! list.
+//! Two queues in the manner of S3-FIFO (Yang et al., SOSP 2023). Main is filled first. From then on a
+//! new record enters probation, unless it is large or main has enough dead bytes. At probation's tail a
+//! record is promoted to main if it was read, and else evicted. The ghost keeps the key of an evicted
+//! record; if the key is stored again soon, its record enters main at once. At main's tail a record
+//! that was read is reinserted at the head, once for each of up to three reads. So records that are
+//! never read again, such as those of a scan, do not evict records that are read often; and a read
+//! updates the record's header instead of a list.
 //!
-//! Dead and expired memory comes before anything live, within these bounds:
-//! * what is dead or expired at a tail is reclaimed when the tail passes;
-//! * expired records elsewhere are found by the sweep (see `sweep`) and become dead bytes;
-//! * while a twentieth of a log is dead, what is live at its tail is compacted, that is reinserted
-//!   whatever its reads, instead of evicted, for up to [`COMPACTION_FACTOR`] bytes copied for each
-//!   byte stored; records above [`COPIED_BYTES_MAX`] are evicted all the same. What is unread at
-//!   probation's tail is promoted as long as main can be compacted.
+//! Dead and expired memory is reclaimed before live records are evicted, within these bounds:
+//! * A dead or expired record at a tail is reclaimed when the tail passes it.
+//! * The sweep (see `sweep`) finds expired records elsewhere and marks them dead.
+//! * While a twentieth of a log is dead, live records at its tail are compacted instead of evicted,
+//!   that is reinserted with or without reads. Compaction copies up to [`COMPACTION_FACTOR`] bytes for
+//!   each byte stored, and no record above [`COPIED_BYTES_MAX`]. An unread record at probation's tail
+//!   is promoted if main has room for it, perhaps after compaction.
 //!
-//! Chosen from models (`cargo bench --bench replay -- --model one-log,two-logs,s3-fifo-10,s3-fifo-5
-//! --reference lru`; the table and what did not help stand in benches/replay/model.rs). Two changes to
-//! S3-FIFO with a probation of a tenth moved the median: a smaller probation and ghost, and reinserting
-//! a large record only if it was read more often. Misses of the store itself, in parts of what it had
-//! with neither (`-m 64`, `cargo bench --bench replay -- --model store --reference lru`):
+//! The policy was chosen from models (`cargo bench --bench replay -- --model
+//! one-log,two-logs,s3-fifo-10,s3-fifo-5 --reference lru`; benches/replay/model.rs has the table, and
+//! the variants that did not help). Two changes to S3-FIFO with a probation of a tenth improved the
+//! median: a smaller probation and ghost, and more reads needed to reinsert a large record. Misses of
+//! the store itself, relative to those without either change (`-m 64`, `cargo bench --bench replay --
+//! --model store --reference lru`):
 //!
 //! ```text
 //! probation, ghost    zipf 0.9  1.0   1.2   one-hit  loop  scans  10m   8h    2d   mixed  overwrites
@@ -28,134 +29,139 @@
 //! 1/13, 1/256          0.898  0.908  0.981  1.004  0.339  0.999  1.000  1.000  1.000  0.968  0.953
 //! 1/13, 1/192          0.912  0.920  0.970  1.001  0.340  0.982  1.000  1.000  0.987  0.967  0.943
 //! ```
-//! All with [`REINSERTED_TENTHS`]. A smaller probation evicts too early what comes back after days. A
-//! smaller ghost is better by Zipf 0.9 and 1.0 alone, and worse where keys that never come back, or a
-//! scan, push others out of probation.
+//! All rows are with [`REINSERTED_TENTHS`]. A smaller probation evicts too early what is read again
+//! after days. A smaller ghost is better only with Zipf 0.9 and 1.0. It is worse where a scan, or keys
+//! that are not used again, evict others from probation.
 //!
-//! Not done, because it moves no figure: keeping records out of main that expire before main's
-//! next lap. (In a model, with lives of ten minutes, eight hours and two days mixed, `twitter-mixed`,
-//! 0.980 of LRU's misses with it and 0.969 without.)
+//! A third change did not help: keeping records out of main that expire before main's next lap. In a
+//! model with lifetimes of ten minutes, eight hours and two days mixed (`twitter-mixed`) it had 0.980
+//! of LRU's misses, and 0.969 without it.
 //!
-//! What a store evicts and copies is in proportion to its bytes. Room for a value above
-//! [`LARGE_BYTES`] is made in steps of that size, between which other clients have their turn.
+//! The bytes that a store evicts and copies are in proportion to those that it writes. Room for a large
+//! value is made in steps of [`LARGE_BYTES`], and other clients have their turn between two steps.
 
 use super::log::Log;
 use super::record::Record;
 use super::{RECORD_WORK_BYTES, Store};
 use crate::trace;
 
-/// Records above this go to main at once, and room is made in steps of this size: 64 KiB of the
-/// smallest records are some 2,700, which are evicted in a third of a millisecond.
+/// Records above this go to main at once, and their room is made in steps of this size. 64 KiB hold
+/// some 2,700 of the smallest records, which are evicted in a third of a millisecond.
 pub const LARGE_BYTES: u64 = 64 << 10;
-/// New records pass through one in so many bytes of the memory before they are kept for longer (see
-/// the module's table).
+/// Probation takes one in so many bytes of the memory (see the module's table).
 const PROBATION_SHARE: usize = 13;
-/// A record at main's tail is reinserted for its reads if it is at most so many tenths of the mean live
-/// record for each read: large records have to be read more often for the room that they take.
+/// For each of its reads, a record at main's tail may have so many tenths of the mean size of live
+/// records. A larger record is not reinserted: it needs more reads for the room that it takes.
 const REINSERTED_TENTHS: u64 = 14;
-/// Bytes of records that may be reinserted or promoted for each byte stored, because they were read.
-/// The unused rest carries over to the next stores, up to [`LARGE_BYTES`]; after that records are
-/// evicted, read or not.
+/// For each byte stored, so many bytes of records that were read may be reinserted or promoted. The
+/// unused rest carries over to the next stores, up to [`LARGE_BYTES`]. When it is used up, records are
+/// evicted even if they were read.
 ///
-/// In the mean fewer are needed, but they come in bursts. Misses in parts of LRU's (`replay --model
-/// store --reference lru`): by Zipf 0.9 0.755 with this, 0.754 with nothing bounded, 0.791 with 4 KiB
-/// carried over; in a loop 0.129, and 0.124 with nothing bounded. How long a store may take that
-/// reinserts 64 KiB: see `tests/worst_case_latency.rs`.
+/// The mean need is lower, but it comes in bursts. Misses relative to LRU's (`replay --model store
+/// --reference lru`): with Zipf 0.9 0.755, 0.754 without a bound, 0.791 with 4 KiB carried over; in a
+/// loop 0.129, and 0.124 without a bound. `tests/worst_case_latency.rs` measures how long a store may
+/// take that reinserts 64 KiB.
 const REINSERTION_FACTOR: u64 = 2;
-/// The share of dead bytes of a log from which on it is compacted: one in twenty.
+/// A log is compacted while at least one in so many of its bytes is dead.
 ///
-/// Dead bytes are memory in which nothing is found, and to reclaim them is to copy the live records
-/// between them. By half writes of 16 to 1,000 bytes, Zipf 1.0 (`cargo bench --bench replay --
-/// --model store --reference lru --only overwrites`), a tenth has 1.04 of LRU's misses and a twentieth
-/// 1.00. Of sessions that fill seven tenths of the memory and expire, a model loses 8 % with a tenth
-/// and none with a twentieth. Where reads prevail there are hardly any dead records.
+/// Dead bytes are wasted memory, and reclaiming them means copying the live records between them. With
+/// half writes, values of 16 to 1,000 bytes and Zipf 1.0 (`cargo bench --bench replay -- --model store
+/// --reference lru --only overwrites`), a tenth has 1.04 of LRU's misses and a twentieth 1.00. Of
+/// sessions that fill seven tenths of the memory and expire, a model loses 8 % with a tenth and none
+/// with a twentieth. Where most requests are reads there are hardly any dead records.
 const DEAD_SHARE: u64 = 20;
-/// Bytes that compaction may copy for each byte stored. With a twentieth dead, evenly spread, 19 would
-/// be needed, but what is dead lies where records are old. With 4 overwrites have 1.08 of LRU's misses
-/// instead of 1.00. The unused rest carries over, up to [`LARGE_BYTES`].
+/// Bytes that compaction may copy for each byte stored. The unused rest carries over, up to
+/// [`LARGE_BYTES`]. If the dead twentieth were evenly spread, 19 would be needed, but most dead records
+/// are near the tail. With 4, overwrites have 1.08 of LRU's misses instead of 1.00.
 const COMPACTION_FACTOR: u64 = 12;
-/// Compaction copies no record above this, which takes 0.1 ms, but evicts it. A record may be larger
-/// than what is kept of the factor; the stores that follow pay for it. (When this was chosen, by
-/// half writes of 1 KB to 400 KB, Zipf 1.0: with records above 64 KiB evicted half the memory stays
-/// empty, and the misses are 1.97 of LRU's instead of 1.07.)
+/// Compaction evicts records above this; copying one of this size takes 0.1 ms. A record may be larger
+/// than the rest of the budget, which then is negative until later stores have added enough. (When
+/// this was chosen, with half writes, values of 1 KB to 400 KB and Zipf 1.0, a limit of 64 KiB left
+/// half the memory empty, and had 1.97 of LRU's misses instead of 1.07.)
 const COPIED_BYTES_MAX: u64 = 1 << 20;
-/// Where nothing is evicted: records that one step of a search for dead bytes passes.
+/// With evictions disabled: records that one step of a search for dead bytes passes.
 const SEARCHED_RECORDS_MAX: u32 = 1024;
-/// Where nothing is evicted: dead records that are remembered, the latest of them.
+/// With evictions disabled: number of dead records whose offsets are kept, the latest ones.
 const HOLES_MAX: usize = 64;
-/// A large value whose store was not repeated during as many steps of others, or for as many seconds,
-/// was given up: its client has disconnected. There are no more clients than a thousand by default.
+/// The room of a large value is given up if its store was not repeated during so many steps of other
+/// stores, or for so many seconds: its client has disconnected. By default there are at most 1,024
+/// clients.
 const UNSEEN_STEPS_MAX: u32 = 1024;
 const UNSEEN_S_MAX: u32 = 10;
 
-/// What became of a value.
+/// The result of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It is kept.
+    /// The value is stored.
     Kept,
-    /// Some of its room has been made, and nothing else has happened: ask again, after others.
+    /// Part of the room has been made, and the value is not stored yet. The caller repeats the call,
+    /// after other clients have had their turn.
     NeedsStep,
-    /// There is no room, and none may be made. Nothing has happened.
+    /// There is no room, and nothing may be evicted for it. The value is not stored.
     NoRoom,
 }
 
-/// The two logs, by what they are to the policy.
+/// The two queues of the policy. Each is a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Queue {
-    /// For records that are new.
+    /// New records that are not large.
     Probation = 0,
-    /// For those that were read on probation.
+    /// Records that are large, were read in probation, or whose key the ghost has. Until main has been
+    /// full, all new records.
     Main = 1,
 }
 
-/// What the policy remembers between two stores.
+/// The policy's state between two stores.
 #[derive(Debug)]
 pub(super) struct PolicyState {
-    /// Main has been full once. Until then nothing is evicted.
+    /// Main has once had no room for a new record. Until then new records go to main.
     has_been_full: bool,
-    /// Bytes that may yet be reinserted, and compacted, for what was stored so far. Compaction may be
-    /// overdrawn by one record.
+    /// Bytes of records that may still be reinserted for the bytes stored so far.
     reinsertion_budget: u64,
+    /// The same for compaction. Negative after a record that was larger than the budget.
     compaction_budget: i64,
     /// The large value that room is being made for.
     reservation: Option<Reservation>,
     search: Search,
 }
 
-/// Room in main that is being made for a large value. Other stores do not take it meanwhile: they
-/// would use up each step's room before the next one, for ever.
+/// Room in main that is being made for a large value. Other stores may not use it. Otherwise they could
+/// use up the room of each step before the next one, and the value would never be stored.
 #[derive(Clone, Copy, Debug)]
 struct Reservation {
-    /// Of its key.
+    /// The hash of the value's key.
     hash: u64,
     bytes: u64,
-    /// Steps that others have made since its own last one, which was in this second.
+    /// Steps of other large stores since the value's own last step.
     unseen_steps: u32,
+    /// The second of the value's own last step.
     seen_s: u32,
 }
 
-/// Where nothing is evicted: what is known of dead bytes that a new record can have.
+/// With evictions disabled: the state of the search for dead bytes that a new record can use.
 #[derive(Debug, Default)]
 struct Search {
-    /// Offsets of records that died last. Valid until the tail passes one of them, or a live record is
-    /// written over one.
+    /// Offsets of the latest dead records and holes. The list is cleared when the tail passes a record,
+    /// or when a record is written over dead space.
     holes: Vec<usize>,
-    /// Bytes that the tail has yet to pass until it has been everywhere.
-    lap_left_bytes: Option<u64>,
-    /// Something died, or the tail jumped, since the lap began: it may have missed room. Then there is
-    /// a second lap.
+    /// Bytes that the tail still has to pass until the search has covered the log. None between laps.
+    lap_rest_bytes: Option<u64>,
+    /// A record died, or the tail jumped, since the lap began, so the lap may have missed room. Then
+    /// there is a second lap.
     lap_is_stale: bool,
     is_second_lap: bool,
-    /// The tail has been everywhere, and there was no room for as many bytes. Until something dies
-    /// there is none for more, either.
-    fruitless_bytes: Option<u64>,
+    /// A search has covered the log without finding room for so many bytes. Until another record dies
+    /// there is no room for as many or more.
+    refused_bytes: Option<u64>,
 }
 
-/// What may be done with live records at a tail, instead of evicting them.
+/// The bytes of live records that may be copied at a tail instead of evicted.
 struct Budget {
+    /// Of records that were read.
     reinsertion: u64,
+    /// Of all records, while the log has enough dead bytes.
     compaction: i64,
-    /// Larger records are not reinserted.
+    /// Limit of a record that is reinserted because it was read.
     record_bytes_max: u64,
 }
 
@@ -171,8 +177,8 @@ impl PolicyState {
     }
 }
 
-/// Both logs of a store, one after the other. Where nothing is evicted there is nothing to find out
-/// about new records either, so probation has no room then.
+/// Both logs of a store, one after the other. With evictions disabled probation has no use, and its
+/// size is 0.
 pub(super) const fn lay_out(memory_bytes: usize, unit_bytes: usize, evicts: bool) -> [Log; 2] {
     let share = if evicts { memory_bytes / PROBATION_SHARE } else { 0 };
     let start = share / unit_bytes * unit_bytes;
@@ -180,7 +186,7 @@ pub(super) const fn lay_out(memory_bytes: usize, unit_bytes: usize, evicts: bool
 }
 
 impl Store {
-    /// The queue whose log a record's offset lies in.
+    /// The queue whose log has this offset.
     pub(super) fn queue_of(&self, offset: usize) -> Queue {
         if self.logs[Queue::Probation as usize].contains(offset) {
             Queue::Probation
@@ -189,14 +195,14 @@ impl Store {
         }
     }
 
-    /// The queue that a record goes to, in place of a live one or as a new one.
+    /// The queue for a record: that of the live record which it replaces, or the one for new records.
     pub(super) fn queue_for(&mut self, hash: u64, bytes: u64, live: Option<&Record>) -> Queue {
         if !self.evicts || bytes > self.large_bytes() {
             return Queue::Main;
         }
         let queue = match live {
             Some(old) => self.queue_of(old.offset),
-            // While main has dead bytes to give, nothing live is evicted for what goes there.
+            // While main has enough dead bytes, compaction makes room in it without evictions.
             None if self.is_filling(bytes)
                 || self.is_fragmented(Queue::Main)
                 || self.ghost.recall(hash, self.map.len()) =>
@@ -205,7 +211,7 @@ impl Store {
             }
             None => Queue::Probation,
         };
-        // Nothing is evicted before memory is full.
+        // No live record is evicted from main while probation has room.
         let [probation, main] = &self.logs;
         if !main.has_room(bytes, 0) && probation.has_room(bytes, 0) {
             Queue::Probation
@@ -214,22 +220,22 @@ impl Store {
         }
     }
 
-    /// Records above this many bytes do not go through probation: there is little room in it, and
-    /// promoting them to main would be work out of proportion to the store that does it.
+    /// Records above this many bytes do not go through probation: it is small, and promoting them to
+    /// main would be too much work for the store that causes it.
     pub(super) fn large_bytes(&self) -> u64 {
         LARGE_BYTES.min(self.logs[Queue::Probation as usize].size() / 2)
     }
 
-    /// Does main still take everything? Until it has been full once nothing is known about what
-    /// will be read. Going through probation, as later, would end with the same records in both
-    /// logs, but each written twice (measured: 0.84 bytes moved for each one stored).
+    /// Does main still take all new records? Until it has been full once, it does. If they went through
+    /// probation, as later, both logs would have the same records in the end, but most records would be
+    /// written twice (measured: 0.84 bytes moved for each byte stored).
     fn is_filling(&mut self, bytes: u64) -> bool {
         let main = &self.logs[Queue::Main as usize];
         self.policy.has_been_full |= !main.has_room(bytes, 0);
         !self.policy.has_been_full
     }
 
-    /// Sees to it that a record of `bytes` that is not large can be written at a log's head.
+    /// Makes room for a record of `bytes` that is not large at a log's head.
     pub(super) fn make_small_room(&mut self, queue: Queue, bytes: u64, now_s: u32) {
         if self.logs[queue as usize].has_room(bytes, self.reserved_bytes(queue)) {
             return;
@@ -241,7 +247,7 @@ impl Store {
         self.policy.compaction_budget = budget.compaction;
     }
 
-    /// What may be copied for a store of so many bytes.
+    /// The budget of a store of so many bytes, including what earlier stores did not use.
     fn take_budget(&mut self, bytes: u64) -> Budget {
         let policy = &mut self.policy;
         let compaction = i64::try_from(bytes * COMPACTION_FACTOR).unwrap_or(i64::MAX);
@@ -259,7 +265,7 @@ impl Store {
         }
     }
 
-    /// Free bytes of a log that are not for every store.
+    /// Free bytes of a log that are reserved for a large value.
     fn reserved_bytes(&self, queue: Queue) -> u64 {
         match self.policy.reservation {
             Some(reservation) if queue == Queue::Main => {
@@ -269,7 +275,8 @@ impl Store {
         }
     }
 
-    /// The same for a large record, which may take more than one step, or not be kept at all.
+    /// Makes room for a large record in main, in one step of several. Returns `Kept` once there is
+    /// room.
     pub(super) fn make_large_room(&mut self, hash: u64, bytes: u64, now_s: u32) -> Stored {
         let main = Queue::Main as usize;
         if bytes > self.logs[main].size() / 2 {
@@ -312,7 +319,7 @@ impl Store {
         Stored::NeedsStep
     }
 
-    /// Moves a log's tail on by one record. A live one is promoted, reinserted or evicted.
+    /// Moves a log's tail past one record. A live one is promoted, reinserted or evicted.
     fn move_tail(&mut self, queue: Queue, budget: &mut Budget, now_s: u32) {
         let Some((record, hash)) = self.live_tail(queue, now_s) else {
             return;
@@ -324,10 +331,10 @@ impl Store {
         if self.may_compact(queue, bytes, budget) {
             return self.reinsert(queue, hash, &record);
         }
-        let may_stay = budget.reinsertion > 0
+        let may_keep = budget.reinsertion > 0
             && bytes <= budget.record_bytes_max
-            && (queue == Queue::Probation || self.is_worth_its_room(&record, bytes));
-        if record.counter() == 0 || !may_stay {
+            && (queue == Queue::Probation || self.is_read_enough(&record, bytes));
+        if record.counter() == 0 || !may_keep {
             return self.evict(queue, hash, &record, now_s);
         }
         budget.reinsertion = budget.reinsertion.saturating_sub(bytes);
@@ -344,19 +351,20 @@ impl Store {
     }
 
     /// Was a record in main read often enough for its size?
-    fn is_worth_its_room(&self, record: &Record, bytes: u64) -> bool {
+    fn is_read_enough(&self, record: &Record, bytes: u64) -> bool {
         let live_bytes: u64 = self.logs.iter().map(Log::live_bytes).sum();
         let reads = u64::from(record.counter());
         10 * bytes * self.map.len() as u64 <= REINSERTED_TENTHS * reads * live_bytes
     }
 
-    /// Does a log have so many dead bytes that it is compacted?
+    /// Does a log have enough dead bytes to be compacted?
     fn is_fragmented(&self, queue: Queue) -> bool {
         let log = &self.logs[queue as usize];
         log.dead_bytes() >= log.size() / DEAD_SHARE && log.dead_bytes() > 0
     }
 
-    /// May a live record be copied to reclaim the dead bytes of its log? If so, the budget pays for it.
+    /// May a live record be copied to reclaim the dead bytes of its log? If so, it is charged to the
+    /// budget.
     fn may_compact(&mut self, queue: Queue, bytes: u64, budget: &mut Budget) -> bool {
         let may = self.is_fragmented(queue) && budget.compaction > 0 && bytes <= COPIED_BYTES_MAX;
         if may {
@@ -366,8 +374,8 @@ impl Store {
         may
     }
 
-    /// Can main take `bytes` without evicting? What is dead or expired at its tail makes room, and
-    /// what else is dead in it, as far as it may be compacted.
+    /// Can main take `bytes` without evicting? Makes room by reclaiming dead and expired records at its
+    /// tail, and by compaction as far as the budget allows.
     fn main_takes(&mut self, bytes: u64, budget: &mut Budget, now_s: u32) -> bool {
         let reserved_bytes = self.reserved_bytes(Queue::Main);
         while !self.logs[Queue::Main as usize].has_room(bytes, reserved_bytes) {
@@ -382,11 +390,12 @@ impl Store {
         true
     }
 
-    /// The live record at a log's tail, with its hash. None when what was there has been reclaimed.
+    /// The live record at a log's tail, with its hash. Reclaims a record that is not live, and returns
+    /// None.
     fn live_tail(&mut self, queue: Queue, now_s: u32) -> Option<(Record, u64)> {
         let log = &self.logs[queue as usize];
         let record = log.tail_record(&self.arena);
-        let record = record.expect("an empty log has room for everything that may enter it");
+        let record = record.expect("an empty log has room for every record that may enter it");
         self.work_bytes += RECORD_WORK_BYTES;
         if !record.is_live() {
             self.pop(queue, &record);
@@ -419,12 +428,12 @@ impl Store {
         self.unmap(hash, record);
         self.pop(queue, record);
         if queue == Queue::Probation {
-            self.ghost.remember(hash);
+            self.ghost.add(hash);
         }
     }
 
-    /// Sees to it that the map has a slot for a new key. False when it has none and nothing may be
-    /// evicted.
+    /// Makes a slot in the map for a new key. Returns false if the key's table is full and evictions
+    /// are disabled.
     pub(super) fn make_slot(&mut self, hash: u64, now_s: u32) -> bool {
         let Some(address) = self.map.obstacle(hash) else {
             return true;
@@ -432,11 +441,11 @@ impl Store {
         let record = self.arena.record(self.arena.offset(address));
         let hash = self.map.hash(record.key(&self.arena));
         if !self.is_live(&record, now_s) {
-            self.forget_expired(hash, &record);
+            self.remove_expired(hash, &record);
         } else if self.evicts {
             self.counters.count_evicted(&record, now_s);
             trace::evicted(record.key(&self.arena), record.value_bytes());
-            self.forget(hash, &record);
+            self.remove_record(hash, &record);
         } else {
             return false;
         }
@@ -450,8 +459,9 @@ impl Store {
         self.copy_to_head(Queue::Main, hash, record, bytes);
     }
 
-    /// Moves the record at a log's tail to the same log's head. There is always room for it: up to
-    /// its own end all is free, and space skipped before it would end where that lap ends, before it.
+    /// Moves the record at a log's tail to the same log's head. There is always room: all bytes from
+    /// the head to the record's own end are free, and if the copy skips the end of a lap, the record
+    /// itself is after that end.
     fn reinsert(&mut self, queue: Queue, hash: u64, record: &Record) {
         let bytes = self.pop(queue, record);
         self.copy_to_head(queue, hash, record, bytes);
@@ -460,7 +470,7 @@ impl Store {
     #[allow(clippy::cast_possible_truncation, reason = "no record is larger than the memory")]
     fn copy_to_head(&mut self, queue: Queue, hash: u64, record: &Record, bytes: u64) {
         let to = self.logs[queue as usize].append(bytes, &mut self.arena);
-        // In a log without a free byte the head is where the tail is.
+        // In a log without free bytes, head and tail have the same offset.
         if to == record.offset {
             return;
         }
@@ -470,8 +480,9 @@ impl Store {
         self.work_bytes += bytes;
     }
 
-    /// One step of the search for room where nothing is evicted. It ends when the tail has been
-    /// everywhere; what is dead or expired has then been reclaimed, and what is live stands together.
+    /// With evictions disabled: one step of the search for room. The search ends when the tail has
+    /// passed all records. Then all dead and expired records are reclaimed, and the live ones are
+    /// contiguous.
     fn search_room(&mut self, bytes: u64, now_s: u32) -> Stored {
         let main = Queue::Main as usize;
         if self.logs[main].has_room(bytes, 0) || self.reuse_hole(bytes) {
@@ -479,56 +490,57 @@ impl Store {
         }
         self.sweep_for_room(bytes.min(LARGE_BYTES), now_s);
         let log = &self.logs[main];
-        let is_refused = self.policy.search.fruitless_bytes.is_some_and(|least| bytes >= least);
+        let is_refused = self.policy.search.refused_bytes.is_some_and(|least| bytes >= least);
         let too_few_dead = log.free_bytes() + log.dead_bytes() < bytes && !log.holds_flushed();
         if is_refused || too_few_dead {
-            // What is likely to have expired may yet make room.
-            self.policy.search.lap_left_bytes = None;
-            let waits = self.sweep.is_fruitful(now_s);
+            // The sweep may still find expired records and so make room.
+            self.policy.search.lap_rest_bytes = None;
+            let waits = self.sweep.is_likely_to_find(now_s);
             return if waits { Stored::NeedsStep } else { Stored::NoRoom };
         }
         let (search, mut copied_bytes) = (&mut self.policy.search, 0);
-        let mut left_bytes = search.lap_left_bytes.unwrap_or_else(|| {
+        let mut rest_bytes = search.lap_rest_bytes.unwrap_or_else(|| {
             search.lap_is_stale = false;
             log.used_bytes()
         });
         for _ in 0..SEARCHED_RECORDS_MAX {
             if self.logs[main].has_room(bytes, 0) {
                 let search = &mut self.policy.search;
-                (search.lap_left_bytes, search.is_second_lap) = (None, false);
+                (search.lap_rest_bytes, search.is_second_lap) = (None, false);
                 return Stored::Kept;
             }
-            if left_bytes == 0 {
+            if rest_bytes == 0 {
                 return self.end_lap(bytes);
             }
             if copied_bytes >= COPIED_BYTES_MAX {
                 break;
             }
             let (passed, copied) = self.search_past_tail(now_s);
-            left_bytes = left_bytes.saturating_sub(passed);
+            rest_bytes = rest_bytes.saturating_sub(passed);
             copied_bytes += copied;
         }
-        self.policy.search.lap_left_bytes = Some(left_bytes);
+        self.policy.search.lap_rest_bytes = Some(rest_bytes);
         Stored::NeedsStep
     }
 
-    /// The tail has been everywhere, and there is no room for `bytes`.
+    /// Ends a lap of the search, which has found no room for `bytes`: a second lap begins if the first
+    /// may have missed room, else the store is refused.
     fn end_lap(&mut self, bytes: u64) -> Stored {
         let search = &mut self.policy.search;
-        search.lap_left_bytes = None;
+        search.lap_rest_bytes = None;
         if search.lap_is_stale && !search.is_second_lap {
             search.is_second_lap = true;
             return Stored::NeedsStep;
         }
         search.is_second_lap = false;
         if !search.lap_is_stale {
-            search.fruitless_bytes = Some(bytes);
+            search.refused_bytes = Some(bytes);
         }
         Stored::NoRoom
     }
 
-    /// Moves main's tail on by one record, which stays if it is live. Returns the bytes that were
-    /// passed, and those of them that were copied.
+    /// Moves main's tail past one record, and reinserts it if it is live. Returns the bytes that were
+    /// passed, and how many of them count as copied.
     fn search_past_tail(&mut self, now_s: u32) -> (u64, u64) {
         let main = Queue::Main as usize;
         let Some(tail) = self.logs[main].tail_record(&self.arena) else {
@@ -536,7 +548,7 @@ impl Store {
         };
         let bytes = self.arena.bytes_of(&tail) as u64;
         if let Some((record, hash)) = self.live_tail(Queue::Main, now_s) {
-            // In a log without a free byte it is reinserted where it is.
+            // In a log without free bytes it is reinserted at its own offset.
             let gap = bytes > COPIED_BYTES_MAX;
             let holes = if gap { self.logs[main].close_gap(&mut self.arena) } else { [None, None] };
             self.reinsert(Queue::Main, hash, &record);
@@ -546,31 +558,32 @@ impl Store {
         (bytes, 0)
     }
 
-    /// Makes the tail one of the records that died last and that is large enough, if there is one.
+    /// Moves the tail to one of the latest dead records that is large enough, and reclaims that record.
+    /// Returns whether there is room for `bytes` then.
     fn reuse_hole(&mut self, bytes: u64) -> bool {
         let log = &mut self.logs[Queue::Main as usize];
         let fits = |&offset: &usize| {
             let hole = self.arena.record(offset);
             self.arena.bytes_of(&hole) as u64 >= bytes
         };
-        let Some(at) = self.policy.search.holes.iter().rposition(fits) else {
+        let Some(index) = self.policy.search.holes.iter().rposition(fits) else {
             return false;
         };
         if log.holds_flushed() {
             return false;
         }
         let search = &mut self.policy.search;
-        let offset = search.holes.swap_remove(at);
+        let offset = search.holes.swap_remove(index);
         search.lap_is_stale = true;
         let gap = log.rotate_to(offset, &mut self.arena);
         search.holes.extend(gap.into_iter().flatten());
         let hole = self.arena.record(offset);
-        // The others are where they were: nothing has moved, and the tail has passed this one only.
+        // The other offsets stay valid: no record has moved, and the tail has passed only this one.
         log.pop(&hole, &self.arena);
         log.has_room(bytes, 0)
     }
 
-    /// Where nothing is evicted: notes that a record has died.
+    /// With evictions disabled: notes the offset of a record that has died.
     pub(super) fn note_hole(&mut self, record: &Record) {
         let search = &mut self.policy.search;
         if search.holes.len() >= HOLES_MAX {
@@ -579,25 +592,25 @@ impl Store {
         search.holes.push(record.offset);
     }
 
-    /// Where nothing is evicted: notes that there may be room again.
+    /// With evictions disabled: notes that there may be room again.
     pub(super) const fn note_death(&mut self) {
-        self.policy.search.fruitless_bytes = None;
+        self.policy.search.refused_bytes = None;
         self.policy.search.lap_is_stale = true;
     }
 
-    /// Gives up the room of a large value whose client does not come back.
+    /// Gives up the room of a large value whose store has not been repeated for too long.
     pub(super) fn drop_old_reservation(&mut self, now_s: u32) {
-        let given_up =
+        let is_old =
             |reservation: &Reservation| now_s.saturating_sub(reservation.seen_s) > UNSEEN_S_MAX;
-        if self.policy.reservation.as_ref().is_some_and(given_up) {
+        if self.policy.reservation.as_ref().is_some_and(is_old) {
             self.policy.reservation = None;
         }
     }
 
-    /// Checks what is remembered of dead records. For tests.
+    /// Checks the list of dead records. For tests.
     ///
     /// # Panics
-    /// When one is none.
+    /// When an offset is not that of dead space in main.
     pub(super) fn verify_holes(&self) {
         for &offset in &self.policy.search.holes {
             assert!(self.arena.record(offset).is_dead(), "a hole is dead");
@@ -605,12 +618,13 @@ impl Store {
         }
     }
 
-    /// Where nothing is evicted: notes what an overwrite in place did to the dead space after it.
-    pub(super) fn note_overwrite(&mut self, took_dead_space: bool, left_dead_space: bool) {
-        if took_dead_space {
+    /// With evictions disabled: notes whether an overwrite in place used dead space after the record,
+    /// and whether it made new dead space.
+    pub(super) fn note_overwrite(&mut self, used_dead_space: bool, made_dead_space: bool) {
+        if used_dead_space {
             self.policy.search.holes.clear();
         }
-        if left_dead_space {
+        if made_dead_space {
             self.note_death();
         }
     }

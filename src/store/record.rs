@@ -1,4 +1,4 @@
-//! A record: one item as it lies in the arena. The only file that knows its layout.
+//! A record: one item in the arena. Only this file knows its layout.
 //!
 //! ```text
 //!   0                 4     5       6             12           16           20
@@ -6,39 +6,39 @@
 //!  | kind | value    | key | marks | cas         | expires at | accessed   |
 //!  | 2 b  | 30 bits  | 8 b | 8 b   | 48 bits     | 32 bits    | 32 bits    |
 //!  +------+----------+-----+-------+-------------+------------+------------+
-//!  [key bytes, 32 bits, if 255 and more] [flags, 32 bits, if not 0] [cas, 64 bits, if above 48]
+//!  [key bytes, 32 bits, if 255 and more] [flags, 32 bits, if not 0] [cas, 64 bits, if 2^48 and more]
 //!  key value, and up to 3 (7 above 16 GiB of memory) unused bytes
 //! ```
-//! 20 bytes and not 24: cas ids count stores, of which 2^48 are 2 years of 4 million a second. Only a
-//! client that chooses its own, by a meta command's `E`, needs more, and pays 8 bytes for it. Most
-//! clients' flags are 0 and take no room.
+//! Optional fields keep the header at 20 bytes. The server's own cas ids count stores and fit in 48
+//! bits for 2 years of 4 million stores a second. An item with a larger id, which a client can choose
+//! by a meta command's `E`, takes 8 bytes more. Flags take 4 bytes only where they are not 0.
 //!
-//! The kind says whether the map leads here. Space to skip is a header of 4 bytes: its kind, and its
-//! length in units of 4 bytes where a record has the length of its value. Knows no log and no policy.
+//! The kind says whether the record is in the map. Skipped space has a header of 4 bytes: its kind, and
+//! in place of the value's length its own length in units of 4 bytes. Knows no log and no policy.
 
-/// Bytes in front of every record's key, optional fields aside.
+/// Bytes before a record's key, without optional fields.
 pub(super) const HEADER_BYTES: usize = 20;
-/// Bytes of the smallest record, one with a key of one byte and no value.
+/// Bytes of the smallest record, which has a key of one byte and an empty value.
 pub(super) const RECORD_BYTES_MIN: usize = HEADER_BYTES + 1;
-/// An `expires_at_s` that never comes.
+/// The `expires_at_s` of an item that does not expire.
 pub const NEVER: u32 = 0;
 
-/// This length of key means: the length is in an optional field.
+/// The header's length of a key whose length is in an optional field.
 const LONG_KEY: u8 = u8::MAX;
 const KEY_BYTES_OFFSET: usize = 4;
 const MARKS_OFFSET: usize = 5;
 const CAS_OFFSET: usize = 6;
 const EXPIRES_OFFSET: usize = 12;
 const ACCESSED_OFFSET: usize = 16;
-/// The largest cas id that the header has room for.
+/// The largest cas id that fits in the header.
 const SHORT_CAS_MAX: u64 = (1 << 48) - 1;
-/// What the length of space to skip is counted in.
+/// Unit of the length of skipped space.
 const SKIPPED_UNIT_BYTES: usize = 4;
 
-/// The bits of a record's marks. The lowest two count the reads since the record last survived
-/// eviction, up to this many.
+/// The lowest two bits of a record's marks, and their largest value. They are a saturating count of
+/// accesses. A write that replaces the item counts, too. The eviction policy lowers the count.
 const COUNTER_MAX: u8 = 3;
-/// It was read since it was stored.
+/// The item was read since it was stored.
 pub(super) const FETCHED: u8 = 1 << 2;
 const STALE: u8 = 1 << 3;
 const WIN_SENT: u8 = 1 << 4;
@@ -51,27 +51,27 @@ const WITH_LONG_CAS: u8 = 1 << 7;
 const KIND_SHIFT: u32 = 30;
 const LENGTH_MAX: u32 = (1 << KIND_SHIFT) - 1;
 
-/// An item's metadata: what a client stores beside key and value, and what meta commands remember.
+/// An item's metadata: all that is stored with its key and value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// The client's own number.
     pub flags: u32,
     /// The first second in which the item has expired, or [`NEVER`].
     pub expires_at_s: u32,
-    /// Changes with every change of the value.
+    /// The cas id, which changes with every change of the value.
     pub cas: u64,
-    /// What meta commands remember.
+    /// The marks of meta commands.
     pub marks: Marks,
 }
 
-/// What meta commands remember of an item.
+/// An item's state that meta commands set and report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// The value is out of date, and served all the same.
+    /// The value is out of date, but still served.
     pub stale: bool,
-    /// One client has been asked to store a new value.
+    /// One client has been asked to store a new value (the `W` flag was sent).
     pub win_sent: bool,
-    /// The key came as base64, and is shown as base64.
+    /// The key was sent as base64, and is returned as base64.
     pub key_encoded: bool,
 }
 
@@ -80,22 +80,22 @@ pub struct Marks {
 pub struct Item<'s> {
     /// The value.
     pub value: &'s [u8],
-    /// What was stored with it.
+    /// The item's metadata.
     pub attributes: Attributes,
-    /// It has been read before.
+    /// The item was read since it was stored.
     pub fetched: bool,
-    /// The second in which it was read or stored last, before this.
+    /// The second of the last access or store.
     pub accessed_s: u32,
 }
 
-/// What stands at an offset of the arena.
+/// The kinds of records and skipped space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A record that the map leads to.
+    /// A record that is in the map.
     Live = 0,
-    /// A record that nothing leads to any more.
+    /// A record that was removed from the map.
     Dead = 1,
-    /// Space without a record, to be reclaimed like a dead one.
+    /// Space without a record, which is reclaimed as a dead record is.
     Hole = 2,
     /// Space at the end of a lap that was too short for the next record.
     LapEnd = 3,
@@ -104,28 +104,28 @@ pub(super) enum Kind {
 /// A record's offset and its decoded header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
-    /// Where in the arena it starts.
+    /// Offset of its first byte in the arena.
     pub(super) offset: usize,
-    /// The first four bytes: its [`Kind`] and a length.
+    /// The first four bytes: the [`Kind`] and a length.
     first: u32,
     marks: u8,
     key_bytes: usize,
     pub(super) expires_at_s: u32,
     pub(super) accessed_s: u32,
-    /// As far as the header has room for it.
+    /// The header's 48 bits of the cas id.
     cas: u64,
 }
 
-/// Where `extend` adds bytes to a value.
+/// The side of a value to which `extend` adds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// After it, as `append` does.
+    /// After the value, for `append`.
     After,
-    /// Before it, as `prepend` does.
+    /// Before the value, for `prepend`.
     Before,
 }
 
-/// Bytes of a record, not rounded up to where the next one may start.
+/// Bytes of a record, not rounded up to the arena's unit.
 pub(super) const fn bytes(key_bytes: usize, value_bytes: usize, flags: u32, cas: u64) -> usize {
     let long_key = if key_bytes >= LONG_KEY as usize { 4 } else { 0 };
     let flags = if flags == 0 { 0 } else { 4 };
@@ -134,7 +134,7 @@ pub(super) const fn bytes(key_bytes: usize, value_bytes: usize, flags: u32, cas:
 }
 
 impl Record {
-    /// What stands at `offset`. Inlined, so that a caller loads only the fields that it uses.
+    /// Reads the header at `offset`. Inlined, so that a caller loads only the fields that it uses.
     #[inline(always)]
     pub(super) fn read(arena: &[u8], offset: usize) -> Self {
         let header: &[u8; HEADER_BYTES] =
@@ -156,7 +156,7 @@ impl Record {
         }
     }
 
-    /// What stands here.
+    /// Whether this is a live record, a dead one or skipped space.
     pub(super) const fn kind(&self) -> Kind {
         match self.first >> KIND_SHIFT {
             0 => Kind::Live,
@@ -166,7 +166,7 @@ impl Record {
         }
     }
 
-    /// Bytes that it takes, not rounded up.
+    /// Bytes of the record or skipped space, not rounded up.
     pub(super) const fn bytes(&self) -> usize {
         match self.kind() {
             Kind::Live | Kind::Dead => self.value_offset() + self.value_bytes() - self.offset,
@@ -183,27 +183,27 @@ impl Record {
         self.length()
     }
 
-    /// It counts as dead bytes of its log.
+    /// Its bytes count as dead bytes of the log.
     pub(super) const fn is_dead(&self) -> bool {
         matches!(self.kind(), Kind::Dead | Kind::Hole)
     }
 
-    /// The map leads to it.
+    /// It is in the map, though it may have expired or been flushed.
     pub(super) const fn is_live(&self) -> bool {
         matches!(self.kind(), Kind::Live)
     }
 
-    /// It was read since it was stored.
+    /// The item was read since it was stored.
     pub(super) const fn is_fetched(&self) -> bool {
         self.marks & FETCHED != 0
     }
 
-    /// Reads since it last survived eviction, up to [`COUNTER_MAX`].
+    /// The saturating count of accesses, see [`COUNTER_MAX`].
     pub(super) const fn counter(&self) -> u8 {
         self.marks & COUNTER_MAX
     }
 
-    /// The same after one more.
+    /// The count after one more access.
     pub(super) const fn counter_after_access(&self) -> u8 {
         if self.counter() < COUNTER_MAX { self.counter() + 1 } else { COUNTER_MAX }
     }
@@ -223,7 +223,7 @@ impl Record {
         &arena[self.key_offset()..][..self.key_bytes]
     }
 
-    /// Key and value, which lie next to each other.
+    /// Bytes of key and value, which are contiguous.
     pub(super) const fn content_bytes(&self) -> usize {
         self.key_bytes + self.value_bytes()
     }
@@ -262,18 +262,19 @@ impl Record {
         write_first(arena, self.offset, Kind::Dead, self.value_bytes());
     }
 
-    /// Writes another count of reads.
+    /// Writes the count of accesses.
     pub(super) fn set_counter(&self, counter: u8, arena: &mut [u8]) {
         arena[self.offset + MARKS_OFFSET] = self.marks & !COUNTER_MAX | counter;
     }
 
-    /// Writes what meta commands remember, and keeps the other marks.
+    /// Writes the marks of meta commands, and keeps the other bits.
     pub(super) fn set_marks(&mut self, marks: Marks, arena: &mut [u8]) {
         self.marks = self.marks & !(STALE | WIN_SENT | KEY_ENCODED) | marks_of(marks);
         arena[self.offset + MARKS_OFFSET] = self.marks;
     }
 
-    /// Writes the second of an access, and one more read in the counter; `FETCHED` may be added.
+    /// Writes the second of an access, adds 1 to the count, and sets the bits of `added_marks`:
+    /// `FETCHED` or none.
     #[inline]
     pub(super) fn count_access(&mut self, added_marks: u8, now_s: u32, arena: &mut [u8]) {
         self.marks = (self.marks & !COUNTER_MAX | self.counter_after_access()) | added_marks;
@@ -285,23 +286,23 @@ impl Record {
 
     pub(super) fn set_expiry(&mut self, expires_at_s: u32, arena: &mut [u8]) {
         self.expires_at_s = expires_at_s;
-        let at = self.offset + EXPIRES_OFFSET;
-        arena[at..at + 4].copy_from_slice(&expires_at_s.to_le_bytes());
+        let offset = self.offset + EXPIRES_OFFSET;
+        arena[offset..offset + 4].copy_from_slice(&expires_at_s.to_le_bytes());
     }
 
-    /// Writes another cas id, if there is room for it.
+    /// Writes another cas id. Returns false if the record has no room for it.
     pub(super) fn set_cas(&mut self, cas: u64, arena: &mut [u8]) -> bool {
         if self.marks & WITH_LONG_CAS != 0 {
-            let at = self.key_offset() - 8;
-            arena[at..at + 8].copy_from_slice(&cas.to_le_bytes());
+            let offset = self.key_offset() - 8;
+            arena[offset..offset + 8].copy_from_slice(&cas.to_le_bytes());
             return true;
         }
         if cas > SHORT_CAS_MAX {
             return false;
         }
         self.cas = cas;
-        let at = self.offset + CAS_OFFSET;
-        arena[at..at + 6].copy_from_slice(&cas.to_le_bytes()[..6]);
+        let offset = self.offset + CAS_OFFSET;
+        arena[offset..offset + 6].copy_from_slice(&cas.to_le_bytes()[..6]);
         true
     }
 
@@ -317,7 +318,7 @@ impl Record {
     }
 }
 
-/// Writes a record where there is room for it.
+/// Writes a live record at `offset`.
 pub(super) fn write(
     arena: &mut [u8],
     offset: usize,
@@ -329,12 +330,13 @@ pub(super) fn write(
     let lengths = (key.len(), value.len());
     let key_offset = write_header(arena, offset, lengths, attributes, counter, now_s);
     let content = &mut arena[key_offset..][..key.len() + value.len()];
-    let (key_place, value_place) = content.split_at_mut(key.len());
-    key_place.copy_from_slice(key);
-    value_place.copy_from_slice(value);
+    let (key_slot, value_slot) = content.split_at_mut(key.len());
+    key_slot.copy_from_slice(key);
+    value_slot.copy_from_slice(value);
 }
 
-/// Writes a record like `old` whose value has `more` added, where there is room for it.
+/// Writes a live record at `offset` with the key and value of `old`, and with `more` added to the
+/// value.
 pub(super) fn write_extended(
     arena: &mut [u8],
     offset: usize,
@@ -355,7 +357,7 @@ pub(super) fn write_extended(
     arena[more_to..more_to + more.len()].copy_from_slice(more);
 }
 
-/// Writes the header and the optional fields. Returns where the key goes.
+/// Writes the header and the optional fields. Returns the offset of the key.
 fn write_header(
     arena: &mut [u8],
     offset: usize,
@@ -391,7 +393,7 @@ fn write_header(
     end
 }
 
-/// Makes `bytes` of the arena something to skip.
+/// Writes the header of skipped space of this kind.
 pub(super) fn write_skipped(arena: &mut [u8], offset: usize, bytes: usize, kind: Kind) {
     write_first(arena, offset, kind, bytes / SKIPPED_UNIT_BYTES);
 }
@@ -408,10 +410,10 @@ const fn marks_of(marks: Marks) -> u8 {
     stale | win_sent | key_encoded
 }
 
-/// A length as a header holds it. Items are at most 1 GiB, their overhead included.
+/// Converts a length for a header. Items are at most 1 GiB, including their overhead.
 fn length(bytes: usize) -> u32 {
     let length = u32::try_from(bytes).ok().filter(|&length| length <= LENGTH_MAX);
-    length.expect("no part of a record is longer than its 30 bits can say")
+    length.expect("every length fits in 30 bits")
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {

@@ -1,25 +1,25 @@
-//! What clients change: set, extend and delete, each in one operation of bounded work.
+//! Writes: set, extend and delete, each one operation of bounded work.
 //!
-//! A value that fits where the old one lies is written there, and what it leaves of the old one is a
-//! hole that the next, longer one may take again, together with whatever else is dead after it. So a
-//! key whose values vary in size moves only while it has not had its largest one. By half writes
-//! of 16 to 1,000 bytes, Zipf 1.0 (`cargo bench --bench replay -- --model store --reference lru --only
-//! overwrites`, of 64 MiB):
+//! A record that fits in the old one's place overwrites it. The unused rest becomes a hole. The next,
+//! longer value of the key may overwrite that hole and the dead records after it. So a key whose values
+//! vary in size moves only until its record has once been large enough. With half writes, values of 16
+//! to 1,000 bytes and Zipf 1.0 (`cargo bench --bench replay -- --model store --reference lru --only
+//! overwrites`, 64 MiB):
 //!
 //! ```text
-//!                                                     misses, of LRU's   bytes moved per stored
-//! in place where that wastes an eighth at most                   1.081                     6.69
-//! in place wherever it fits                                      1.034                     5.56
-//! the same, and over dead space after the record                 0.995                     2.33
+//!                                                     misses / LRU's   bytes moved per byte stored
+//! in place if that wastes at most an eighth                    1.081                          6.69
+//! in place wherever it fits                                    1.034                          5.56
+//! the same, and over dead space after the record               0.995                          2.33
 //! ```
-//! Inserts and removes records; `policy` decides in which log, and what is evicted.
+//! This file inserts and removes records; `policy` chooses the log and what is evicted.
 
 use super::policy::{Queue, Stored};
 use super::record::{self, Attributes, Record, Side};
 use super::{HashedKey, RECORD_WORK_BYTES, Store};
 
 impl Store {
-    /// Keeps a copy of `value` under `key`, in place of what was there.
+    /// Stores a copy of `value` under `key`, in place of the previous item.
     pub fn set(
         &mut self,
         key: HashedKey<'_>,
@@ -47,21 +47,21 @@ impl Store {
                 Stored::Kept => {}
                 not_yet @ (Stored::NeedsStep | Stored::NoRoom) => return not_yet,
             }
-            // It may have moved, and it may have been evicted.
+            // The old record may have been moved or evicted meanwhile.
             old = self.map.find(key, &self.arena);
         }
         let queue = self.queue_for(key.hash(), bytes, live.as_ref());
         match old {
-            Some(old) if live.is_none() => self.forget_expired(key.hash(), &old),
-            Some(old) => self.forget(key.hash(), &old),
+            Some(old) if live.is_none() => self.remove_expired(key.hash(), &old),
+            Some(old) => self.remove_record(key.hash(), &old),
             None => {}
         }
         if !is_large && self.evicts {
             self.make_small_room(queue, bytes, now_s);
         }
         let offset = self.append(queue, bytes);
-        // A write of a key is an access, as a read is: `replay`'s overwrites have 1.00 of LRU's
-        // misses with that, 1.06 without.
+        // A write counts as an access, like a read: `replay`'s overwrites have 1.00 of LRU's misses
+        // with this, 1.06 without.
         let counter = live.map_or(0, |old| old.counter_after_access());
         let content = (key.bytes(), value);
         record::write(&mut self.arena, offset, content, attributes, counter, now_s);
@@ -70,7 +70,8 @@ impl Store {
         Stored::Kept
     }
 
-    /// Writes a record of `bytes` over the live one under the same key, if it fits there.
+    /// Writes a record of `bytes` over the live one under the same key, if it fits there. Returns
+    /// whether it did.
     fn overwrite(
         &mut self,
         old: &Record,
@@ -81,8 +82,8 @@ impl Store {
     ) -> bool {
         let queue = self.queue_of(old.offset);
         let old_bytes = self.arena.bytes_of(old);
-        let reach = self.logs[queue as usize].reach(old, bytes, &self.arena);
-        if reach < bytes {
+        let extent = self.logs[queue as usize].extent(old, bytes, &self.arena);
+        if extent < bytes {
             return false;
         }
         self.sizes.remove(old_bytes);
@@ -90,28 +91,28 @@ impl Store {
         let counter = old.counter_after_access();
         let content = (key.bytes(), value);
         record::write(&mut self.arena, old.offset, content, attributes, counter, now_s);
-        let lengths = (old_bytes, bytes, reach);
+        let lengths = (old_bytes, bytes, extent);
         self.logs[queue as usize].overwritten(old.offset, lengths, &mut self.arena);
         if !self.evicts {
-            self.note_overwrite(reach > old_bytes, reach > bytes);
+            self.note_overwrite(extent > old_bytes, extent > bytes);
         }
         self.sweep.note_expiry(attributes.expires_at_s);
         self.counters.stored_bytes += bytes as u64;
         true
     }
 
-    /// Forgets `key`. False when there was no live item under it.
+    /// Deletes the item under `key`. Returns false if there is no live one.
     pub fn delete(&mut self, key: HashedKey<'_>, now_s: u32) -> bool {
         let Some(record) = self.find_live(key, now_s) else {
             return false;
         };
-        self.forget(key.hash(), &record);
+        self.remove_record(key.hash(), &record);
         true
     }
 
-    /// Adds `more` to the value of the live item under `key`, and gives it these attributes. None when
-    /// there is no such item, or when it was evicted for the longer one: so no copy of its value is
-    /// held anywhere while room is made.
+    /// Adds `more` to the value of the live item under `key`, and sets its attributes. Returns None if
+    /// there is no such item, or if making room evicted it: its value is not copied until there is
+    /// room.
     pub fn extend(
         &mut self,
         key: HashedKey<'_>,
@@ -138,7 +139,7 @@ impl Store {
         let old = self.map.find(key, &self.arena)?;
         let offset = self.append(queue, bytes);
         record::write_extended(&mut self.arena, offset, &old, (more, side), attributes, now_s);
-        self.forget(key.hash(), &old);
+        self.remove_record(key.hash(), &old);
         self.insert(key.hash(), offset, bytes);
         self.sweep.note_expiry(attributes.expires_at_s);
         Some(Stored::Kept)
@@ -148,7 +149,7 @@ impl Store {
         self.logs[queue as usize].append(bytes, &mut self.arena)
     }
 
-    /// Enters a record into the map that has just been written.
+    /// Inserts a newly written record into the map, and counts it.
     #[allow(clippy::cast_possible_truncation, reason = "no record is larger than the memory")]
     fn insert(&mut self, hash: u64, offset: usize, bytes: u64) {
         let rehashed = self.map.insert(hash, self.arena.address(offset), &self.arena);
@@ -159,14 +160,14 @@ impl Store {
         self.sizes.add(bytes as usize);
     }
 
-    /// Takes a record out of the map.
+    /// Removes a record from the map.
     pub(super) fn unmap(&mut self, hash: u64, record: &Record) {
         self.map.remove(hash, self.arena.address(record.offset));
         self.sizes.remove(self.arena.bytes_of(record));
     }
 
-    /// Takes a record out of the map and marks it dead.
-    pub(super) fn forget(&mut self, hash: u64, record: &Record) {
+    /// Removes a record from the map and marks it dead.
+    pub(super) fn remove_record(&mut self, hash: u64, record: &Record) {
         self.unmap(hash, record);
         let queue = self.queue_of(record.offset);
         self.logs[queue as usize].mark_dead(record, &mut self.arena);

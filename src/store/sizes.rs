@@ -1,43 +1,43 @@
-//! How many items there are of each size, for operators who choose a limit.
+//! A histogram of item sizes, for operators who choose a limit.
 //!
-//! Kept only where it was asked for: every store then costs a lookup in a tree. Knows no record.
+//! It is kept only on request, because it costs each store a lookup in a tree. Knows no record.
 
 use std::collections::BTreeMap;
 
-/// Sizes are counted in steps of so many bytes, as memcached does.
+/// Width of a size class in bytes, as in memcached.
 const STEP_BYTES: usize = 32;
 
-/// See the module. None where it was not asked for.
+/// See the module. None if sizes are not tracked.
 #[derive(Debug, Default)]
 pub(super) struct Sizes(Option<BTreeMap<usize, u64>>);
 
 impl Sizes {
-    /// Counts from now on, of an empty store.
+    /// Starts counting, in an empty store.
     pub(super) fn track(&mut self) {
         self.0.get_or_insert_default();
     }
 
-    /// A record of so many bytes was written.
+    /// Counts a record of so many bytes that was written.
     pub(super) fn add(&mut self, bytes: usize) {
         if let Some(counts) = &mut self.0 {
             count(counts, bytes);
         }
     }
 
-    /// A record of so many bytes was removed.
+    /// Uncounts a record of so many bytes that was removed.
     pub(super) fn remove(&mut self, bytes: usize) {
         if let Some(counts) = &mut self.0 {
             uncount(counts, bytes);
         }
     }
 
-    /// Upper bounds of sizes, in bytes, each with the number of its records, the smallest first.
+    /// The upper bound of each class in bytes and its number of records, in ascending order.
     pub(super) fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
         self.0.iter().flatten().map(|(&size, &count)| (size, count))
     }
 }
 
-// Apart and cold, so that a store is not slower where it was not asked for.
+// These two are separate and cold, so that they do not slow down a store that does not track sizes.
 #[cold]
 fn count(counts: &mut BTreeMap<usize, u64>, bytes: usize) {
     *counts.entry(bytes.next_multiple_of(STEP_BYTES)).or_default() += 1;

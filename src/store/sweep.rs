@@ -1,60 +1,64 @@
 //! The sweep: finds expired and flushed records before a lookup or a tail does, in bounded steps.
 //!
-//! It takes the map's tables one after the other, in laps, and turns each expired record into dead
-//! bytes of its log, which compaction then reclaims. It knows a lower bound of when the next record
-//! expires, so it does nothing while none can have. A step belongs to the call that makes it:
-//! * the first call of a second looks at [`RECORDS_PER_SECOND`] records, so that `curr_items` and
-//!   `bytes` come true with any traffic;
-//! * in a large store the next calls look at [`RECORDS_PER_STEP`] each, while that finds something, up to
-//!   one table in [`LAP_S`] a second: however many items expire, the counts come true in a minute;
-//! * a store that needs room goes on for as long as that finds something to reclaim.
+//! It visits the map's tables one after the other, in laps, and marks each expired record dead, so that
+//! compaction can reclaim its bytes. A lower bound of the next expiry keeps it from searching while no
+//! record can have expired. Each step is part of a call of the store:
+//! * The first call of a second reads about [`RECORDS_PER_SECOND`] records, so that `curr_items` and
+//!   `bytes` become exact with any traffic.
+//! * In a large store the next calls read about [`RECORDS_PER_STEP`] records each while enough of them
+//!   have expired, up to one in [`LAP_S`] of the tables a second. So the counts become exact within a
+//!   minute, however many items expire.
+//! * A store that needs room reads records in proportion to its bytes, and more of them while enough
+//!   have expired.
 //!
-//! Nothing runs while there is no traffic.
+//! There is no background thread: nothing runs while there is no traffic.
 
 use super::record::NEVER;
 use super::{RECORD_WORK_BYTES, Store};
 
-/// The first call of a second leaves what expired within so many seconds to lookups, which count what
-/// they find (`get_expired`, `get_flushed`), as memcached's crawler mostly does.
+/// A step in the first or a later call of a second skips records that expired less than so many seconds
+/// ago. A lookup that finds one counts it in `get_expired` or `get_flushed`, as mostly in memcached.
 const GRACE_S: u32 = 2;
-/// Records looked at in the first call of a second. Where most of them have expired this takes 0.14 to
-/// 0.42 ms among 100 thousand items, and 1.2 ms among 10 million, each of which waits for memory. With a
-/// call a second 20,000 expired items are found after three.
+/// Records read in the first call of a second. With one call a second, 20,000 expired items are found
+/// after three calls. If most of the records have expired, the call takes 0.14 to 0.42 ms among 100
+/// thousand items, and 1.2 ms among 10 million, where each record is a cache miss.
 const RECORDS_PER_SECOND: usize = 8192;
-/// Records looked at in each call after that, while more is due in this second: 0.08 ms among 10 million
-/// that have expired, 0.22 ms at most, and 25 ms in each second of the lap. A turn counts them as work,
-/// so a pipeline of calls makes no longer turn than others do.
+/// Records read in each later call of a second in which more tables are due. Among 10 million expired
+/// items a call takes 0.08 ms, at most 0.22 ms, and all calls of a second 25 ms. The records count as
+/// work, so a pipeline of such calls has no longer turns than others.
 const RECORDS_PER_STEP: usize = 512;
-/// Seconds in which all tables are swept, while what is found is worth it and there are calls enough.
-/// Without that 10 million expired items would count for 20 minutes, in memcached for one or so.
+/// Seconds in which all tables are swept, while enough records have expired and there are enough calls.
+/// Without these steps 10 million expired items would be counted for 20 minutes; in memcached it is
+/// about one.
 const LAP_S: usize = 60;
-/// A store that needs room looks at one record, and at one more for so many bytes of it; at so many
-/// times as many while at least one record in [`YIELD_SHARE`] was expired in the last table: then
-/// what is expired is found as fast as it is needed.
+/// A store that needs room may read one record, and one more for so many of its bytes.
 const BYTES_PER_RECORD: u64 = 1024;
-const FASTER: usize = 16;
+/// It may read so many times as many records while the last table had enough expired ones: then
+/// the sweep finds them as fast as their room is needed.
+const FAST_FACTOR: usize = 16;
+/// A table has enough expired records if one in so many had expired.
 const YIELD_SHARE: usize = 16;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Sweep {
-    /// The next table.
+    /// The index of the next table.
     table: usize,
-    /// No record expires before this second; `u32::MAX` when none does.
+    /// Lower bound: no record expires before this second. `u32::MAX` if no record expires.
     earliest_s: u32,
-    /// The same for the records that this lap has seen, or that were written in it.
+    /// The same for records that were read or written in this lap.
     lap_earliest_s: u32,
-    /// The second of the last flush.
+    /// The second of the last flush, or of an earlier one whose records have not all been reclaimed.
     flushed_s: u32,
-    /// The second of the last call.
+    /// The last second in which a call made the step of [`RECORDS_PER_SECOND`].
     second_s: u32,
-    /// The second in which no further step is due, or 0 where one is.
+    /// The second in which no further step is due, or 0 if a step is due.
     done_s: u32,
-    /// Tables that are due in this second.
+    /// Tables that are still due in this second.
     tables_due: usize,
-    /// At least one record in [`YIELD_SHARE`] of the last table had expired.
-    pays: bool,
-    /// Records that stores may yet look at.
+    /// The last table had enough expired records, see [`YIELD_SHARE`].
+    had_enough_expired: bool,
+    /// Records that stores which need room may still read.
     quota: usize,
 }
 
@@ -68,7 +72,7 @@ impl Sweep {
             second_s: 0,
             done_s: 0,
             tables_due: 0,
-            pays: true,
+            had_enough_expired: true,
             quota: 0,
         }
     }
@@ -82,32 +86,33 @@ impl Sweep {
         }
     }
 
-    /// Notes that everything so far was flushed, perhaps while something is left of an earlier flush:
-    /// then the earlier second counts, so that flushes in quick succession do not keep putting it off.
+    /// Notes that all records were flushed. If records of an earlier flush have not been reclaimed yet,
+    /// the second of that flush is kept, so that frequent flushes do not defer the sweep again and
+    /// again.
     pub(super) fn note_flush(&mut self, now_s: u32, holds_flushed: bool) {
         if !holds_flushed {
             self.flushed_s = now_s;
         }
-        self.pays = true;
+        self.had_enough_expired = true;
         self.note_expiry(self.flushed_s);
     }
 
-    /// No record expires before this second. For tests.
+    /// The lower bound of all expiries. For tests.
     pub(super) const fn earliest_s(&self) -> u32 {
         self.earliest_s
     }
 
-    /// May some record have expired by `at_s`?
+    /// Can any record have expired by the second `at_s`?
     const fn may_find(&self, at_s: u32) -> bool {
         self.earliest_s <= at_s
     }
 
-    /// Is more likely to be found?
-    pub(super) const fn is_fruitful(&self, now_s: u32) -> bool {
-        self.may_find(now_s) && self.pays
+    /// Is the next step likely to find expired records?
+    pub(super) const fn is_likely_to_find(&self, now_s: u32) -> bool {
+        self.may_find(now_s) && self.had_enough_expired
     }
 
-    /// The next table is the first one again.
+    /// Starts the next lap at the first table.
     fn end_lap(&mut self) {
         self.table = 0;
         self.earliest_s = self.lap_earliest_s;
@@ -116,17 +121,17 @@ impl Sweep {
 }
 
 impl Store {
-    /// Does what is due in a second: a flush whose time has come, and steps of the sweep. Every
-    /// operation with a `now_s` begins with this.
+    /// Does the work that is due in this second: a delayed flush, and steps of the sweep. Every
+    /// operation with a `now_s` calls this first.
     #[inline]
     pub fn tick(&mut self, now_s: u32) {
         if now_s != self.sweep.done_s {
-            self.do_due(now_s);
+            self.do_due_work(now_s);
         }
     }
 
     #[cold]
-    fn do_due(&mut self, now_s: u32) {
+    fn do_due_work(&mut self, now_s: u32) {
         let records_max = if now_s == self.sweep.second_s {
             RECORDS_PER_STEP
         } else {
@@ -135,11 +140,11 @@ impl Store {
         };
         let (mut records, by_s) = (0, now_s.saturating_sub(GRACE_S));
         while self.sweep.may_find(by_s) && records < records_max {
-            // A table may be empty, and there may be many of them.
+            // An empty table counts as one record, because there may be many empty tables.
             records += self.sweep_table(by_s).max(1);
             self.sweep.tables_due = self.sweep.tables_due.saturating_sub(1);
         }
-        let goes_on = self.sweep.tables_due > 0 && self.sweep.is_fruitful(by_s);
+        let goes_on = self.sweep.tables_due > 0 && self.sweep.is_likely_to_find(by_s);
         self.sweep.done_s = if goes_on { 0 } else { now_s };
     }
 
@@ -156,7 +161,8 @@ impl Store {
             return;
         }
         let records = 1 + (bytes / BYTES_PER_RECORD) as usize;
-        self.sweep.quota += if self.sweep.pays { records * FASTER } else { records };
+        self.sweep.quota +=
+            if self.sweep.had_enough_expired { records * FAST_FACTOR } else { records };
         while self.sweep.may_find(now_s)
             && self.sweep.quota >= self.map.table_len(self.sweep.table).max(1)
         {
@@ -167,8 +173,8 @@ impl Store {
         }
     }
 
-    /// Sweeps the next table for what had expired or was flushed by the second `by_s`. Returns how
-    /// many records were in it.
+    /// Marks dead those records of the next table that had expired or were flushed by the second
+    /// `by_s`. Returns the number of records that were in the table.
     fn sweep_table(&mut self, by_s: u32) -> usize {
         let (mut records, mut expired, mut earliest_s) = (0, 0, u32::MAX);
         let Self { map, arena, logs, sweep, counters, sizes, .. } = self;
@@ -179,9 +185,10 @@ impl Store {
             let expires_at_s =
                 if record.expires_at_s == NEVER { u32::MAX } else { record.expires_at_s };
             let is_flushed = log.is_flushed(record.offset);
-            let gone_s = if is_flushed { sweep.flushed_s.min(expires_at_s) } else { expires_at_s };
-            if gone_s > by_s {
-                earliest_s = earliest_s.min(gone_s);
+            let ends_at_s =
+                if is_flushed { sweep.flushed_s.min(expires_at_s) } else { expires_at_s };
+            if ends_at_s > by_s {
+                earliest_s = earliest_s.min(ends_at_s);
                 return true;
             }
             expired += 1;
@@ -192,7 +199,7 @@ impl Store {
             false
         });
         if records > 0 {
-            sweep.pays = expired * YIELD_SHARE >= records;
+            sweep.had_enough_expired = expired * YIELD_SHARE >= records;
         }
         sweep.note_expiry(earliest_s);
         sweep.table += 1;

@@ -1,36 +1,36 @@
-//! All invariants of the store, checked the slow way: each type's own, and those between them.
+//! Checks of all invariants of the store: those of each type, and those between types.
 
 use super::policy::Queue;
 use super::{NEVER, Store};
 
 impl Store {
-    /// Walks everything and checks every invariant. For tests.
+    /// Walks both logs and the map and checks every invariant. For tests.
     ///
     /// # Panics
-    /// When one does not hold.
+    /// When an invariant does not hold.
     pub fn verify(&self) {
         let mut live = 0;
         for log in &self.logs {
             log.verify(&self.arena, |record| {
                 let key = self.map.hashed_key(record.key(&self.arena));
                 let found = self.map.find(key, &self.arena).map(|found| found.offset);
-                assert_eq!(found, Some(record.offset), "a live record is what its key leads to");
+                assert_eq!(found, Some(record.offset), "the map has a live record's key");
                 let expires_at_s = record.expires_at_s;
                 assert!(
                     expires_at_s == NEVER || expires_at_s >= self.sweep.earliest_s(),
-                    "nothing expires before the sweep looks for it"
+                    "no record expires before the sweep's lower bound"
                 );
                 live += 1;
             });
         }
         self.map.verify();
         self.verify_holes();
-        assert_eq!(live, self.map.len(), "the map leads to the live records and to nothing else");
+        assert_eq!(live, self.map.len(), "the map has the live records and no others");
         let sized: u64 = self.sizes().map(|(_, items)| items).sum();
-        assert!(sized == 0 || sized == live as u64, "every item has been sized");
+        assert!(sized == 0 || sized == live as u64, "every item is in the histogram of sizes");
     }
 
-    /// Shows `visit` the keys of all expired and flushed records that the map leads to. For tests.
+    /// Passes to `visit` the keys of all expired and flushed records that are in the map. For tests.
     pub fn visit_expired(&self, now_s: u32, mut visit: impl FnMut(&[u8])) {
         for log in &self.logs {
             log.visit_live(&self.arena, |record| {
@@ -41,7 +41,7 @@ impl Store {
         }
     }
 
-    /// Bytes of main's log, and those of them that are dead. For tests.
+    /// Bytes of main's log, and how many of them are dead. For tests.
     #[must_use]
     pub const fn main_bytes(&self) -> (u64, u64) {
         let main = &self.logs[Queue::Main as usize];

@@ -1,4 +1,5 @@
-//! A walk over all items in steps, between which they may change. A step of the sweep may come first.
+//! A walk over all items in steps. Items may change between two steps. A step, like every call with a
+//! `now_s`, may begin with a step of the sweep.
 
 use super::Store;
 use super::record::Item;
@@ -8,13 +9,13 @@ use super::record::Item;
 pub struct Cursor(u64);
 
 impl Cursor {
-    /// As a number, for a caller that keeps it between two steps.
+    /// The cursor as a number, for a caller that keeps it between two steps.
     #[must_use]
     pub const fn number(self) -> u64 {
         self.0
     }
 
-    /// Out of such a number.
+    /// The cursor of such a number.
     #[must_use]
     pub const fn from_number(number: u64) -> Self {
         Self(number)
@@ -22,9 +23,9 @@ impl Cursor {
 }
 
 impl Store {
-    /// Shows `visit` the live items of one small table, some hundreds at most, and returns where
-    /// the walk goes on, or None at its end. An item that is there all the time is shown exactly
-    /// once, however it moves between two steps: its table stays the same.
+    /// Passes the live items of one small table, some hundreds at most, to `visit`. Returns the next
+    /// cursor, or None at the end of the walk. An item that exists during the whole walk is visited
+    /// exactly once, even if its record moves or its table is split.
     pub fn walk(
         &mut self,
         cursor: Cursor,
