@@ -89,11 +89,13 @@ fn store(meta: MetaRequest<'_>) -> Result<Command<'_>, Reply> {
     Ok(Command::MetaSet { meta, mode, value: &[] })
 }
 
-/// `me <key> [b]`. Other words are ignored.
+/// `me <key> [b]`. Other words are checked as flags are, and ignored.
 pub(super) fn debug(mut words: Words<'_>) -> Line<'_> {
     let Some(key) = words.next() else { return BAD_LINE };
-    let encoded = words.any(|word| word == b"b");
-    let is_key = key.len() <= KEY_BYTES_MAX
+    let all_begin_like_flags = count_flags(words, 2).is_some();
+    let encoded = words.next_short() == Some(b"b");
+    let is_key = all_begin_like_flags
+        && key.len() <= KEY_BYTES_MAX
         && (!encoded || base64::decode(key, &mut [0; KEY_BYTES_MAX]).is_some());
     if !is_key {
         return BAD_LINE;

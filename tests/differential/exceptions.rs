@@ -50,7 +50,7 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     Exception {
         between: UsAndThem,
         why: "me takes b only when another word follows it: a bug",
-        applies: |request| is(request, &[b"me"]) && request.words.len() > 2,
+        applies: |request| is(request, &[b"me"]) && request.words.len() == 3,
     },
     Exception {
         between: UsAndThem,

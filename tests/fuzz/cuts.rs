@@ -61,6 +61,50 @@ fn run(input: &[u8]) {
     assert_same(&whole, &converse(&config, &stream, piece_bytes, narrow), "in pieces");
 }
 
+/// Longer than the bounds of a turn: 32 KiB of requests, 16,384 keys. Each long retrieval is resumed,
+/// and what changes the state of the session follows right after one.
+#[test]
+fn turns_that_reach_their_bounds_change_nothing() {
+    miocached::trace::set_verbosity(0);
+    let keys = [b"a ".repeat(20_000), b"v ".to_vec(), b"b ".repeat(20_000)].concat();
+    let sets: Vec<u8> =
+        (0..2000).flat_map(|n| format!("set k{n} 0 0 1\r\n1\r\n").into_bytes()).collect();
+    let too_large = [b"set v 0 0 5000\r\n", &b"get v\r\n\0".repeat(500)[..], b"00000\r\n"].concat();
+    let stream = [
+        &b"set x 0 0 13\r\nuser password\r\n"[..],
+        b"set v 0 0 3\r\nabc\r\n",
+        &[b"gets ", &keys[..], b"v\r\n"].concat(),
+        &sets,
+        &[b"gat 0 ", &keys[..], b"v  \n"].concat(),
+        &[b"get ", &keys[..], b" \n"].concat(),
+        b"append v 0 0 3 noreply\r\ndef\r\nlru_crawler mgdump all\r\nmg v v\r\n",
+        &[b"get ", &keys[..], b"v\r\n"].concat(),
+        &too_large,
+        &[b"gets ", &keys[..], b"v\n"].concat(),
+        &[b"get ", &keys[..], b"v\r\n"].concat(),
+        b"quit\r\nget v\r\n",
+    ]
+    .concat();
+    for (auth_file, requests_per_turn) in
+        [(None, None), (Some("users".into()), Some(1)), (Some("users".into()), Some(20))]
+    {
+        let config = Config {
+            memory_bytes_max: MIB,
+            item_bytes_max: 4096,
+            auth_file,
+            requests_per_turn,
+            ..Config::default()
+        };
+        let whole = converse(&config, &stream, usize::MAX, OutputLimit::UNBOUNDED);
+        assert!(whole.ended, "at quit");
+        for (piece_bytes, high_water) in [(7, 1), (16 << 10, 1), (1000, 700), (usize::MAX, 1)] {
+            let room = OutputLimit { high_water, ..OutputLimit::UNBOUNDED };
+            let cut = converse(&config, &stream, piece_bytes, room);
+            assert_same(&whole, &cut, &format!("in pieces of {piece_bytes} bytes"));
+        }
+    }
+}
+
 /// All answers; then whether the conversation has ended, and what is told of the server behind it.
 fn converse(config: &Config, stream: &[u8], piece_bytes: usize, room: OutputLimit) -> Told {
     let mut engine = Engine::new(config).unwrap();
