@@ -43,7 +43,7 @@ pub(super) fn arithmetic(words: Words<'_>) -> Line<'_> {
     })
 }
 
-/// A command without a value, made of what its flags have been parsed to.
+/// Parses a line without a value. `command` makes the command from the parsed flags.
 fn keyed<'a>(
     mut words: Words<'a>,
     command: impl FnOnce(Result<MetaRequest<'a>, Reply>) -> Result<Command<'a>, Reply>,
@@ -104,8 +104,8 @@ pub(super) fn debug(mut words: Words<'_>) -> Line<'_> {
     Line::Command { command: Command::MetaDebug { key }, mode: MODE }
 }
 
-/// The number of flags of a line of which `before` words have been read. `None` when one of its first
-/// words does not begin like a flag.
+/// Counts the flags of a line of which `before` words have been read. `None` if a flag among the
+/// words that memcached looks at does not begin like one.
 fn count_flags(mut words: Words<'_>, before: usize) -> Option<usize> {
     let mut flags = 0;
     while let Some(word) = words.next_short() {
@@ -117,7 +117,7 @@ fn count_flags(mut words: Words<'_>, before: usize) -> Option<usize> {
     Some(flags)
 }
 
-/// Parses the flags of a line of so many words.
+/// Parses the flags, unless the key is too long or the whole line has too many words.
 fn parse_flags<'a>(
     key: &'a [u8],
     flags: Words<'a>,

@@ -11,8 +11,8 @@ use miocached::session::{Session, Stop};
 
 use super::grammar::{Source, request};
 
-/// So little that the store never is full: who leaves a full one is partly decided by its hashes,
-/// which are seeded differently in each store.
+/// So few that the store never is full. Which items a full store evicts depends on hashes, which are
+/// seeded differently in each store.
 const STREAM_BYTES_MAX: usize = 16 << 10;
 /// Figures that those seeds decide (how full the tables of the map are), and one that the cuts do.
 const NOT_COMPARED: [&str; 6] = [
@@ -105,22 +105,22 @@ fn turns_that_reach_their_bounds_change_nothing() {
     }
 }
 
-/// All answers; then whether the conversation has ended, and what is told of the server behind it.
-fn converse(config: &Config, stream: &[u8], piece_bytes: usize, room: OutputLimit) -> Told {
+/// All answers, whether the conversation has ended, and the figures and items of the server after it.
+fn converse(config: &Config, stream: &[u8], piece_bytes: usize, room: OutputLimit) -> Outcome {
     let mut engine = Engine::new(config).unwrap();
     engine.set_credentials(Credentials::parse(b"user:password").unwrap());
     let (answers, ended) = talk(config, &mut engine, stream, piece_bytes, room);
     engine.verify();
     let open = Config { auth_file: None, dialect: DialectMode::Classic, ..config.clone() };
     let questions = b"stats\r\nstats store\r\nstats detail dump\r\nlru_crawler metadump all\r\n";
-    let (behind, _) = talk(&open, &mut engine, questions, usize::MAX, OutputLimit::UNBOUNDED);
-    Told { answers, ended, behind }
+    let (state, _) = talk(&open, &mut engine, questions, usize::MAX, OutputLimit::UNBOUNDED);
+    Outcome { answers, ended, state }
 }
 
-struct Told {
+struct Outcome {
     answers: Vec<u8>,
     ended: bool,
-    behind: Vec<u8>,
+    state: Vec<u8>,
 }
 
 fn talk(
@@ -145,7 +145,7 @@ fn talk(
         granted = if output.is_empty() { room.needed } else { 0 };
         let moved = spent > 0 || !output.is_empty() || stop == Stop::NeedsInput;
         stalls = if moved { 0 } else { stalls + 1 };
-        assert!(stalls < super::STALLS_MAX, "it stalls without end behind {start} bytes");
+        assert!(stalls < super::STALLS_MAX, "it stalls without end after {start} bytes");
         answers.append(&mut output);
         match stop {
             Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}
@@ -156,9 +156,9 @@ fn talk(
     }
 }
 
-fn assert_same(whole: &Told, cut: &Told, how: &str) {
+fn assert_same(whole: &Outcome, cut: &Outcome, how: &str) {
     assert_eq!(whole.ended, cut.ended, "{how}: the end of the conversation");
-    for (one, other) in [(&whole.answers, &cut.answers), (&whole.behind, &cut.behind)] {
+    for (one, other) in [(&whole.answers, &cut.answers), (&whole.state, &cut.state)] {
         assert!(one == other || shown(one) == shown(other), "{how}: {}", difference(one, other));
     }
 }
