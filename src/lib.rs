@@ -34,16 +34,15 @@
 //! 1. The kernel reports that a socket is readable. [`net::reactor::Reactor`] latches that in the
 //!    connection and queues its key; when all events of the batch are latched, it drives the queue.
 //! 2. [`net::connection::Connection`] borrows the working buffers and reads once.
-//! 3. [`session::Session::advance`] executes the unread requests, one after the other. Of those that
-//!    came together it parses up to sixteen ahead, so that the memory which their keys need is waited
-//!    for once.
+//! 3. [`session::Session::advance`] executes the unread requests, one after the other. It parses up
+//!    to sixteen of them ahead and prefetches their keys, so that their cache misses overlap.
 //! 4. [`protocol::Framer::parse`] finds a request: key and value are slices of the input. It is pure:
 //!    it returns the bytes used and the next state, and the session keeps both or neither. The state
 //!    says how far the input has been searched, so no line end is searched for twice however the
 //!    input is cut.
-//! 5. [`engine::Engine::execute`] does what the command means. `set` copies the value into the
-//!    store; `get` copies it from the store's own slice into the output. Once, in both cases;
-//!    nothing in a buffer points into the store.
+//! 5. [`engine::Engine::execute`] does what the command means. `set` copies the value once, into the
+//!    store; `get` copies it once, from the store's own slice into the output. No buffer points into
+//!    the store.
 //! 6. The connection writes all answers at once, gives the working buffers back, and returns a
 //!    [`Next`](net::connection::Next): wait for an event, run again after the others, or close.
 //!
@@ -113,7 +112,7 @@ pub fn simulate(requests: &[u8]) -> Vec<u8> {
         let (more, stop) =
             session.advance(unread, &mut answers, &mut limit, &mut engine, now.into());
         used += more;
-        // A turn that has done its share goes on at once: there are no others.
+        // There is no other connection, so the next turn follows at once.
         if stop != Stop::NeedsFlush {
             return answers;
         }

@@ -1,4 +1,4 @@
-//! One conversation: bytes in, bytes out. The framer and the engine, put together.
+//! One conversation: bytes in, bytes out. It joins the framer and the engine.
 //!
 //! Every way of talking to a server goes through [`Session::advance`]: the sockets' connections,
 //! `--stdio`, [`crate::simulate`] and the tests. Knows no socket, no buffer policy and no clock.
@@ -49,16 +49,16 @@ struct Ahead<'a> {
 struct Resumable {
     rest: Rest,
     mode: ReplyMode,
-    /// Its bytes that are still in the input.
+    /// Bytes of the request that are still in the input, the line end included.
     bytes: usize,
 }
 
 /// What is left of such a request.
 #[derive(Clone, Copy, Debug)]
 enum Rest {
-    /// The keys in its first `key_bytes` bytes.
+    /// The keys, which are the first `key_bytes` bytes of the input.
     Keys { retrieval: Retrieval, key_bytes: usize },
-    /// A walk, with its next step.
+    /// A walk over all items, with its cursor.
     Dump(Dump),
 }
 
@@ -126,7 +126,7 @@ impl Session {
             if is_long || self.must_end(&progress, output, limit, engine) {
                 return self.yields(&progress, engine);
             }
-            // Not from one constant, all of whose bytes would be copied.
+            // `[const { None }; _]` would copy every byte of the slots; this writes only their tags.
             let mut batch = array::from_fn(|_| None);
             self.parse_ahead(&unread[progress.spent..], &mut batch, engine);
             for (index, ahead) in batch.iter().map_while(Option::as_ref).enumerate() {
@@ -166,8 +166,8 @@ impl Session {
         (progress.spent, Stop::NeedsFlush)
     }
 
-    /// Parses as many requests as can be executed without knowing what the ones before them do, and
-    /// prefetches their keys: the memory that these need is waited for once.
+    /// Parses up to [`PREFETCH_BATCH`] requests, as long as executing one cannot change how the next is
+    /// parsed, and prefetches their keys, so that their cache misses overlap.
     fn parse_ahead<'a>(
         &self,
         unread: &'a [u8],
@@ -223,7 +223,7 @@ impl Session {
                     }
                     Executed::Quit => Some(Stop::Ended(EndReason::Quit)),
                     Executed::Shutdown => Some(Stop::Ended(EndReason::Shutdown)),
-                    // Neither is committed: the request starts over.
+                    // A request that ends in one of the next two is not committed: it starts over.
                     Executed::Retry => {
                         trace::stalled("it starts over after a flush");
                         return (0, Some(Stop::NeedsFlush));
@@ -252,8 +252,8 @@ impl Session {
         (used, stop)
     }
 
-    /// Total bytes of the request at the start of the input, as far as is known yet. No more than
-    /// this need be held at once.
+    /// Bytes of the request at the start of the input, or the most that it can have. A buffer for it
+    /// need not be longer.
     #[must_use]
     pub const fn bytes_wanted(&self) -> usize {
         match &self.resumable {

@@ -72,7 +72,7 @@ impl Server {
         items
     }
 
-    /// What it says to each of the pieces, and what it has stored behind each.
+    /// What it answers to each of the pieces, and what it has stored after each.
     fn answers(&self, pieces: &[Vec<Request>]) -> Vec<String> {
         const STORED: &[u8] =
             b"get a b n\r\nmg a s f t h k u\r\nmg b s f t h k u\r\nmg n s f t h k u\r\n";
@@ -97,7 +97,7 @@ fn sent(piece: &[Request], items: &Items) -> Vec<u8> {
     // All as long as each other, because data that is too short makes data of them.
     let id = |key| items.get(&[key][..]).map_or("1", |(id, _)| id);
     let id = |key| format!("{:0>20}", id(key));
-    // For a value that is empty or blank memcached takes whatever stands behind it in memory.
+    // For a value that is empty or blank memcached takes whatever follows it in memory.
     let is_blank =
         |key: &[u8]| items.get(key).is_some_and(|(_, value)| value.trim_ascii().is_empty());
     let reads_beyond = |request: &&Request| {
@@ -135,7 +135,7 @@ fn compare(
     }
     let some = |answers: &[String]| answers[..answers.len().min(4)].join("\n         ");
     Err(format!(
-        "\n  behind {}\n  theirs {}\n  ours   {}\n",
+        "\n  after  {}\n  theirs {}\n  ours   {}\n",
         some(&ours[at.saturating_sub(4)..at]),
         some(&theirs[at..]),
         some(&ours[at..])

@@ -6,6 +6,10 @@ use crate::protocol::number::{self, DIGITS_MAX, digits_of};
 use crate::protocol::{Reply, ReplyWriter, item_bytes};
 use crate::store::{Attributes, Marks, Side, Stored};
 
+/// Size of the largest item whose value is read as a number. memcached stores larger items in chunks,
+/// whatever its item limit, and reads no number from those.
+const CHUNK_BYTES_MAX: usize = 512 << 10;
+
 /// The outcome of arithmetic.
 pub(super) enum Computed {
     /// The new number, and what the answer needs of its item.
@@ -61,11 +65,11 @@ impl Engine {
         if compare.is_some_and(|expected| expected != 0 && expected != old.cas) {
             return Computed::Exists;
         }
+        if item_bytes(key.bytes().len(), old.flags, value_bytes) > CHUNK_BYTES_MAX {
+            return Computed::NotNumber;
+        }
         self.copied_bytes += value_bytes as u64;
-        // memcached stores larger items in chunks, and reads no number from those.
-        let is_chunked =
-            item_bytes(key.bytes().len(), old.flags, value_bytes) > self.config.item_bytes_max / 2;
-        let Some(number) = number::loose_u64(item.value).filter(|_| !is_chunked) else {
+        let Some(number) = number::loose_u64(item.value) else {
             return Computed::NotNumber;
         };
         // As memcached: up wraps, down stops at 0.

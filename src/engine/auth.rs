@@ -10,7 +10,7 @@ const USERS_MAX: usize = 8;
 /// Bytes of a line of the file, its end included (memcached's limit, too).
 const FILE_LINE_BYTES_MAX: usize = 256;
 
-/// Users and their passwords. The default has none, and accepts nobody.
+/// Users and their passwords. The default has none, and refuses every user.
 #[derive(Clone, Default)]
 pub struct Credentials {
     users: Vec<(Vec<u8>, Vec<u8>)>,

@@ -12,9 +12,9 @@ use crate::store::{Cursor, Item, NEVER};
 /// Bytes that the line of an item may take beside its key, and a step beside its items: six numbers
 /// of at most 20 digits, with their names.
 const ITEM_LINE_BYTES_MAX: usize = 192;
-/// Characters that show one byte of a key.
+/// Most characters that show one byte of a key: `%` and two digits.
 const SHOWN_MAX: usize = 3;
-/// Digits of such a byte.
+/// Those digits.
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Characters that a dumped key may have unchanged; the others are shown as `%` and two digits.

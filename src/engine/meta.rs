@@ -131,7 +131,7 @@ impl Engine {
         let code: &[u8] = match self.execute_store(&request) {
             Outcome::NeedsStep => return Executed::Retry,
             Outcome::NoRoom => {
-                // In every mode: the old value is out of date.
+                // Whatever the mode, the old value is out of date.
                 self.store.delete(key, self.now.uptime_s);
                 reply.line(Reply::OutOfMemory);
                 return Executed::Done;
@@ -195,7 +195,7 @@ impl Engine {
         Executed::Done
     }
 
-    /// Deletes an item, or empties it, or marks it as stale, or both.
+    /// Deletes an item; or empties it (`x`), marks it as stale (`I`), or does both.
     fn invalidate(
         &mut self,
         key: HashedKey<'_>,

@@ -2,7 +2,7 @@
 //!
 //! Owns the one [`Store`] that all connections change, the cas ids, and the counters. Knows no socket
 //! and no clock: the time is part of the [`Turn`] handed down. This file dispatches commands, and
-//! carries out retrievals and what is as short:
+//! executes retrievals and the commands that take a few lines. The others:
 //!
 //! * `storing`: stores of every kind, with their conditions; `arithmetic`: `incr`, `decr` and `ma`
 //! * `meta`: the meta commands; `meta_reply`: the flags that they return
@@ -41,8 +41,8 @@ use prefixes::Prefixes;
 pub use server_stats::{ServerStats, StatsScope};
 pub use turn::Turn;
 
-/// Keys that one retrieval looks up before the others have their turn, in batches: about 1 ms where
-/// each of them waits for memory. A line of 1 MiB can hold half a million keys.
+/// Batches of keys that one retrieval looks up before other connections have their turn: about 1 ms
+/// if each key waits for memory. A line of 1 MiB can hold half a million keys.
 const BATCHES_PER_TURN: usize = 16_384 / PREFETCH_BATCH;
 
 /// The outcome of a command.
@@ -50,11 +50,11 @@ const BATCHES_PER_TURN: usize = 16_384 / PREFETCH_BATCH;
 pub enum Executed<'a> {
     /// It has been executed and answered.
     Done,
-    /// Nothing has changed and nothing is answered: the request starts over once the output has
-    /// drained and others have had their turn.
+    /// It has no effect yet and no answer: the request starts over once the output has drained and
+    /// other connections have had their turn. The store may have made part of the room it needs.
     Retry,
-    /// Part of it is answered. This is left to do once the output has drained and others have had
-    /// their turn.
+    /// Part of it is answered. This is left to do once the output has drained and other connections
+    /// have had their turn.
     Resume(Unfinished<'a>),
     /// Nothing has changed: the request starts over as soon as [`Turn::server`] covers this much.
     NeedsServerStats(StatsScope),
@@ -78,7 +78,7 @@ pub struct Engine {
     pub counters: Counters,
     prefixes: Prefixes,
     credentials: Credentials,
-    /// Bytes of stored values that commands copied or parsed without sending or fetching them.
+    /// Bytes of stored values that commands copied or parsed, beside those that clients sent or fetched.
     copied_bytes: u64,
     /// `debugtime`, in builds with debug assertions: how far the clock was moved, and where it was
     /// paused.
@@ -261,7 +261,7 @@ impl Engine {
         true
     }
 
-    /// A command's key: the `prefetched` one, whose hash is prefetched already, or a new one from `bytes`.
+    /// A command's key: the `prefetched` one, whose hash is computed already, or a new one from `bytes`.
     fn key<'k>(&self, bytes: &'k [u8], prefetched: Option<HashedKey<'k>>) -> HashedKey<'k> {
         debug_assert!(prefetched.is_none_or(|key| key.bytes() == bytes), "another command's key");
         prefetched.unwrap_or_else(|| self.store.hashed_key(bytes))

@@ -27,8 +27,8 @@ impl Now {
     /// days counts from now, and more is a Unix time.
     ///
     /// A Unix time is converted to uptime here, once, so a later step of the wall clock changes no
-    /// item's expiry. Which clock the client meant is unknown, and following one that is set right
-    /// after the machine has started would empty the cache.
+    /// item's expiry. If expiry followed the wall clock, correcting that clock some time after boot
+    /// would empty the cache.
     pub(super) fn deadline_s(self, exptime: i32) -> u32 {
         match exptime {
             0 => NEVER,

@@ -1,7 +1,7 @@
 //! Figures of the server that only the network knows, as plain data for `stats`.
 //!
-//! The network takes such a snapshot for the command that needs one, and drops it after the drive of
-//! the connection that sent the command. So no client is ever answered from another's.
+//! The network takes such a snapshot for the command that needs one, and drops it after the turn of
+//! the connection that sent the command. So no client is answered from another's snapshot.
 
 /// How much of [`ServerStats`] a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! `stats`: figures of the server, under memcached's names.
 //!
-//! Tools look for these names, so each of them is there. Where miocached has no such thing, the value
-//! is what memcached shows when the thing is switched off, or 0. All items are in one class, 1, of
-//! chunks. What only the network knows comes in a [`ServerStats`]; without one, a command that needs it
-//! is not executed.
+//! Tools look for these names, so each of them is there. A name of a part that does not exist here has
+//! the value that memcached shows when that part is switched off, or 0. All items are shown in one
+//! class, number 1. Figures that only the network knows come in a [`ServerStats`]; without one, a
+//! command that needs it is not executed.
 
 use std::fmt::Display;
 

@@ -160,8 +160,8 @@ impl Engine {
         outcome
     }
 
-    /// Stores the value unconditionally. With a `newer` item, it is marked as stale and keeps that
-    /// item's expiry.
+    /// Stores the value unconditionally. If the item that it replaces is `newer`, the value is marked as
+    /// stale and keeps that item's expiry.
     fn put(&mut self, request: &StoreRequest<'_>, newer: Option<&Attributes>) -> Outcome {
         let cas = self.cas_for(request);
         let attributes = Attributes {

@@ -16,7 +16,7 @@ const CRAWLER_SLEEP_US_MAX: u32 = 1_000_000;
 /// The most that `verbosity` can ask for.
 const VERBOSITY_MAX: u8 = 2;
 
-/// A command that is always answered: `noreply` is one of its words.
+/// A command that `noreply` does not silence: it is a word like any other there.
 const fn answered(command: Command<'_>) -> Line<'_> {
     Line::Command { command, mode: ReplyMode::CLASSIC }
 }

@@ -29,7 +29,7 @@ pub fn decode(text: &[u8], space: &mut [u8]) -> Option<usize> {
         return None;
     }
     let (mut bits, mut seen, mut padding, mut bytes) = (0u32, 0, 0, 0);
-    // Four known characters fill three bytes of `space`, which has been found to be enough.
+    // Each four characters fill three bytes of `space`, whose length has been checked.
     for byte in text.iter().filter(known) {
         bits = bits << 6 | u32::from(VALUES[usize::from(*byte)]);
         padding += usize::from(*byte == b'=');
@@ -88,7 +88,7 @@ mod tests {
             assert_eq!(decode(bad, space), None, "{}", bad.escape_ascii());
         }
         assert_eq!(decode(b"YQ==", space), Some(1));
-        // As memcached: passed over.
+        // Ignored, as by memcached.
         assert_eq!(decode(b"Y-Q==", space), Some(1));
     }
 }

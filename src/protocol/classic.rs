@@ -16,8 +16,8 @@ use super::{admin, meta, number};
 
 /// The mode of answers that `noreply` cannot suppress.
 const ANSWERED: ReplyMode = ReplyMode::CLASSIC;
-/// memcached refuses shorter lines, terminator included, before it parses them. A `mn` and a bare
-/// LF are one byte less than that; but a line that does something is accepted.
+/// memcached refuses shorter lines, terminator included, before it parses them. Here only unknown
+/// commands are refused for that: `mn` with a bare LF, three bytes, is accepted.
 const LINE_BYTES_MIN: usize = 4;
 /// The shortest line that may carry a user and a password, its CR counted; a shorter one ends the
 /// conversation.
@@ -25,8 +25,8 @@ const AUTH_LINE_BYTES_MIN: usize = 6;
 /// Most bytes of a user and a password.
 const AUTH_TOKEN_BYTES_MAX: u32 = 16_384;
 
-/// Parses one line, its LF taken off. `bare_lf` is how a value has to end whose line ended in LF
-/// without CR.
+/// Parses one line, its LF taken off. `bare_lf` is the terminator that a value needs if its line ended
+/// in LF without CR.
 pub(super) fn parse_line(raw: &[u8], bare_lf: DataEnd) -> Line<'_> {
     let (line, end) = match raw {
         [line @ .., b'\r'] => (line, DataEnd::CrLf),
@@ -78,9 +78,7 @@ fn retrieve(keys: Words<'_>, retrieval: Retrieval) -> Line<'_> {
     if keys.is_empty() {
         return Line::refused(Reply::BadLine, ANSWERED);
     }
-    // Most lines are shorter than a key may be.
-    let mut each = keys;
-    if keys.rest().len() > KEY_BYTES_MAX && each.any(|key| key.len() > KEY_BYTES_MAX) {
+    if keys.has_longer_than(KEY_BYTES_MAX) {
         return Line::refused(Reply::BadLine, reply_mode_after(keys, 1));
     }
     Line::Command { command: Command::Retrieve { retrieval, keys }, mode: ANSWERED }
@@ -157,8 +155,8 @@ fn touch(mut words: Words<'_>) -> Line<'_> {
     }
 }
 
-/// memcached of both generations accepts `<key>`, `<key> 0` and `<key> [x] noreply`. What else it
-/// accepts depends on its version, so that is an error here.
+/// memcached 1.6.18 and 1.6.45 both accept `<key>`, `<key> 0` and `<key> [x] noreply`. Anything else
+/// is an error here: they differ in it.
 fn delete(mut words: Words<'_>) -> Line<'_> {
     let mode = reply_mode_after(words, 1);
     let Some(key) = words.next() else {

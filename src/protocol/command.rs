@@ -1,7 +1,7 @@
 //! The requests of both dialects, as values that borrow from the input.
 //!
-//! Families share one variant with a mode, so that a new member of a family adds an arm and not a
-//! copy. Knows nothing of how a request is spelled or executed.
+//! Commands of one family share a variant with a mode: a new member adds an arm, not a copy. Knows
+//! nothing of how a request is spelled or executed.
 
 use std::fmt;
 
@@ -94,7 +94,7 @@ pub enum Command<'a> {
     MetaNoop,
     /// Invalidate all items, now or later.
     FlushAll {
-        /// As in `Store`, but 0 and below are now; `None` for what is no number.
+        /// As in `Store`, but 0 and below mean now. `None` if it is not a number.
         delay: Option<i32>,
     },
     /// Show figures.
@@ -309,7 +309,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Its first key, if it is worth prefetching: one that is written as it is.
+    /// Its first key, unless that is written in base64: such a key is not prefetched.
     pub(super) fn key(&self) -> Option<&'a [u8]> {
         self.first_key().filter(|key| !key.encoded).map(|key| key.written)
     }

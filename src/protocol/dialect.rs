@@ -25,9 +25,9 @@ impl Dialect {
     }
 }
 
-/// The rule of the two dialects, for one `line` without its LF: the simple dialect's are those that
-/// end in a bare LF and are `get`, `set` with fewer than four arguments, or no command of
-/// memcached's at all.
+/// The dialect of one `line` without its LF. In [`DialectMode::Auto`] a line that ends in CRLF is
+/// classic. One that ends in a bare LF is simple if it is `get`, or `set` with fewer than four
+/// arguments, or no command of memcached's at all.
 #[must_use]
 pub fn dialect_of(mode: DialectMode, line: &[u8]) -> Dialect {
     let simple = match mode {
@@ -52,7 +52,7 @@ pub(super) fn line_bytes_max(dialect: Dialect, line: &[u8]) -> usize {
     if is_long { LONG_LINE_BYTES_MAX } else { LINE_BYTES_MAX }
 }
 
-/// The longest that a line may become, its LF not counted, of which only the `start` is known.
+/// The longest that a line with this `start` may become, its LF not counted.
 pub(super) fn line_bytes_possible(mode: DialectMode, start: &[u8]) -> usize {
     match mode {
         DialectMode::Simple => LONG_LINE_BYTES_MAX,

@@ -5,9 +5,10 @@
 //! if it drops the bytes. So a request that has to start over is simply not committed, and any number
 //! of requests can be parsed ahead of the one that is executed.
 //!
-//! A state remembers how far the input has been looked at: no line end is searched for twice however
-//! the input is cut, and no value byte is looked at; only the line of a store whose value was cut is
-//! parsed again when the value is whole. Knows the shape of lines and values, but no command.
+//! A state remembers how far the input has been searched, so no line end is searched for twice however
+//! the input is cut. No byte of a value is looked at. A store whose value was cut has its line parsed
+//! once more when the value is whole. The framer knows the shape of lines and values; of commands it
+//! knows only how large an item a store would make.
 
 use memchr::memchr;
 
@@ -90,8 +91,8 @@ impl State {
     /// Before a line.
     const LINE: Self = Self(Position::Line { scanned: 0 });
 
-    /// Total bytes of the request at the start of the input, as far as is known yet. No more than
-    /// this need be held at once.
+    /// Bytes of the request at the start of the input, or the most that it can have. A buffer for it
+    /// need not be longer.
     #[must_use]
     pub const fn bytes_wanted(self) -> usize {
         match self.0 {

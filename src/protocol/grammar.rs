@@ -32,7 +32,7 @@ impl Grammar {
         }
         match dialect {
             Dialect::Simple => simple::parse_line(line),
-            // Where memcached is to be matched exactly, a value ends in CRLF however its line ended.
+            // This mode is exact, and memcached wants CRLF after a value however its line ended.
             Dialect::Classic if mode == DialectMode::Classic => {
                 classic::parse_line(line, DataEnd::CrLf)
             }
@@ -40,7 +40,7 @@ impl Grammar {
         }
     }
 
-    /// The longest that a line may become, its LF not counted, of which only the `start` is known.
+    /// The longest that a line with this `start` may become, its LF not counted.
     pub(super) fn line_bytes_possible(self, start: &[u8]) -> usize {
         match self {
             Self::Commands(mode) => line_bytes_possible(mode, start),

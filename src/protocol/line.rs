@@ -26,8 +26,8 @@ impl Line<'_> {
     }
 }
 
-/// How a classic command wants to be answered whose first `seen` words are read already: `noreply`
-/// counts when it is the last word that memcached looks at.
+/// The reply mode of a classic command; `words` are those after its first `seen`. `noreply` counts if
+/// it is the last of the words that memcached looks at.
 pub(super) fn reply_mode_after(words: Words<'_>, seen: usize) -> ReplyMode {
     let last = words.take(WORDS_MAX - seen).last();
     ReplyMode { dialect: Dialect::Classic, noreply: last == Some(b"noreply") }
@@ -40,7 +40,8 @@ pub(super) enum DataEnd {
     Lf,
     /// CRLF alone, as memcached.
     CrLf,
-    /// Either: a classic line that ended in a bare LF, as hand-typed ones and some tools do.
+    /// Either: after a classic line that ended in a bare LF, as lines typed by hand and some tools'
+    /// lines do.
     Either,
 }
 
@@ -48,8 +49,8 @@ impl DataEnd {
     /// Bytes of the longest terminator.
     pub(super) const BYTES_MAX: usize = 2;
 
-    /// Looks at the bytes after a value: how many to take, and whether they are right. `None` until
-    /// enough of them have come.
+    /// Compares the bytes after a value: returns how many of them to take, and whether they are the
+    /// terminator. `None` until enough of them have come.
     pub(super) fn check(self, after: &[u8]) -> Option<(usize, bool)> {
         match (self, after) {
             (_, []) => None,

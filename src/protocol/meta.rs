@@ -43,7 +43,7 @@ pub(super) fn arithmetic(words: Words<'_>) -> Line<'_> {
     })
 }
 
-/// A command without a value, made of what its flags have been parsed to.
+/// Parses a line without a value. `command` makes the command from the parsed flags.
 fn keyed<'a>(
     mut words: Words<'a>,
     command: impl FnOnce(Result<MetaRequest<'a>, Reply>) -> Result<Command<'a>, Reply>,
@@ -89,11 +89,13 @@ fn store(meta: MetaRequest<'_>) -> Result<Command<'_>, Reply> {
     Ok(Command::MetaSet { meta, mode, value: &[] })
 }
 
-/// `me <key> [b]`. Other words are ignored.
+/// `me <key> [b]`. Other words are checked as flags are, and ignored.
 pub(super) fn debug(mut words: Words<'_>) -> Line<'_> {
     let Some(key) = words.next() else { return BAD_LINE };
-    let encoded = words.any(|word| word == b"b");
-    let is_key = key.len() <= KEY_BYTES_MAX
+    let all_begin_like_flags = count_flags(words, 2).is_some();
+    let encoded = words.next_short() == Some(b"b");
+    let is_key = all_begin_like_flags
+        && key.len() <= KEY_BYTES_MAX
         && (!encoded || base64::decode(key, &mut [0; KEY_BYTES_MAX]).is_some());
     if !is_key {
         return BAD_LINE;
@@ -102,8 +104,8 @@ pub(super) fn debug(mut words: Words<'_>) -> Line<'_> {
     Line::Command { command: Command::MetaDebug { key }, mode: MODE }
 }
 
-/// The number of flags of a line of which `before` words have been read. `None` when one of its first
-/// words does not begin like a flag.
+/// Counts the flags of a line of which `before` words have been read. `None` if a flag among the
+/// words that memcached looks at does not begin like one.
 fn count_flags(mut words: Words<'_>, before: usize) -> Option<usize> {
     let mut flags = 0;
     while let Some(word) = words.next_short() {
@@ -115,7 +117,7 @@ fn count_flags(mut words: Words<'_>, before: usize) -> Option<usize> {
     Some(flags)
 }
 
-/// Parses the flags of a line of so many words.
+/// Parses the flags, unless the key is too long or the whole line has too many words.
 fn parse_flags<'a>(
     key: &'a [u8],
     flags: Words<'a>,

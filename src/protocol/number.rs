@@ -24,7 +24,7 @@ pub fn strict_i64(word: &[u8]) -> Option<i64> {
         return None;
     }
     match word {
-        // memcached 1.6.45 reads no digits here as 0.
+        // memcached 1.6.45 accepts a lone minus, as 0.
         b"-" => Some(0),
         [b'-', digits @ ..] => 0i64.checked_sub_unsigned(decimal(digits)?),
         digits => i64::try_from(decimal(digits)?).ok(),

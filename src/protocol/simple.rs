@@ -4,7 +4,8 @@
 //! set <key> <bytes>\n<data>\n   ->  STORED\n
 //! get <key>+\n                  ->  VALUE <key> <bytes>\n<data>\n per hit, then END\n
 //! ```
-//! A key is made of `A-Z a-z 0-9 _ -`; runs of spaces count as one; anything else is `ERROR`.
+//! A key is made of `A-Z a-z 0-9 _ -`; runs of spaces count as one. A line with another command is
+//! answered `ERROR`, and any other wrong line `CLIENT_ERROR bad command line format`.
 //! Knows nothing of where lines and values end in a stream (see [`super::framer`]).
 
 use super::command::{Command, Retrieval, StoreMode};

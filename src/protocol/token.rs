@@ -1,6 +1,6 @@
 //! The words of a line: the only tokenizer of both dialects. Knows no command.
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 /// No command is longer than this.
 const COMMAND_BYTES_MAX: usize = 32;
@@ -47,6 +47,20 @@ impl<'a> Words<'a> {
         Some(word)
     }
 
+    /// Some word is longer than `bytes`. Steps from space to space, each at most `bytes` after the
+    /// last: looking at every word of a line of half a million would take 3 ms of one turn.
+    #[must_use]
+    pub fn has_longer_than(&self, bytes: usize) -> bool {
+        let mut rest = self.rest;
+        while rest.len() > bytes {
+            match memrchr(b' ', &rest[..=bytes]) {
+                Some(space) => rest = &rest[space + 1..],
+                None => return true,
+            }
+        }
+        false
+    }
+
     /// No word is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -59,5 +73,30 @@ impl<'a> Iterator for Words<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         self.next_to(|word| memchr(b' ', word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_word_decides() {
+        for (line, bytes) in
+            [("", 0), (" ", 0), ("   ", 0), ("a", 1), ("abc de", 3), ("a  bcd ", 3)]
+        {
+            let words = Words::new(line.as_bytes());
+            for limit in 0..10 {
+                assert_eq!(words.has_longer_than(limit), bytes > limit, "{line:?} {limit}");
+            }
+        }
+        for (before, after) in [(0, 0), (1, 250), (250, 1), (251, 0), (100, 500)] {
+            for (bytes, is_longer) in [(249, false), (250, false), (251, true), (600, true)] {
+                let line =
+                    [b" ".repeat(before), b"k ".to_vec(), b"k".repeat(bytes), b" k".repeat(after)];
+                let line = line.concat();
+                assert_eq!(Words::new(&line).has_longer_than(250), is_longer, "{before} {bytes}");
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The writer that appends answers to a connection's output.
 //!
-//! Owns the shape of every answer in both dialects; the texts of those that are one line stand in
+//! Owns the line end of both dialects and the shape of a hit; the texts of one-line answers stand in
 //! [`super::reply`]. Knows no command and no socket; how much may be written is given to it as an
 //! [`OutputLimit`].
 
@@ -145,7 +145,7 @@ impl<'o> ReplyWriter<'o> {
         self.output.extend_from_slice(number::digits_of(number, &mut [0; number::DIGITS_MAX]));
     }
 
-    /// The end of a line. Not by `line_end`: a copy whose length is known only at run time is a call.
+    /// The end of a line. Each arm has a constant length: with `line_end` the copy would be a call.
     pub fn newline(&mut self) {
         match self.mode.dialect {
             Dialect::Simple => self.output.push(b'\n'),

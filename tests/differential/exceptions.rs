@@ -34,7 +34,7 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     },
     Exception {
         between: UsAndThem,
-        why: "a key too long among others has an empty line put behind its error: a bug",
+        why: "a key too long among others gets an empty line after its error: a bug",
         applies: |request| {
             is(request, &[b"get", b"gets", b"gat", b"gats"]) && has_long_key(request)
         },
@@ -50,11 +50,11 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     Exception {
         between: UsAndThem,
         why: "me takes b only when another word follows it: a bug",
-        applies: |request| is(request, &[b"me"]) && request.words.len() > 2,
+        applies: |request| is(request, &[b"me"]) && request.words.len() == 3,
     },
     Exception {
         between: UsAndThem,
-        why: "an end that is past is told as seconds left around 2^32: a bug",
+        why: "an expiry that has passed is shown as about 2^32 seconds left: a bug",
         applies: |request| {
             is(request, &META)
                 && has_flag(request, |flag| match flag {
@@ -105,7 +105,7 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     },
     Exception {
         between: UsAndThem,
-        why: "behind the data of a store that was sent with LF a bare LF will do",
+        why: "after the data of a store whose line ended in LF a bare LF will do",
         applies: |request| request.ends_in_lf() && request.data.is_some(),
     },
     Exception {
@@ -136,12 +136,12 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     },
     Exception {
         between: OldAndNew,
-        why: "behind a storage line that is wrong 1.6.18 takes the data for commands",
+        why: "after a storage line that is wrong 1.6.18 takes the data for commands",
         applies: |request| is(request, &STORAGE) && !is_clean_storage(request),
     },
     Exception {
         between: OldAndNew,
-        why: "data that is not as long as it was said to be leaves commands behind like none above",
+        why: "data whose length is not the announced one leaves commands as above",
         applies: |request| !is_long_enough(request),
     },
     Exception {
@@ -151,7 +151,7 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     },
     Exception {
         between: OldAndNew,
-        why: "words too many were an error, and noreply was looked for behind the needed ones",
+        why: "words too many were an error, and noreply was looked for after the needed ones",
         applies: |request| {
             let needed = match request.word(0) {
                 b"incr" | b"decr" | b"touch" => 3,
@@ -203,7 +203,7 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     },
     Exception {
         between: OldAndNew,
-        why: "ma told of a number that it made, quiet or not",
+        why: "ma showed a number that it created, quiet or not",
         applies: |request| {
             let has =
                 |letter| request.words.iter().skip(2).any(|word| word.first() == Some(&letter));
@@ -212,7 +212,7 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     },
     Exception {
         between: OldAndNew,
-        why: "me told the seconds that are left as a negative number",
+        why: "me showed the seconds that are left as a negative number",
         applies: |request| is(request, &[b"me"]),
     },
     Exception {
@@ -256,7 +256,7 @@ fn is(request: &Request, names: &[&[u8]]) -> bool {
     names.contains(&request.word(0))
 }
 
-/// Is there a word behind the key that is so? No word is empty.
+/// Is there such a word after the key? No word is empty.
 fn has_flag(request: &Request, is_so: fn(&[u8]) -> bool) -> bool {
     request.words.iter().skip(2).any(|flag| is_so(flag))
 }

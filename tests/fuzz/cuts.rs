@@ -11,8 +11,8 @@ use miocached::session::{Session, Stop};
 
 use super::grammar::{Source, request};
 
-/// So little that the store never is full: who leaves a full one is partly decided by its hashes,
-/// which are seeded differently in each store.
+/// So few that the store never is full. Which items a full store evicts depends on hashes, which are
+/// seeded differently in each store.
 const STREAM_BYTES_MAX: usize = 16 << 10;
 /// Figures that those seeds decide (how full the tables of the map are), and one that the cuts do.
 const NOT_COMPARED: [&str; 6] = [
@@ -61,22 +61,66 @@ fn run(input: &[u8]) {
     assert_same(&whole, &converse(&config, &stream, piece_bytes, narrow), "in pieces");
 }
 
-/// All answers; then whether the conversation has ended, and what is told of the server behind it.
-fn converse(config: &Config, stream: &[u8], piece_bytes: usize, room: OutputLimit) -> Told {
+/// Longer than the bounds of a turn: 32 KiB of requests, 16,384 keys. Each long retrieval is resumed,
+/// and what changes the state of the session follows right after one.
+#[test]
+fn turns_that_reach_their_bounds_change_nothing() {
+    miocached::trace::set_verbosity(0);
+    let keys = [b"a ".repeat(20_000), b"v ".to_vec(), b"b ".repeat(20_000)].concat();
+    let sets: Vec<u8> =
+        (0..2000).flat_map(|n| format!("set k{n} 0 0 1\r\n1\r\n").into_bytes()).collect();
+    let too_large = [b"set v 0 0 5000\r\n", &b"get v\r\n\0".repeat(500)[..], b"00000\r\n"].concat();
+    let stream = [
+        &b"set x 0 0 13\r\nuser password\r\n"[..],
+        b"set v 0 0 3\r\nabc\r\n",
+        &[b"gets ", &keys[..], b"v\r\n"].concat(),
+        &sets,
+        &[b"gat 0 ", &keys[..], b"v  \n"].concat(),
+        &[b"get ", &keys[..], b" \n"].concat(),
+        b"append v 0 0 3 noreply\r\ndef\r\nlru_crawler mgdump all\r\nmg v v\r\n",
+        &[b"get ", &keys[..], b"v\r\n"].concat(),
+        &too_large,
+        &[b"gets ", &keys[..], b"v\n"].concat(),
+        &[b"get ", &keys[..], b"v\r\n"].concat(),
+        b"quit\r\nget v\r\n",
+    ]
+    .concat();
+    for (auth_file, requests_per_turn) in
+        [(None, None), (Some("users".into()), Some(1)), (Some("users".into()), Some(20))]
+    {
+        let config = Config {
+            memory_bytes_max: MIB,
+            item_bytes_max: 4096,
+            auth_file,
+            requests_per_turn,
+            ..Config::default()
+        };
+        let whole = converse(&config, &stream, usize::MAX, OutputLimit::UNBOUNDED);
+        assert!(whole.ended, "at quit");
+        for (piece_bytes, high_water) in [(7, 1), (16 << 10, 1), (1000, 700), (usize::MAX, 1)] {
+            let room = OutputLimit { high_water, ..OutputLimit::UNBOUNDED };
+            let cut = converse(&config, &stream, piece_bytes, room);
+            assert_same(&whole, &cut, &format!("in pieces of {piece_bytes} bytes"));
+        }
+    }
+}
+
+/// All answers, whether the conversation has ended, and the figures and items of the server after it.
+fn converse(config: &Config, stream: &[u8], piece_bytes: usize, room: OutputLimit) -> Outcome {
     let mut engine = Engine::new(config).unwrap();
     engine.set_credentials(Credentials::parse(b"user:password").unwrap());
     let (answers, ended) = talk(config, &mut engine, stream, piece_bytes, room);
     engine.verify();
     let open = Config { auth_file: None, dialect: DialectMode::Classic, ..config.clone() };
     let questions = b"stats\r\nstats store\r\nstats detail dump\r\nlru_crawler metadump all\r\n";
-    let (behind, _) = talk(&open, &mut engine, questions, usize::MAX, OutputLimit::UNBOUNDED);
-    Told { answers, ended, behind }
+    let (state, _) = talk(&open, &mut engine, questions, usize::MAX, OutputLimit::UNBOUNDED);
+    Outcome { answers, ended, state }
 }
 
-struct Told {
+struct Outcome {
     answers: Vec<u8>,
     ended: bool,
-    behind: Vec<u8>,
+    state: Vec<u8>,
 }
 
 fn talk(
@@ -101,7 +145,7 @@ fn talk(
         granted = if output.is_empty() { room.needed } else { 0 };
         let moved = spent > 0 || !output.is_empty() || stop == Stop::NeedsInput;
         stalls = if moved { 0 } else { stalls + 1 };
-        assert!(stalls < super::STALLS_MAX, "it stalls without end behind {start} bytes");
+        assert!(stalls < super::STALLS_MAX, "it stalls without end after {start} bytes");
         answers.append(&mut output);
         match stop {
             Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}
@@ -112,9 +156,9 @@ fn talk(
     }
 }
 
-fn assert_same(whole: &Told, cut: &Told, how: &str) {
+fn assert_same(whole: &Outcome, cut: &Outcome, how: &str) {
     assert_eq!(whole.ended, cut.ended, "{how}: the end of the conversation");
-    for (one, other) in [(&whole.answers, &cut.answers), (&whole.behind, &cut.behind)] {
+    for (one, other) in [(&whole.answers, &cut.answers), (&whole.state, &cut.state)] {
         assert!(one == other || shown(one) == shown(other), "{how}: {}", difference(one, other));
     }
 }

@@ -141,7 +141,7 @@ const LENGTHS: [usize; 16] = [0, 1, 2, 7, 8, 20, 21, 64, 130, 250, 251, 400, 950
 const FLAGS: &[u8] = b"bNTRlOPLkstcfvhuqxFCEMJDIkvqtTNCMkvcsftbaBZ09[_!";
 const ENDS: [&str; 8] = ["\r\n", "\r\n", "\r\n", "\n", "\n", "\r\r\n", " \r\n", "\r"];
 
-/// Puts something for a client to send behind `out`.
+/// Appends something for a client to send to `out`.
 pub(crate) fn request(source: &mut Source<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     match source.below(16) {

@@ -13,7 +13,7 @@
 //! .ci/fuzz session -max_total_time=3600
 //! ```
 //! What it finds becomes a script below `tests/scripts`, or a test beside what was wrong. A random
-//! input that fails is told as a number: `BOLERO_RANDOM_SEED=number cargo test --test fuzz` repeats it.
+//! input that fails is reported as a number: `BOLERO_RANDOM_SEED=number cargo test --test fuzz` repeats it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

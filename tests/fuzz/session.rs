@@ -1,8 +1,8 @@
 //! Whole conversations: three clients of one engine, whose bytes come in pieces and whose answers
 //! are taken late, on clocks that move as they like, over a store that soon is full.
 //!
-//! After every step each invariant of the store holds, every answer is made of whole lines and fits into
-//! the room that there was, and nobody waits for ever.
+//! After every step each invariant of the store holds, every answer is made of whole lines and fits
+//! the output limit, and no client waits for ever.
 
 use std::fmt::Write as _;
 use std::sync::Once;
@@ -31,7 +31,7 @@ struct Client {
     /// What has been sent and has not come yet.
     sent: Vec<u8>,
     unread: Vec<u8>,
-    /// Room that was asked for.
+    /// Output bytes that were asked for.
     granted: usize,
     /// Steps without any progress.
     steps: u32,
@@ -71,7 +71,7 @@ fn run(input: &[u8]) {
             world.advance(at);
         }
     }
-    // Whoever has not left is answered to the end.
+    // Clients that have not ended are answered to the end.
     for client in &mut world.clients {
         client.unread.append(&mut client.sent);
         client.waits = false;
@@ -199,7 +199,7 @@ impl Client {
     }
 }
 
-/// Every step is put into words where a client asks for that (`verbosity 2`), and read by nobody.
+/// After `verbosity 2` every log line is formatted, and discarded.
 fn log_everything_nowhere() {
     struct Nowhere;
     impl log::Log for Nowhere {
