@@ -366,6 +366,9 @@ impl Connection {
         self.has_moved(executed_bytes, shared.moment.uptime_ms);
         if needs_input && left > 0 && (full || self.readiness.urgent) {
             self.wait_for_memory(2 * INPUT_BYTES);
+        } else if self.readiness.urgent {
+            // A peek, like a read, stops before the urgent byte, and bytes may follow it.
+            self.readiness.readable = true;
         }
         Ok(())
     }
