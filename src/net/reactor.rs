@@ -322,8 +322,9 @@ impl Reactor {
                 break;
             }
             trace::granted(key);
-            // While it waited, it could not move.
+            // While it waited, it could neither move bytes nor be idle.
             connection.restart_progress(self.moment.uptime_ms);
+            connection.active_ms = self.moment.uptime_ms;
             enqueue(&mut self.queue, key, connection);
         }
         let waiting = self.account.waiting();

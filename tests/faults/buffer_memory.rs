@@ -6,9 +6,12 @@
 
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::sys::socket::{MsgFlags, send};
 
 use crate::harness::process::{
     Client, MIB, PATIENCE, Server, have_descriptors, stored, until, value,
@@ -256,6 +259,48 @@ fn a_client_that_half_closes_is_answered_with_a_full_budget() {
             assert!(answers == normal.block.repeat(30), "{} bytes", answers.len());
         }
     });
+}
+
+/// A look at unread bytes stops before an urgent byte, as a read does, although bytes follow it.
+#[test]
+fn requests_after_urgent_data_are_served_with_a_full_budget() {
+    with_full_budget(|server, normal| {
+        for before in [&b"get none\n"[..], b"get no"] {
+            server.while_stopped(|| {
+                normal.client.send(before);
+                let descriptor = normal.client.stream.as_raw_fd();
+                assert_eq!(send(descriptor, b"!", MsgFlags::MSG_OOB), Ok(1));
+                normal.client.send(b"ne\nget none\n");
+            });
+            let first: &[u8] = if before.ends_with(b"\n") { b"END\nERROR\n" } else { b"END\n" };
+            normal.client.expect(&[first, b"END\n"].concat());
+        }
+    });
+}
+
+/// A client that has waited for memory for longer than `idle_timeout` was not idle meanwhile.
+#[test]
+fn the_wait_for_memory_is_no_idle_time() {
+    have_descriptors(1_000);
+    let options = ["-p", "0", "--buffer-limit", "1", "-o", "idle_timeout=2"];
+    let server = Server::start(&options);
+    let mut crowd = tcp_holders(&server, 60, &half_value("a", 1_000_000, 999_900));
+    for _ in 0..50 {
+        crowd.iter_mut().for_each(|holder| holder.push(999_000));
+        thread::sleep(Duration::from_millis(10));
+    }
+    let mut client = server.tcp();
+    client.send(&half_line());
+    // Clients that send bytes of a value now and then are not idle.
+    for _ in 0..15 {
+        thread::sleep(Duration::from_millis(200));
+        crowd.iter_mut().for_each(|holder| holder.push(holder.sent + 5));
+    }
+    assert!(server.tcp().figure("waiting_for_memory") > 0, "nothing would be shown");
+    drop(crowd);
+    until("none waits", PATIENCE, || server.tcp().figure("waiting_for_memory") == 0);
+    thread::sleep(Duration::from_millis(1300));
+    client.ask(b"\n", b"END\n");
 }
 
 /// Clients that wait are counted in `stats`, are logged, and get their turn.
