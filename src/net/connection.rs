@@ -99,25 +99,26 @@ pub struct Connection {
     pub(super) readiness: Readiness,
     /// The peer sends no more. What it has sent is executed and answered all the same.
     pub(super) at_end: bool,
-    /// Unread bytes were seen and left with the kernel.
+    /// Unread bytes were peeked at and left in the kernel's buffer.
     pub(super) unread_in_kernel: bool,
-    /// Bytes have been read from the kernel, and it has had others all the time since then.
+    /// Bytes have been read, and the kernel's buffer has not been empty since then.
     partly_read: bool,
     /// Nothing is executed before the kernel has room for an answer.
     needs_room: bool,
     /// The interest registered includes writing.
     write_interest: bool,
-    /// It waits in the run queue.
+    /// The connection is in the run queue.
     pub(super) queued: bool,
-    /// When it last had moved enough for what it holds, or began to hold something.
+    /// When the measurement of progress began: the connection had moved enough for what it holds, or
+    /// began to hold something.
     pub(super) progress_ms: u64,
     /// Bytes moved since then.
     pub(super) moved: usize,
     /// When it last sent a request or bytes of a value, or took bytes of an answer.
     pub(super) active_ms: u64,
-    /// Set while its client sends on after the end. Boxed, because hardly any does.
+    /// Set when the conversation has ended and its client sends on. Boxed, because few clients do.
     pub(super) linger: Option<Box<Linger>>,
-    /// It is closed in its next turn, for this reason.
+    /// The connection is closed in its next turn, for this reason.
     pub(super) close_reason: Option<Expired>,
 }
 

@@ -15,7 +15,7 @@ use super::connection::{Connection, Next, Why};
 use crate::session::Stop;
 use crate::trace;
 
-/// How far the close of a connection has come whose client sends on.
+/// The state of a lingering close.
 #[derive(Debug, Default)]
 pub(super) struct Linger {
     /// When the FIN was sent, in milliseconds of uptime. The last answers go first.
