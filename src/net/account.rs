@@ -14,9 +14,10 @@
 //!   to [`INPUT_BYTES`], and an answer of up to [`SMALL_ANSWER_BYTES`]. It may use the whole limit, and
 //!   it never waits. When the limit is used up, a turn leaves nothing unfinished
 //!   ([`Account::is_short_for`]).
-//! * A *large need* is a longer request or a longer answer. It may not use the last eighth of the
-//!   limit. A connection whose large need does not fit waits in one line. The first of the line is
-//!   granted its need first, and no later large need is granted before it.
+//! * A *large need* is a longer request or a longer answer, and a request that cannot stay in the
+//!   kernel's buffer (`Connection::leave_to_kernel`). It may not use the last eighth of the limit. A
+//!   connection whose large need does not fit waits in one line. The first of the line is granted its
+//!   need first, and no later large need is granted before it.
 //! * The *overdraft* is as large as the largest request and the largest answer together. One
 //!   connection at a time may use it: the first of the line, when its need does not fit.
 //!
@@ -70,11 +71,11 @@ pub(super) struct Share {
     charged: usize,
     /// Bytes that the connection has to hold in all before it can go on; 0 when it can go on.
     wanted: usize,
-    /// It is in the line.
+    /// The connection is in the line.
     waiting: bool,
-    /// Of what it is charged, some has been granted for its next turn.
+    /// Part of what the connection is charged has been granted for its next turn.
     granted: bool,
-    /// It held something while it waited for more, and has not held nothing since.
+    /// The connection held something while it waited for more, and has held something ever since.
     resumed: bool,
 }
 
@@ -99,12 +100,12 @@ impl Share {
         self.waiting
     }
 
-    /// What it wanted has been granted for this turn.
+    /// What the connection wanted has been granted for this turn.
     pub(super) const fn is_granted(&self) -> bool {
         self.granted
     }
 
-    /// It waited for more than it held, has been granted that, and has not finished yet.
+    /// The connection waited for more than it held, has been granted that, and has not finished yet.
     pub(super) const fn is_resumed(&self) -> bool {
         self.resumed
     }

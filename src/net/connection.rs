@@ -99,23 +99,26 @@ pub struct Connection {
     pub(super) readiness: Readiness,
     /// The peer sends no more. What it has sent is executed and answered all the same.
     pub(super) at_end: bool,
-    /// Unread bytes were seen and left with the kernel.
-    unread_in_kernel: bool,
+    /// Unread bytes were peeked at and left in the kernel's buffer.
+    pub(super) unread_in_kernel: bool,
+    /// Bytes have been read, and the kernel's buffer has not been empty since then.
+    partly_read: bool,
     /// Nothing is executed before the kernel has room for an answer.
     needs_room: bool,
     /// The interest registered includes writing.
     write_interest: bool,
-    /// It waits in the run queue.
+    /// The connection is in the run queue.
     pub(super) queued: bool,
-    /// When it last had moved enough for what it holds, or began to hold something.
+    /// When the measurement of progress began: the connection had moved enough for what it holds, or
+    /// began to hold something.
     pub(super) progress_ms: u64,
     /// Bytes moved since then.
     pub(super) moved: usize,
     /// When it last sent a request or bytes of a value, or took bytes of an answer.
     pub(super) active_ms: u64,
-    /// Set while its client sends on after the end. Boxed, because hardly any does.
+    /// Set when the conversation has ended and its client sends on. Boxed, because few clients do.
     pub(super) linger: Option<Box<Linger>>,
-    /// It is closed in its next turn, for this reason.
+    /// The connection is closed in its next turn, for this reason.
     pub(super) close_reason: Option<Expired>,
 }
 
@@ -144,6 +147,7 @@ impl Connection {
             },
             at_end: false,
             unread_in_kernel: false,
+            partly_read: false,
             needs_room: false,
             write_interest: false,
             queued: false,
@@ -221,6 +225,10 @@ impl Connection {
         } else {
             None
         };
+        if self.unread_in_kernel {
+            // The session has seen them, and must not see fewer bytes than before.
+            return Ok(());
+        }
         let has_read = self.input.unread().len() > unread_before;
         self.execute(shared)?;
         if has_read && self.session.is_in_value() {
@@ -265,6 +273,7 @@ impl Connection {
                 // nothing, and what comes later raises a new edge.
                 readiness.readable =
                     bytes == space_bytes || readiness.read_closed || readiness.urgent;
+                self.partly_read = readiness.readable;
                 shared.engine.counters.bytes_read += bytes as u64;
                 self.has_moved(bytes, shared.moment.uptime_ms);
                 Ok(None)
@@ -364,8 +373,16 @@ impl Connection {
         self.unread_in_kernel = left > 0;
         shared.engine.counters.bytes_read += executed_bytes as u64;
         self.has_moved(executed_bytes, shared.moment.uptime_ms);
-        if needs_input && left > 0 && (full || self.readiness.urgent) {
+        self.partly_read |= executed_bytes > 0;
+        self.partly_read &= left > 0 || self.readiness.readable;
+        // The kernel frees a segment that it has received only as a whole. What is left of a long
+        // one may keep the window closed, so that the rest of the request never comes.
+        let may_block_peer = self.partly_read && all_seen;
+        if needs_input && left > 0 && (full || self.readiness.urgent || may_block_peer) {
             self.wait_for_memory(2 * INPUT_BYTES);
+        } else if self.readiness.urgent {
+            // A peek, like a read, stops before the urgent byte, and bytes may follow it.
+            self.readiness.readable = true;
         }
         Ok(())
     }

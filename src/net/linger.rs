@@ -8,13 +8,14 @@
 //! counts as unread, since more of the same mostly follows.
 
 use std::io::{ErrorKind, Read as _};
+use std::mem;
 
 use super::LINGER_BYTES_MAX;
 use super::connection::{Connection, Next, Why};
 use crate::session::Stop;
 use crate::trace;
 
-/// How far the close of a connection has come whose client sends on.
+/// The state of a lingering close.
 #[derive(Debug, Default)]
 pub(super) struct Linger {
     /// When the FIN was sent, in milliseconds of uptime. The last answers go first.
@@ -24,9 +25,13 @@ pub(super) struct Linger {
 
 impl Connection {
     /// Nothing more is read from the client; what has been read is answered.
-    pub(super) const fn stop_reading(&mut self) {
+    pub(super) fn stop_reading(&mut self) {
         self.at_end = true;
         self.readiness.readable = false;
+        if mem::take(&mut self.unread_in_kernel) {
+            // The session has seen more of this request than is left without the kernel's part.
+            self.input.clear();
+        }
     }
 
     /// The conversation has ended. What was read after its end is dropped.

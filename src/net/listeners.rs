@@ -35,7 +35,7 @@ pub struct Listeners {
     reject_at_limit: bool,
     /// No accepting until then: the process is out of descriptors.
     retry_ms: Option<u64>,
-    /// Since when clients wait, because of the limit or because descriptors have run out.
+    /// When clients began to wait, because of the limit or because descriptors have run out.
     disabled_ms: Option<u64>,
     limit_notice: Notice,
     failure_notice: Notice,

@@ -2,9 +2,9 @@
 //!
 //! `Reactor::turn` is the loop, and names its stages. First all events are latched and the
 //! connections they are for are queued; only then the queue is driven. So no slab key is used again
-//! while events that name it are unread, and what came in one batch is answered in one pass. A
+//! while events that name it are unread, and all requests of one batch are answered in one pass. A
 //! connection that has more to do than its share stays in the queue, and while the queue is not empty
-//! the poll does not wait. Without traffic nothing wakes up.
+//! the poll does not wait. Without traffic the loop does not wake up.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -61,9 +61,9 @@ pub struct Reactor {
 
 /// The end of a server. Times are in milliseconds of uptime.
 struct Stopping {
-    /// By then at the latest.
+    /// The server exits then at the latest.
     deadline_ms: u64,
-    /// By then, if nothing is unsent and no event comes before.
+    /// The server exits then, if nothing is unsent and no event comes before.
     quiet_ms: u64,
 }
 
@@ -270,7 +270,7 @@ impl Reactor {
             });
             let Next::NeedsServerStats(scope) = next else { return next };
             debug_assert!(snapshot.is_none_or(|have: ServerStats| !have.covers(scope)));
-            // It is in its turn, whatever `stats conns` says of others.
+            // `stats conns` shows the connection that asks as one that is in its turn.
             connection.queued = true;
             snapshot = Some(server_stats::snapshot(
                 scope,
@@ -322,8 +322,9 @@ impl Reactor {
                 break;
             }
             trace::granted(key);
-            // While it waited, it could not move.
+            // While it waited, it could neither move bytes nor be idle.
             connection.restart_progress(self.moment.uptime_ms);
+            connection.active_ms = self.moment.uptime_ms;
             enqueue(&mut self.queue, key, connection);
         }
         let waiting = self.account.waiting();
@@ -337,7 +338,7 @@ impl Reactor {
         self.notices.waiting_before = waiting;
     }
 
-    /// Gives the memory of buffers back to the kernel that have not been needed for a second.
+    /// Gives buffers that have not been needed for a second back to the kernel.
     fn free_memory(&mut self) {
         let (pool, now_ms) = (&mut self.buffers.pool, self.moment.uptime_ms);
         pool.limit(self.account.pool_may_hold());
@@ -419,8 +420,8 @@ impl Reactor {
         }
     }
 
-    /// Every client has its answers: at the deadline, or when only clients are left that linger and
-    /// have sent nothing for a while.
+    /// The server exits at the deadline, when no client is left, or when all that are left linger and
+    /// have sent nothing for [`STOP_QUIET_MS`].
     fn has_stopped(&self) -> bool {
         let Some(stopping) = &self.stopping else { return false };
         let now_ms = self.moment.uptime_ms;

@@ -4,7 +4,7 @@
 //! * is *idle*: for as long as `-o idle_timeout` says it has sent no request and no byte of a value,
 //!   and has taken no byte of an answer;
 //! * has *stalled*: it holds buffers while others wait for memory, and moves too slowly. In
-//!   [`MOVE_MS`] a client has to send or take as many bytes as it holds. That is measured over
+//!   [`MOVE_MS`] its client has to send or take as many bytes as it holds. That is measured over
 //!   [`STALL_MS`], but over [`RESUME_MS`] when it has waited for memory itself: its client has had
 //!   time to send the rest into the kernel's buffer;
 //! * *lingers* for longer than [`LINGER_MS`] (see [`super::linger`]).
@@ -58,7 +58,7 @@ impl Timeouts {
         self.sweep_ms
     }
 
-    /// A deadline has come into being.
+    /// Arms the timer for a new deadline.
     pub(super) fn expect(&mut self, deadline_ms: u64) {
         let sweep_ms = deadline_ms.max(self.last_sweep_ms + SWEEP_MS);
         self.sweep_ms = Some(self.sweep_ms.map_or(sweep_ms, |earlier_ms| earlier_ms.min(sweep_ms)));
@@ -93,13 +93,13 @@ impl Timeouts {
 }
 
 impl Connection {
-    /// How long it may take to move what it has to move.
+    /// The time over which the connection's progress is measured.
     const fn stall_ms(&self) -> u64 {
         if self.share.is_resumed() { RESUME_MS } else { STALL_MS }
     }
 
-    /// Counts `bytes` that were sent or taken. Few bytes now and then are no progress: it begins anew
-    /// when they are enough for what the connection holds.
+    /// Counts `bytes` that the client sent or took. The measurement begins anew when they are enough
+    /// for what the connection holds, so that a few bytes now and then are no progress.
     pub(super) const fn has_moved(&mut self, bytes: usize, now_ms: u64) {
         self.moved += bytes;
         if self.moved as u64 * MOVE_MS >= self.share.charged() as u64 * self.stall_ms() {
@@ -107,7 +107,7 @@ impl Connection {
         }
     }
 
-    /// Gives the connection the whole time again in which it has to move.
+    /// Begins to measure the connection's progress anew.
     pub(super) const fn restart_progress(&mut self, now_ms: u64) {
         (self.progress_ms, self.moved) = (now_ms, 0);
     }
@@ -121,7 +121,7 @@ impl Connection {
             return Some((since_ms + LINGER_MS, Expired::Lingering));
         }
         if self.share.is_waiting() {
-            // It does not move because there is no memory for it.
+            // The connection does not move because there is no memory for it.
             return None;
         }
         let stalls = others_wait && self.share.charged() > 0;

@@ -6,9 +6,13 @@
 
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::sys::socket::{MsgFlags, send};
 
 use crate::harness::process::{
     Client, MIB, PATIENCE, Server, have_descriptors, stored, until, value,
@@ -256,6 +260,80 @@ fn a_client_that_half_closes_is_answered_with_a_full_budget() {
             assert!(answers == normal.block.repeat(30), "{} bytes", answers.len());
         }
     });
+}
+
+/// A look at unread bytes stops before an urgent byte, as a read does, although bytes follow it.
+#[test]
+fn requests_after_urgent_data_are_served_with_a_full_budget() {
+    with_full_budget(|server, normal| {
+        for before in [&b"get none\n"[..], b"get no"] {
+            server.while_stopped(|| {
+                normal.client.send(before);
+                let descriptor = normal.client.stream.as_raw_fd();
+                assert_eq!(send(descriptor, b"!", MsgFlags::MSG_OOB), Ok(1));
+                normal.client.send(b"ne\nget none\n");
+            });
+            let first: &[u8] = if before.ends_with(b"\n") { b"END\nERROR\n" } else { b"END\n" };
+            normal.client.expect(&[first, b"END\n"].concat());
+        }
+    });
+}
+
+/// The kernel frees a received segment as a whole, so a short rest of a long one can close the window:
+/// the client cannot send the end of a request that the server leaves with the kernel.
+#[test]
+fn long_pipelines_are_served_with_a_full_budget() {
+    with_full_budget(|server, normal| {
+        for bytes in [9_000, 12_000, 13_500, 15_000, 16_200] {
+            let (set, _) = stored("long", &value(bytes));
+            let requests = set.repeat(100);
+            let stream = &mut normal.client.stream;
+            let sent = server.while_stopped(|| {
+                stream.set_nonblocking(true).unwrap();
+                let sent = stream.write(&requests).unwrap();
+                stream.set_nonblocking(false).unwrap();
+                sent
+            });
+            normal.client.ask(&requests[sent..], &b"STORED\n".repeat(100));
+        }
+    });
+}
+
+/// The end of a server finds a request of which a little is in a buffer, and the rest in the kernel's.
+#[test]
+fn a_stop_with_a_full_budget_is_clean() {
+    have_descriptors(4_000);
+    let mut server = Server::start(&["-p", "0", "-c", "4000", "--buffer-limit", "1"]);
+    let mut normal = Normal::new(server.tcp());
+    let mut cut = server.tcp();
+    cut.send(&half_line()[..1_500]);
+    until("it is read", PATIENCE, || normal.client.figure("bytes_read") > 11_500);
+    let mut crowd = tcp_holders(&server, 1500, &half_value("a", 16_000, 15_900));
+    settle(&mut crowd);
+    cut.send(&half_line()[1_500..3_000]);
+    normal.ask();
+    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+}
+
+/// A client that has waited for memory for longer than `idle_timeout` was not idle meanwhile.
+#[test]
+fn the_wait_for_memory_is_no_idle_time() {
+    have_descriptors(1_000);
+    let options = ["-p", "0", "--buffer-limit", "1", "-o", "idle_timeout=2"];
+    let server = Server::start(&options);
+    let mut crowd = tcp_holders(&server, 20, &half_value("a", 1_000_000, 999_000));
+    settle(&mut crowd);
+    let mut client = server.tcp();
+    client.send(&half_line());
+    assert!(server.tcp().figure("waiting_for_memory") > 1, "nothing would be shown");
+    // The crowd goes while the server sleeps, so that no client is granted memory before.
+    server.while_stopped(|| {
+        thread::sleep(Duration::from_secs(3));
+        drop(crowd);
+    });
+    until("none waits", PATIENCE, || server.tcp().figure("waiting_for_memory") == 0);
+    thread::sleep(Duration::from_millis(1300));
+    client.ask(b"\n", b"END\n");
 }
 
 /// Clients that wait are counted in `stats`, are logged, and get their turn.
