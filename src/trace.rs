@@ -64,7 +64,11 @@ pub fn turn(number: u64, events: usize) {
 pub fn ready(connection: usize, readable: bool, writable: bool, closed: bool) {
     let readable = if readable { " readable" } else { "" };
     let writable = if writable { " writable" } else { "" };
-    let closed = if closed { " closed by the peer" } else { "" };
+    let closed = match closed {
+        true if readable.is_empty() && writable.is_empty() => " closed by the peer",
+        true => ", closed by the peer",
+        false => "",
+    };
     step!("#{connection} is{readable}{writable}{closed}");
 }
 

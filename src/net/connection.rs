@@ -14,9 +14,7 @@ use mio::{Interest, Registry, Token};
 use super::account::{Account, Share};
 use super::buffer::{Buffers, ReadBuffer, WriteBuffer};
 use super::clock::Moment;
-use super::linger::Linger;
 use super::socket::{READS, Socket};
-use super::timeouts::Expired;
 use super::{INPUT_BYTES, OUTPUT_HIGH_WATER, SMALL_ANSWER_BYTES};
 use crate::config::Config;
 use crate::engine::{Engine, ServerStats, StatsScope, Turn};
@@ -83,6 +81,32 @@ pub(super) struct Readiness {
     urgent: bool,
     /// The kernel may take bytes from us.
     writable: bool,
+}
+
+/// Why a connection is closed by the sweep of `timeouts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    Idle,
+    Stalled,
+    Lingering,
+}
+
+impl Expired {
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Idle => "it was idle",
+            Self::Stalled => "it held buffers that others waited for, and did not move",
+            Self::Lingering => "it did not close its end in time",
+        }
+    }
+}
+
+/// The state of a lingering close (see `linger`).
+#[derive(Debug, Default)]
+pub(super) struct Linger {
+    /// When the FIN was sent, in milliseconds of uptime. The last answers go first.
+    pub(super) since_ms: Option<u64>,
+    pub(super) dropped_bytes: usize,
 }
 
 /// One client.

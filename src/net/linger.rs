@@ -15,14 +15,6 @@ use super::connection::{Connection, Next, Why};
 use crate::session::Stop;
 use crate::trace;
 
-/// The state of a lingering close.
-#[derive(Debug, Default)]
-pub(super) struct Linger {
-    /// When the FIN was sent, in milliseconds of uptime. The last answers go first.
-    since_ms: Option<u64>,
-    dropped_bytes: usize,
-}
-
 impl Connection {
     /// Nothing more is read from the client; what has been read is answered.
     pub(super) fn stop_reading(&mut self) {

@@ -15,27 +15,9 @@
 
 use slab::Slab;
 
-use super::connection::Connection;
+use super::connection::{Connection, Expired};
 use super::{LINGER_MS, MOVE_MS, RESUME_MS, STALL_MS, SWEEP_MS};
 use crate::config::Config;
-
-/// Why a connection is closed by the sweep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expired {
-    Idle,
-    Stalled,
-    Lingering,
-}
-
-impl Expired {
-    pub(super) const fn text(self) -> &'static str {
-        match self {
-            Self::Idle => "it was idle",
-            Self::Stalled => "it held buffers that others waited for, and did not move",
-            Self::Lingering => "it did not close its end in time",
-        }
-    }
-}
 
 /// When to sweep. Times are in milliseconds of uptime.
 #[derive(Debug)]
