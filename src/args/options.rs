@@ -115,8 +115,8 @@ pub(super) struct Options {
 
     /// Largest item, in bytes or with suffix k or m [default: 1m]
     ///
-    /// From 1k to 1024m, and at most half of -m. A limit above two fifths of -m is lowered
-    /// to two fifths, with a warning.
+    /// From 1k to 1024m. A limit above two fifths of -m is lowered to two fifths, with a
+    /// warning; one above half of -m is an error.
     #[arg(short = 'I', long, value_name = "SIZE", help_heading = MEMORY, verbatim_doc_comment)]
     #[arg(value_parser = size())]
     pub(super) max_item_size: Option<usize>,
