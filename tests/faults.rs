@@ -9,7 +9,7 @@
 //! | a slow reader of 1 GiB | load.rs, server/streams.rs |
 //! | buffers held by clients that do not move | `buffer_memory` |
 //! | no more address space | `address_space` |
-//! | `stats` that are not read | `stats_of_others` |
+//! | `stats` that are not read | `tests/stats.rs` |
 //! | a thousand unfinished sets and unread gets | load/crowds.rs, the two crowds at once: `crowds`, large |
 //! | slow writers, with and without `idle_timeout` | `slow` |
 //! | bytes that are no request | `hostile`; what each is answered: tests/scripts |
@@ -37,7 +37,6 @@ mod lingering_close;
 mod signals;
 mod slow;
 mod soak;
-mod stats_of_others;
 mod talkers;
 mod troublemakers;
 

@@ -130,6 +130,7 @@ fn no_client_sees_the_snapshot_of_another() {
         let addresses = connections.keys().filter(|name| name.ends_with(":listen_addr"));
         assert_eq!(addresses.count(), 2, "{connections:?}");
     }
+    assert_eq!(asking.stats("settings")["tcpport"], server.addresses()[0].port().to_string());
 }
 
 /// A client that sends `stats` without pause delays another one's by one turn.

@@ -271,7 +271,7 @@ fn about_the_generator() -> Vec<(&'static str, String)> {
              Errors fail the run. A set that is refused for want of memory is counted apart (see \
              the notes); it is an operation, though it costs less, and fails the run if miocached \
              refuses it. In deletes-depth-50 two connections may delete the same key before either \
-             sets it again. The second one is told NOT_FOUND if the server turns to it within the \
+             sets it again. The second one gets NOT_FOUND if the server serves it within the \
              other's batch; that is no loss of data."
                 .to_string(),
         ),

@@ -65,16 +65,16 @@ fn others_wait_for_at_most_one_buffer_of_answers() {
     let (set, block) = stored("a", &value(VALUE_BYTES));
     greedy.ask(&set, b"STORED\n");
     let before = polite.figure("bytes_written");
-    let told = 8 << 10;
+    let own_answer = 8 << 10;
     server.while_stopped(|| {
         greedy.send(&b"get a\n".repeat(INPUT_BYTES / 6));
         polite.send(b"stats\r\n");
     });
     let written = usize::try_from(polite.read_figure("bytes_written") - before).unwrap();
-    let most = OUTPUT_HIGH_WATER + block.len() + 5 + told;
+    let most = OUTPUT_HIGH_WATER + block.len() + 5 + own_answer;
     println!("{written} bytes were written before the figures, of {most} that may be");
     assert!(written <= most, "{written} bytes came first");
-    // Nobody is left with half an answer.
+    // Every answer comes whole.
     for _ in 0..INPUT_BYTES / 6 {
         greedy.expect(&block);
         greedy.expect(b"END\n");

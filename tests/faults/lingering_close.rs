@@ -149,7 +149,7 @@ fn a_stop_does_not_wait_for_clients_that_linger() {
         lingering.send(b"quit\r\nx");
         lingering.expect_end();
         let asleep = Duration::from_millis(sleep_ms);
-        until("some of its time is over", PATIENCE, || begun.elapsed() >= asleep);
+        until("part of the linger time has passed", PATIENCE, || begun.elapsed() >= asleep);
         let stopped = Instant::now();
         assert_eq!(server.stop(Signal::SIGTERM), Some(0));
         stopped.elapsed()

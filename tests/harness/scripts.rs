@@ -49,7 +49,7 @@ impl Conversation {
         self.options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Does it need a clock that moves only when told to?
+    /// Whether it needs a clock that only the script moves.
     pub(crate) fn needs_clock(&self) -> bool {
         self.option("clock").is_some() || self.steps.iter().any(|step| step.passes_s > 0)
     }

@@ -23,7 +23,7 @@ fn signals_end_the_server_at_once_when_nothing_is_pending() {
         took += begun.elapsed();
         idle.expect_end();
     }
-    // A server that waited for somebody would take a second for each.
+    // A server that waited for an idle client would take a second for each.
     assert!(took < Duration::from_secs(1) * stops, "{took:?} for {stops} stops");
 }
 
