@@ -108,22 +108,36 @@ pub fn digits_of(number: u64, space: &mut [u8; DIGITS_MAX]) -> &[u8] {
     &space[start..]
 }
 
-/// Writes the decimal digits of `number` at the end of `space`. Returns where they start. A loop, since
-/// most numbers have one to three digits: with itoa a get takes 19 instructions more.
+/// Writes the decimal digits of `number` at the end of `space`, two at a time. Returns where they start.
+/// With itoa, which is made for long numbers, a get takes 40 instructions more.
 ///
 /// # Panics
 /// When there is less space than the digits need; [`DIGITS_MAX`] bytes are enough for all.
+#[inline]
 pub fn write_digits(mut number: u64, space: &mut [u8]) -> usize {
     let mut start = space.len();
-    loop {
-        start -= 1;
-        space[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return start;
-        }
+    while number >= 10 {
+        start -= 2;
+        space[start..start + 2].copy_from_slice(&PAIRS[number as usize % 100]);
+        number /= 100;
     }
+    if number > 0 || start == space.len() {
+        start -= 1;
+        space[start] = b'0' + number as u8;
+    }
+    start
 }
+
+/// The two digits of each number below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 /// Digits alone, at least one, with any number of leading zeros.
 #[must_use]
