@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::engine::{Engine, Executed, HashedKey, PREFETCH_BATCH, StatsScope, Turn};
 use crate::protocol::command::{Dump, Unfinished};
 use crate::protocol::{
-    Command, Dialect, EndReason, Framer, Grammar, OutputLimit, Parsed, ReplyMode, ReplyWriter,
-    Retrieval, State, Step, Words,
+    Command, Dialect, EndReason, Framer, Grammar, Keys, OutputLimit, Parsed, ReplyMode,
+    ReplyWriter, Retrieval, State, Step, Words,
 };
 use crate::trace;
 
@@ -213,7 +213,7 @@ impl Session {
         let Step { ref parsed, used, ref next } = ahead.step;
         let stop = match *parsed {
             Parsed::Command { ref command, mode } => {
-                trace::parsed(mode.dialect.name(), command);
+                trace::parsed(&mode.dialect, command);
                 let mut reply = ReplyWriter::new(output, limit, mode);
                 match engine.execute(command, ahead.key, turn, &mut reply) {
                     Executed::Done => None,
@@ -288,7 +288,9 @@ impl Resumable {
     fn step<'a>(&self, unread: &'a [u8], state: State) -> Step<'a> {
         let command = match self.rest {
             Rest::Keys { retrieval, key_bytes } => {
-                Command::Retrieve { retrieval, keys: Words::new(&unread[..key_bytes]) }
+                let keys = Keys::new(Words::new(&unread[..key_bytes]));
+                let keys = keys.expect("a retrieval that is not finished has keys left");
+                Command::Retrieve { retrieval, keys }
             }
             Rest::Dump(dump) => Command::Dump(dump),
         };

@@ -163,7 +163,7 @@ pub fn next(connection: usize, next: &dyn Display) {
 // A request.
 
 /// A request has been parsed. A request that was interrupted is logged again with the rest of it.
-pub fn parsed(dialect: &str, command: &dyn Display) {
+pub fn parsed(dialect: &dyn Display, command: &dyn Display) {
     step!("  {dialect} {command}");
 }
 

@@ -4,6 +4,7 @@
 //! * `conversations`: scripts of requests and answers, cut in every way, here and on real memcached
 //! * `differential`: random requests, answered by this server and by memcached
 //! * `simple_model`: random streams of the simple dialect against a model of it
+//! * `plain_lines`: lines that are parsed in one pass mean what they mean otherwise
 //! * `backpressure`: requests that wait for room in the output or for another turn
 //! * `store`, `log_edges`, `reclaim`: the store against a model, at its edges, and winning memory back
 //! * `stats`: names and figures beside memcached's
@@ -26,6 +27,7 @@ mod faults;
 mod harness;
 mod load;
 mod log_edges;
+mod plain_lines;
 mod readme;
 mod reclaim;
 mod server;

@@ -105,11 +105,12 @@ impl Engine {
         prefetched: Option<HashedKey<'a>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
-        let Command::MetaSet { meta, mode, value } = *command else {
+        let Command::MetaSet { meta, value } = *command else {
             unreachable!("it is called for ms only");
         };
         let mut space = [0; KEY_BYTES_MAX];
         let key = self.key(meta.key.decode(&mut space), prefetched);
+        let mode = StoreMode::of_meta(meta.mode()).unwrap_or(StoreMode::Set);
         let extends = matches!(mode, StoreMode::Append | StoreMode::Prepend);
         let exptime = if extends { meta.vivify() } else { None }.or(meta.ttl()).unwrap_or(0);
         let request = StoreRequest {
@@ -120,7 +121,7 @@ impl Engine {
             key,
             key_encoded: meta.key.encoded,
             value,
-            flags: meta.client_flags,
+            flags: meta.client_flags(),
             expires_at_s: self.now.deadline_s(exptime),
             compare: meta.compare(),
             next_cas: meta.next_cas(),
@@ -219,7 +220,7 @@ impl Engine {
         let takes_next_cas = is_stale && given_cas.is_none();
         let stored = if empties {
             let expires_at_s = expires_at_s.unwrap_or(NEVER);
-            let attributes = Attributes { flags: meta.client_flags, expires_at_s, cas, marks };
+            let attributes = Attributes { flags: meta.client_flags(), expires_at_s, cas, marks };
             let stored = self.store.set(key, b"", &attributes, self.now.uptime_s);
             self.counters.total_items += u64::from(stored == Stored::Kept);
             stored
@@ -257,7 +258,7 @@ impl Engine {
         let mut space = [0; KEY_BYTES_MAX];
         let key = self.key(meta.key.decode(&mut space), prefetched);
         let cas_ids = (meta.compare(), meta.next_cas());
-        match self.compute(key, direction, meta.delta, cas_ids) {
+        match self.compute(key, direction, meta.delta(), cas_ids) {
             Computed::Number { number, cas, expires_at_s } => {
                 self.show_number(meta, key, (number, cas, expires_at_s), false, reply);
             }
@@ -285,7 +286,7 @@ impl Engine {
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
         let mut space = [0; DIGITS_MAX];
-        let digits = digits_of(meta.initial, &mut space);
+        let digits = digits_of(meta.initial(), &mut space);
         let cas = match self.vivify(key, digits, meta) {
             Ok(cas) => cas,
             Err(Stored::NeedsStep) => return Executed::Retry,
@@ -294,7 +295,7 @@ impl Engine {
                 return Executed::Done;
             }
         };
-        self.show_number(meta, key, (meta.initial, cas, NEVER), true, reply);
+        self.show_number(meta, key, (meta.initial(), cas, NEVER), true, reply);
         Executed::Done
     }
 

@@ -4,8 +4,12 @@
 //! the old time. Changes no item: what has to be changed is returned to `meta`.
 
 use super::Now;
+use crate::protocol::meta_request::bits;
 use crate::protocol::{MetaRequest, ReplyWriter};
 use crate::store::{Item, NEVER};
+
+/// Flags of `mg` that return nothing.
+const UNRETURNED: u64 = bits(b"vq");
 
 /// What an `mg` changes, as its flags say.
 pub(super) struct Fetched {
@@ -28,7 +32,9 @@ pub(super) fn show(
     let mut expires_at_s = attributes.expires_at_s;
     let mut wins = false;
     head(shows_value.then_some(value.len()), reply);
-    for (flag, word) in meta.flags() {
+    // Most requests have no flag to be looked at here.
+    let flags = meta.has_others_than(UNRETURNED).then(|| meta.flags());
+    for (flag, word) in flags.into_iter().flatten() {
         match flag {
             b'T' => expires_at_s = now.deadline_s(meta.ttl().unwrap_or(0)),
             b'N' if is_new => {

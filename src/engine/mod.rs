@@ -29,7 +29,7 @@ mod turn;
 
 use crate::config::Config;
 use crate::protocol::command::{Command, DebugCommand, Retrieval, StoreLine, Unfinished};
-use crate::protocol::{Reply, ReplyWriter, Words};
+use crate::protocol::{Keys, Reply, ReplyWriter};
 pub use crate::store::{HashedKey, PREFETCH_BATCH};
 use crate::store::{OutOfMemory, Store};
 use crate::trace;
@@ -193,7 +193,7 @@ impl Engine {
     fn retrieve<'a>(
         &mut self,
         retrieval: Retrieval,
-        mut keys: Words<'a>,
+        keys: Keys<'a>,
         prefetched: Option<HashedKey<'a>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
@@ -202,12 +202,10 @@ impl Engine {
             Executed::Resume(Unfinished::Retrieve { retrieval, keys })
         };
         // The first key by itself: most retrievals have no other.
-        let all = keys;
-        if let Some(first) = keys.next()
-            && !self.fetch(self.key(first, prefetched), retrieval, reply)
-        {
-            return resume(all, "the output is full");
+        if !self.fetch(self.key(keys.first(), prefetched), retrieval, reply) {
+            return resume(keys.all(), "the output is full");
         }
+        let mut keys = keys.after_first();
         let mut batches = 0;
         while !keys.is_empty() {
             if batches == BATCHES_PER_TURN {

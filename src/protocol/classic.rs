@@ -10,7 +10,7 @@ use super::end_reason::EndReason;
 use super::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX, WORDS_MAX};
 use super::line::{DataEnd, Line, reply_mode_after};
 use super::reply::{Reply, ReplyMode};
-use super::token::{Words, command_word};
+use super::token::{Keys, Words, command_word};
 use super::verb::Verb;
 use super::{admin, meta, number};
 
@@ -74,18 +74,18 @@ pub(super) fn parse_line(raw: &[u8], bare_lf: DataEnd) -> Line<'_> {
     }
 }
 
-fn retrieve(keys: Words<'_>, retrieval: Retrieval) -> Line<'_> {
-    if keys.is_empty() {
+fn retrieve(words: Words<'_>, retrieval: Retrieval) -> Line<'_> {
+    let Some(keys) = Keys::new(words) else {
         return Line::refused(Reply::BadLine, ANSWERED);
-    }
-    if keys.has_longer_than(KEY_BYTES_MAX) {
-        return Line::refused(Reply::BadLine, reply_mode_after(keys, 1));
+    };
+    if words.has_longer_than(KEY_BYTES_MAX) {
+        return Line::refused(Reply::BadLine, reply_mode_after(words, 1));
     }
     Line::Command { command: Command::Retrieve { retrieval, keys }, mode: ANSWERED }
 }
 
 fn retrieve_and_touch(mut words: Words<'_>, with_cas: bool) -> Line<'_> {
-    let exptime = words.next_short().unwrap_or_default();
+    let exptime = words.next().unwrap_or_default();
     if words.is_empty() {
         return Line::refused(Reply::BadLine, ANSWERED);
     }
@@ -97,18 +97,18 @@ fn retrieve_and_touch(mut words: Words<'_>, with_cas: bool) -> Line<'_> {
 
 fn store(mut words: Words<'_>, mode: StoreMode, end: DataEnd) -> Line<'_> {
     let key = words.next().unwrap_or_default();
-    let flags = words.next_short().unwrap_or_default();
-    let exptime = words.next_short().unwrap_or_default();
+    let flags = words.next().unwrap_or_default();
+    let exptime = words.next().unwrap_or_default();
     // Without a good count the value's end is unknown, so nothing is skipped; nor does memcached
     // look for noreply then.
-    let count = words.next_short().and_then(number::strict_i32);
+    let count = words.next().and_then(number::strict_i32);
     let count = count.and_then(|count| usize::try_from(count).ok());
     let Some(value_bytes) = count.filter(|&count| count <= VALUE_BYTES_MAX) else {
         return Line::refused(Reply::BadLine, ANSWERED);
     };
     let reply_mode = reply_mode_after(words, 5);
     let mode = match mode {
-        StoreMode::Cas(_) => words.next_short().and_then(number::strict_u64).map(StoreMode::Cas),
+        StoreMode::Cas(_) => words.next().and_then(number::strict_u64).map(StoreMode::Cas),
         StoreMode::Set
         | StoreMode::Add
         | StoreMode::Replace
@@ -127,7 +127,7 @@ fn store(mut words: Words<'_>, mode: StoreMode, end: DataEnd) -> Line<'_> {
 
 fn arithmetic(mut words: Words<'_>, direction: Direction) -> Line<'_> {
     let mode = reply_mode_after(words, 1);
-    let (Some(key), Some(delta)) = (words.next(), words.next_short()) else {
+    let (Some(key), Some(delta)) = (words.next(), words.next()) else {
         return Line::refused(Reply::BadLine, ANSWERED);
     };
     if key.len() > KEY_BYTES_MAX {
@@ -143,7 +143,7 @@ fn arithmetic(mut words: Words<'_>, direction: Direction) -> Line<'_> {
 
 fn touch(mut words: Words<'_>) -> Line<'_> {
     let mode = reply_mode_after(words, 1);
-    let (Some(key), Some(exptime)) = (words.next(), words.next_short()) else {
+    let (Some(key), Some(exptime)) = (words.next(), words.next()) else {
         return Line::refused(Reply::BadLine, ANSWERED);
     };
     if key.len() > KEY_BYTES_MAX {

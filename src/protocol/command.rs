@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::meta_request::{MetaKey, MetaRequest};
 use super::reply::Reply;
-use super::token::Words;
+use super::token::{Keys, Words};
 use super::verb::Verb;
 use crate::trace::Key;
 
@@ -19,7 +19,7 @@ pub enum Command<'a> {
         /// What is shown of each item, and whether its expiry changes.
         retrieval: Retrieval,
         /// The keys, which have been checked.
-        keys: Words<'a>,
+        keys: Keys<'a>,
     },
     /// Store a value.
     Store {
@@ -69,10 +69,8 @@ pub enum Command<'a> {
     MetaGet(MetaRequest<'a>),
     /// `ms`
     MetaSet {
-        /// Key and flags.
+        /// Key and flags, of which `M` is the condition (see [`StoreMode::of_meta`]).
         meta: MetaRequest<'a>,
-        /// The condition, and where the bytes go.
-        mode: StoreMode,
         /// The value.
         value: &'a [u8],
     },
@@ -169,6 +167,21 @@ pub enum StoreMode {
     Prepend,
     /// Where the item has this cas id.
     Cas(u64),
+}
+
+impl StoreMode {
+    /// The mode of an `ms` with this [`MetaRequest::mode`].
+    #[must_use]
+    pub const fn of_meta(letter: u8) -> Option<Self> {
+        Some(match letter {
+            0 | b'S' => Self::Set,
+            b'E' => Self::Add,
+            b'R' => Self::Replace,
+            b'A' => Self::Append,
+            b'P' => Self::Prepend,
+            _ => return None,
+        })
+    }
 }
 
 /// Up or down.
@@ -282,7 +295,7 @@ impl<'a> Command<'a> {
     fn first_key(&self) -> Option<MetaKey<'a>> {
         let plain = |written| MetaKey { written, encoded: false };
         match *self {
-            Self::Retrieve { mut keys, .. } => keys.next().map(plain),
+            Self::Retrieve { keys, .. } => Some(plain(keys.first())),
             Self::Store { key, .. }
             | Self::Arithmetic { key, .. }
             | Self::Touch { key, .. }
@@ -371,7 +384,7 @@ impl fmt::Display for Command<'_> {
             write!(f, " \"{}\"", Key(key.written))?;
         }
         if let Self::Retrieve { keys, .. } = *self
-            && let more @ 1.. = keys.skip(1).count()
+            && let more @ 1.. = keys.after_first().count()
         {
             write!(f, " and {more} more")?;
         }

@@ -1,5 +1,7 @@
 //! The two dialects: which one a line is in, and how long it may be.
 
+use std::fmt;
+
 use super::limits::{LINE_BYTES_MAX, LONG_LINE_BYTES_MAX};
 use super::token::{Words, command_word};
 use super::verb::Verb;
@@ -14,14 +16,13 @@ pub enum Dialect {
     Classic,
 }
 
-impl Dialect {
-    /// Its name in the log.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
+/// Its name in the log.
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Simple => "simple",
             Self::Classic => "classic",
-        }
+        })
     }
 }
 

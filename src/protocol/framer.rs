@@ -17,6 +17,7 @@ use super::end_reason::EndReason;
 use super::grammar::Grammar;
 use super::limits::{KEY_BYTES_MAX, LONG_LINE_BYTES_MAX, item_bytes};
 use super::line::{DataEnd, Line};
+use super::plain;
 use super::reply::{Reply, ReplyMode};
 
 /// The first byte of every request in memcached's binary protocol, which is not supported.
@@ -78,11 +79,11 @@ enum Position {
     /// To the first line of the conversation.
     Start,
     /// To a line; there is no LF among its first `scanned` bytes.
-    Line { scanned: usize },
+    Line { scanned: u32 },
     /// To the value of a store whose line takes the first `line_bytes` bytes of the input.
-    Value { line_bytes: usize, value_bytes: usize, end: DataEnd },
+    Value { line_bytes: u32, value_bytes: u32, end: DataEnd },
     /// To a refused value: `bytes` more are skipped, and then a terminator.
-    Skip { bytes: usize, end: DataEnd },
+    Skip { bytes: u32, end: DataEnd },
 }
 
 impl State {
@@ -98,7 +99,7 @@ impl State {
         match self.0 {
             Position::Start | Position::Line { .. } => LONG_LINE_BYTES_MAX + 1,
             Position::Value { line_bytes, value_bytes, .. } => {
-                line_bytes + value_bytes + DataEnd::BYTES_MAX
+                line_bytes as usize + value_bytes as usize + DataEnd::BYTES_MAX
             }
             Position::Skip { .. } => DataEnd::BYTES_MAX,
         }
@@ -133,15 +134,22 @@ impl Framer {
                 }
                 Some(_) => self.find_line(unread, 0),
             },
-            Position::Line { scanned } => self.find_line(unread, scanned),
-            Position::Value { line_bytes, value_bytes, end } => {
-                let after = unread.get(line_bytes + value_bytes..).unwrap_or_default();
-                match end.check(after) {
-                    None => incomplete(0, *state),
-                    Some(_) => self.find_line(unread, line_bytes - 1),
+            Position::Line { scanned: 0 } if self.grammar.has_plain_forms() => {
+                match plain::parse(unread) {
+                    Some((line, line_bytes)) => self.take_line(unread, line, line_bytes),
+                    None => self.find_line(unread, 0),
                 }
             }
-            Position::Skip { bytes, end } => skip(unread, bytes, end),
+            Position::Line { scanned } => self.find_line(unread, scanned as usize),
+            Position::Value { line_bytes, value_bytes, end } => {
+                let after =
+                    unread.get(line_bytes as usize + value_bytes as usize..).unwrap_or_default();
+                match end.check(after) {
+                    None => incomplete(0, *state),
+                    Some(_) => self.find_line(unread, line_bytes as usize - 1),
+                }
+            }
+            Position::Skip { bytes, end } => skip(unread, bytes as usize, end),
         }
     }
 
@@ -150,10 +158,17 @@ impl Framer {
             if unread.len() > self.grammar.line_bytes_possible(unread) {
                 return hang_up(EndReason::LineTooLong);
             }
-            return incomplete(0, State(Position::Line { scanned: unread.len() }));
+            return incomplete(0, State(Position::Line { scanned: short(unread.len()) }));
         };
         let line_bytes = scanned + found + 1;
-        match self.grammar.parse_line(&unread[..line_bytes - 1]) {
+        let line = self.grammar.parse_line(&unread[..line_bytes - 1]);
+        self.take_line(unread, line, line_bytes)
+    }
+
+    /// The first `line_bytes` of the input are this line.
+    #[inline(always)]
+    fn take_line<'a>(&self, unread: &'a [u8], line: Line<'a>, line_bytes: usize) -> Step<'a> {
+        match line {
             Line::Command { command, mode } => {
                 let parsed = Parsed::Command { command, mode };
                 Step { parsed, used: line_bytes, next: State::LINE }
@@ -171,6 +186,7 @@ impl Framer {
 
     /// The line of a store has been parsed: takes its value from the input, or waits for it, or skips
     /// it when it is too large.
+    #[inline(always)]
     fn take_value<'a>(
         &self,
         unread: &'a [u8],
@@ -187,7 +203,14 @@ impl Framer {
         }
         let value_end = line_bytes + value_bytes;
         let Some((end_bytes, good)) = end.check(unread.get(value_end..).unwrap_or_default()) else {
-            return incomplete(0, State(Position::Value { line_bytes, value_bytes, end }));
+            return incomplete(
+                0,
+                State(Position::Value {
+                    line_bytes: short(line_bytes),
+                    value_bytes: short(value_bytes),
+                    end,
+                }),
+            );
         };
         let used = value_end + end_bytes;
         if good {
@@ -214,6 +237,7 @@ fn skip<'a>(unread: &'a [u8], bytes: usize, end: DataEnd) -> Step<'a> {
 }
 
 /// Size of the item that a store would make; 0 for a command that makes none.
+#[inline(always)]
 fn bytes_of_item(command: &Command<'_>, value_bytes: usize) -> usize {
     if let Command::Store { key, flags, .. } = *command {
         item_bytes(key.len(), flags, value_bytes)
@@ -223,14 +247,20 @@ fn bytes_of_item(command: &Command<'_>, value_bytes: usize) -> usize {
             false => key.written.len(),
             true => key.decode(&mut [0; KEY_BYTES_MAX]).len(),
         };
-        item_bytes(key_bytes, meta.client_flags, value_bytes)
+        item_bytes(key_bytes, meta.client_flags(), value_bytes)
     } else {
         0
     }
 }
 
 const fn skipping(bytes: usize, end: DataEnd) -> State {
-    State(Position::Skip { bytes, end })
+    State(Position::Skip { bytes: short(bytes), end })
+}
+
+/// A length for a [`State`], which is copied for each request.
+#[allow(clippy::cast_possible_truncation, reason = "all lengths of a request fit into 32 bits")]
+const fn short(bytes: usize) -> u32 {
+    bytes as u32
 }
 
 const fn incomplete(used: usize, next: State) -> Step<'static> {

@@ -40,6 +40,11 @@ impl Grammar {
         }
     }
 
+    /// Lines of a plain form (see [`super::plain`]) are classic.
+    pub(super) const fn has_plain_forms(self) -> bool {
+        matches!(self, Self::Commands(DialectMode::Auto | DialectMode::Classic))
+    }
+
     /// The longest that a line with this `start` may become, its LF not counted.
     pub(super) fn line_bytes_possible(self, start: &[u8]) -> usize {
         match self {

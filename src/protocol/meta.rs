@@ -34,7 +34,7 @@ pub(super) fn delete(words: Words<'_>) -> Line<'_> {
 pub(super) fn arithmetic(words: Words<'_>) -> Line<'_> {
     keyed(words, |meta| {
         let meta = meta.map_err(|_| Reply::BadArithmeticFlag)?;
-        let direction = match meta.mode {
+        let direction = match meta.mode() {
             0 | b'I' | b'+' => Direction::Up,
             b'D' | b'-' => Direction::Down,
             _ => return Err(Reply::BadArithmeticMode),
@@ -62,7 +62,7 @@ fn keyed<'a>(
 /// `ms <key> <bytes> <flag>*`, with the value after the line.
 pub(super) fn set(mut words: Words<'_>, end: DataEnd) -> Line<'_> {
     let Some(key) = words.next() else { return BAD_LINE };
-    let count = words.next_short().and_then(number::strict_i32);
+    let count = words.next().and_then(number::strict_i32);
     let count = count.and_then(|count| usize::try_from(count).ok());
     let Some(value_bytes) = count.filter(|&count| count <= VALUE_BYTES_MAX) else {
         return BAD_LINE;
@@ -75,25 +75,20 @@ pub(super) fn set(mut words: Words<'_>, end: DataEnd) -> Line<'_> {
 }
 
 fn store(meta: MetaRequest<'_>) -> Result<Command<'_>, Reply> {
-    let mode = match meta.mode {
-        0 | b'S' => StoreMode::Set,
-        b'E' => StoreMode::Add,
-        b'R' => StoreMode::Replace,
-        b'A' => StoreMode::Append,
-        b'P' => StoreMode::Prepend,
-        _ => return Err(Reply::BadStoreMode),
-    };
+    if StoreMode::of_meta(meta.mode()).is_none() {
+        return Err(Reply::BadStoreMode);
+    }
     if meta.opaque_is_too_long() {
         return Err(Reply::OpaqueTooLong);
     }
-    Ok(Command::MetaSet { meta, mode, value: &[] })
+    Ok(Command::MetaSet { meta, value: &[] })
 }
 
 /// `me <key> [b]`. Other words are checked as flags are, and ignored.
 pub(super) fn debug(mut words: Words<'_>) -> Line<'_> {
     let Some(key) = words.next() else { return BAD_LINE };
     let all_begin_like_flags = count_flags(words, 2).is_some();
-    let encoded = words.next_short() == Some(b"b");
+    let encoded = words.next() == Some(b"b");
     let is_key = all_begin_like_flags
         && key.len() <= KEY_BYTES_MAX
         && (!encoded || base64::decode(key, &mut [0; KEY_BYTES_MAX]).is_some());
@@ -108,7 +103,7 @@ pub(super) fn debug(mut words: Words<'_>) -> Line<'_> {
 /// words that memcached looks at does not begin like one.
 fn count_flags(mut words: Words<'_>, before: usize) -> Option<usize> {
     let mut flags = 0;
-    while let Some(word) = words.next_short() {
+    while let Some(word) = words.next() {
         if before + flags < WORDS_MAX && !matches!(word[0], b'0'..=b'9' | b'A'..=b'z') {
             return None;
         }

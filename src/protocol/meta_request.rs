@@ -11,6 +11,8 @@ use super::{base64, number};
 
 /// Bytes of an opaque token, its `O` included (memcached's `MFLAG_MAX_OPAQUE_LENGTH`).
 const OPAQUE_BYTES_MAX: usize = 32;
+/// The flags of `mg` that take no argument.
+const PLAIN_LETTERS: u64 = bits(b"cfhklqstuv");
 
 /// A key as it was written.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +38,8 @@ impl<'a> MetaKey<'a> {
     }
 }
 
-/// The key and the flags of a meta command.
+/// The key and the flags of a meta command. A number is checked when the line is parsed, and read again
+/// where it is used, because most requests use none.
 #[derive(Clone, Copy, Debug)]
 pub struct MetaRequest<'a> {
     /// The key.
@@ -45,89 +48,127 @@ pub struct MetaRequest<'a> {
     words: Words<'a>,
     /// A bit for each letter given, `A` the lowest.
     given: u64,
-    /// The letter after the `M`: 0 without an `M`, a space where nothing follows it.
-    pub(super) mode: u8,
-    /// `T`, `N` and `R`.
-    ttl: i32,
-    vivify: i32,
-    recache: i32,
-    /// `F`: the client's flags.
-    pub client_flags: u32,
-    /// `C` and `E`.
-    compare: u64,
-    next_cas: u64,
-    /// `J`: the value of a number that has to be created.
-    pub initial: u64,
-    /// `D`: by how much a number changes.
-    pub delta: u64,
 }
 
 impl<'a> MetaRequest<'a> {
+    /// A request without flags.
+    pub(super) const fn new(key: MetaKey<'a>) -> Self {
+        Self { key, words: Words::new(&[]), given: 0 }
+    }
+
+    /// Adds a flag that takes no argument, if this is one that was not given before.
+    #[inline]
+    pub(super) const fn add_letter(&mut self, letter: u8) -> Option<()> {
+        if !matches!(letter, b'A'..=b'z') || PLAIN_LETTERS & bit(letter) & !self.given == 0 {
+            return None;
+        }
+        self.given |= bit(letter);
+        Some(())
+    }
+
+    /// Sets the words that all flags were taken from.
+    pub(super) const fn set_words(&mut self, words: &'a [u8]) {
+        self.words = Words::new(words);
+    }
+
     /// Was this letter given?
     #[must_use]
     pub const fn has(&self, flag: u8) -> bool {
         self.given & bit(flag) != 0
     }
 
+    /// Was a letter given that is none of these [`bits`]?
+    #[must_use]
+    pub const fn has_others_than(&self, letters: u64) -> bool {
+        self.given & !letters != 0
+    }
+
+    /// The argument of a flag.
+    #[inline(always)]
+    fn argument(&self, wanted: u8) -> Option<&'a [u8]> {
+        if self.has(wanted) { self.find(wanted) } else { None }
+    }
+
+    #[cold]
+    fn find(&self, wanted: u8) -> Option<&'a [u8]> {
+        self.flags().find(|&(flag, _)| flag == wanted).map(|(_, word)| &word[1..])
+    }
+
     /// `T`: the exptime to be set.
     #[must_use]
+    #[inline]
     pub fn ttl(&self) -> Option<i32> {
-        self.has(b'T').then_some(self.ttl)
+        self.argument(b'T').and_then(number::strict_i32)
     }
 
     /// `N`: the exptime of an item that is created on a miss.
     #[must_use]
+    #[inline]
     pub fn vivify(&self) -> Option<i32> {
-        self.has(b'N').then_some(self.vivify)
+        self.argument(b'N').and_then(number::strict_i32)
     }
 
     /// `R`: with less time than that left, one client is asked to store a new value.
     #[must_use]
+    #[inline]
     pub fn recache(&self) -> Option<i32> {
-        self.has(b'R').then_some(self.recache)
+        self.argument(b'R').and_then(number::strict_i32)
     }
 
     /// `C`: the cas id that the item has to have.
     #[must_use]
+    #[inline]
     pub fn compare(&self) -> Option<u64> {
-        self.has(b'C').then_some(self.compare)
+        self.argument(b'C').and_then(number::strict_u64)
     }
 
     /// `E`: the cas id that the item is to get; 0 is none in particular.
     #[must_use]
+    #[inline]
     pub fn next_cas(&self) -> Option<u64> {
-        (self.has(b'E') && self.next_cas != 0).then_some(self.next_cas)
+        self.argument(b'E').and_then(number::strict_u64).filter(|&cas| cas != 0)
+    }
+
+    /// `F`: the client's flags.
+    #[must_use]
+    pub fn client_flags(&self) -> u32 {
+        self.argument(b'F').and_then(number::strict_u32).unwrap_or(0)
+    }
+
+    /// `J`: the value of a number that has to be created.
+    #[must_use]
+    pub fn initial(&self) -> u64 {
+        self.argument(b'J').and_then(number::strict_u64).unwrap_or(0)
+    }
+
+    /// `D`: by how much a number changes.
+    #[must_use]
+    pub fn delta(&self) -> u64 {
+        self.argument(b'D').and_then(number::strict_u64).unwrap_or(1)
+    }
+
+    /// The letter after the `M`: 0 without an `M`, a space where nothing follows it.
+    #[must_use]
+    pub fn mode(&self) -> u8 {
+        self.argument(b'M').map_or(0, |mode| mode.first().copied().unwrap_or(b' '))
     }
 
     /// The flags in the order in which they came, whole.
     pub fn flags(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
         let mut words = self.words;
         std::iter::from_fn(move || {
-            let word = words.next_short()?;
+            let word = words.next()?;
             word.first().map(|&flag| (flag, word))
         })
     }
 
     /// Parses the `words` after the key.
     pub(super) fn parse(mut words: Words<'a>, written: &'a [u8]) -> Result<Self, Reply> {
-        let mut meta = Self {
-            key: MetaKey { written, encoded: false },
-            words,
-            given: 0,
-            mode: 0,
-            ttl: 0,
-            vivify: 0,
-            recache: 0,
-            client_flags: 0,
-            compare: 0,
-            next_cas: 0,
-            initial: 0,
-            delta: 1,
-        };
+        let mut meta = Self { words, ..Self::new(MetaKey { written, encoded: false }) };
         // A later flag's error replaces an earlier one's, except `F`'s, as memcached does.
         let mut error = None;
         let mut digits = [false; 10];
-        while let Some(word) = words.next_short() {
+        while let Some(word) = words.next() {
             // No word is empty, and the grammar has checked that each begins with a digit or a letter.
             let (flag, argument) = (word[0], &word[1..]);
             let is_digit = flag.is_ascii_digit();
@@ -140,39 +181,30 @@ impl<'a> MetaRequest<'a> {
             } else {
                 meta.given |= bit(flag);
             }
-            let bad = meta.read(flag, argument)?;
+            let bad = meta.check(flag, argument)?;
             error = if flag == b'F' { error.or(bad) } else { bad.or(error) };
         }
         error.map_or(Ok(meta), Err)
     }
 
-    /// Reads one flag. Returns what is wrong with its argument; fails when there is no such flag.
-    fn read(&mut self, flag: u8, argument: &[u8]) -> Result<Option<Reply>, Reply> {
-        let unsigned = || number::strict_u64(argument);
-        let seconds = || number::strict_i32(argument);
-        let bad = match flag {
+    /// Checks one flag. Returns what is wrong with its argument; fails when there is no such flag.
+    fn check(&mut self, flag: u8, argument: &[u8]) -> Result<Option<Reply>, Reply> {
+        let (is_good, reply) = match flag {
             b'b' => {
                 self.key.encoded = true;
                 let decoded = base64::decode(self.key.written, &mut [0; KEY_BYTES_MAX]);
-                decoded.is_none().then_some(Reply::BadKey)
+                (decoded.is_some(), Reply::BadKey)
             }
-            b'N' => keep(&mut self.vivify, seconds(), Reply::BadToken),
-            b'T' => keep(&mut self.ttl, seconds(), Reply::BadToken),
-            b'R' => keep(&mut self.recache, seconds(), Reply::BadToken),
-            b'F' => keep(&mut self.client_flags, number::strict_u32(argument), Reply::BadLine),
-            b'C' => keep(&mut self.compare, unsigned(), Reply::BadToken),
-            b'E' => keep(&mut self.next_cas, unsigned(), Reply::BadToken),
-            b'J' => keep(&mut self.initial, unsigned(), Reply::BadInitial),
-            b'D' => keep(&mut self.delta, unsigned(), Reply::BadMetaDelta),
-            b'M' => {
-                self.mode = argument.first().copied().unwrap_or(b' ');
-                None
-            }
+            b'N' | b'T' | b'R' => (number::strict_i32(argument).is_some(), Reply::BadToken),
+            b'F' => (number::strict_u32(argument).is_some(), Reply::BadLine),
+            b'C' | b'E' => (number::strict_u64(argument).is_some(), Reply::BadToken),
+            b'J' => (number::strict_u64(argument).is_some(), Reply::BadInitial),
+            b'D' => (number::strict_u64(argument).is_some(), Reply::BadMetaDelta),
             b'l' | b'O' | b'P' | b'L' | b'k' | b's' | b't' | b'c' | b'f' | b'v' | b'h' | b'u'
-            | b'q' | b'x' | b'I' => None,
+            | b'q' | b'x' | b'I' | b'M' => return Ok(None),
             _ => return Err(Reply::BadFlag),
         };
-        Ok(bad)
+        Ok((!is_good).then_some(reply))
     }
 
     /// There is an opaque token that is too long to be returned.
@@ -182,18 +214,16 @@ impl<'a> MetaRequest<'a> {
     }
 }
 
-/// Keeps a number, or returns the `error` that it is none.
-fn keep<T>(slot: &mut T, number: Option<T>, error: Reply) -> Option<Reply> {
-    match number {
-        Some(number) => {
-            *slot = number;
-            None
-        }
-        None => Some(error),
-    }
-}
-
 /// The bit of a letter from `A` to `z`; the characters between the two alphabets have one, too.
 const fn bit(flag: u8) -> u64 {
     1 << (flag - b'A')
+}
+
+/// The bits of these letters.
+#[must_use]
+pub const fn bits(flags: &[u8]) -> u64 {
+    match flags {
+        [] => 0,
+        [flag, others @ ..] => bit(*flag) | bits(others),
+    }
 }

@@ -25,6 +25,7 @@ mod line;
 mod meta;
 pub mod meta_request;
 pub mod number;
+mod plain;
 pub mod reply;
 mod simple;
 pub mod token;
@@ -41,5 +42,5 @@ pub use limits::{
 };
 pub use meta_request::MetaRequest;
 pub use reply::{Reply, ReplyMode, VERSION_LINE};
-pub use token::Words;
+pub use token::{Keys, Words};
 pub use writer::{OutputLimit, ReplyWriter};

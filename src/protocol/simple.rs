@@ -13,7 +13,7 @@ use super::limits::VALUE_BYTES_MAX;
 use super::line::{DataEnd, Line};
 use super::number;
 use super::reply::{Reply, ReplyMode};
-use super::token::{Words, command_word};
+use super::token::{Keys, Words, command_word};
 
 const MODE: ReplyMode = ReplyMode::SIMPLE;
 
@@ -28,21 +28,21 @@ pub(super) fn parse_line(line: &[u8]) -> Line<'_> {
     }
 }
 
-fn retrieve(keys: Words<'_>) -> Line<'_> {
+fn retrieve(words: Words<'_>) -> Line<'_> {
     // One pass over all bytes instead of one per key: where every byte is legal or a space, every
     // key is legal. The fold does not stop at an illegal byte, so that it is vectorised.
     let fine = |byte: u8| byte == b' ' || legal(byte);
-    let all_legal = keys.rest().iter().fold(true, |all, &byte| all & fine(byte));
-    if !all_legal || keys.is_empty() {
+    let all_legal = words.rest().iter().fold(true, |all, &byte| all & fine(byte));
+    let Some(keys) = Keys::new(words).filter(|_| all_legal) else {
         return Line::refused(Reply::BadLine, MODE);
-    }
+    };
     let retrieval = Retrieval { with_cas: false, touch: None };
     Line::Command { command: Command::Retrieve { retrieval, keys }, mode: MODE }
 }
 
 fn store(mut words: Words<'_>) -> Line<'_> {
     let key = words.next().unwrap_or_default();
-    let count = words.next_short().and_then(number::decimal);
+    let count = words.next().and_then(number::decimal);
     let count = count.and_then(|count| usize::try_from(count).ok());
     let Some(value_bytes) = count.filter(|&count| count <= VALUE_BYTES_MAX && words.is_empty())
     else {
