@@ -16,11 +16,10 @@
 //! do not stay in the cache (a get among 100 thousand items of `-m 1024` took 112 ns instead of 71 when
 //! this was chosen).
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-
 use hashbrown::HashTable;
 
 use super::arena::{Arena, OutOfMemory};
+use super::hash::Seed;
 use super::record::{RECORD_BYTES_MIN, Record};
 
 /// Limit of records that one insertion rehashes.
@@ -73,10 +72,9 @@ pub(super) struct Map {
     tables: Vec<HashTable<u32>>,
     /// The number of tables, rounded up to a power of two, less 1.
     mask: usize,
-    /// The seed of all hashes. It is random in each process, so that no client can compute keys that
-    /// share a table. std's SipHash takes some 15 ns for a key of 36 bytes. A faster hash without that
-    /// guarantee would save less than a hundredth of a request's cost.
-    seed: RandomState,
+    /// The seed of all hashes. It is random in each process, so that no client can choose keys that
+    /// share a table.
+    seed: Seed,
     /// Number of addresses in all tables.
     len: usize,
     /// Bytes of all tables.
@@ -96,7 +94,7 @@ impl Map {
             bytes: size_of_val(&*tables),
             tables,
             mask: 0,
-            seed: RandomState::new(),
+            seed: Seed::random(),
             len: 0,
             scratch: Vec::new(),
         })
@@ -112,14 +110,14 @@ impl Map {
         self.bytes
     }
 
+    #[inline]
     pub(super) fn hashed_key<'k>(&self, bytes: &'k [u8]) -> HashedKey<'k> {
         HashedKey { bytes, hash: self.hash(bytes) }
     }
 
+    #[inline]
     pub(super) fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = self.seed.build_hasher();
-        hasher.write(key);
-        hasher.finish()
+        self.seed.hash(key)
     }
 
     /// The index of a hash's table. It has as many bits as the mask, or one less if that table does not

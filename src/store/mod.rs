@@ -10,7 +10,7 @@
 //! Three types hold the data, each with its own invariants. Read them in this order:
 //! * `record`: the memory layout of one item; `arena`: the memory
 //! * `log`: a circular log: append at the head, pop at the tail, dead bytes between
-//! * `map`: an index from keys to records that grows in small steps
+//! * `map`: an index from keys to records that grows in small steps; `hash`: the hash of keys
 //!
 //! [`Store`] is the policy over them:
 //! * this file: lookups; `item`: a handle that changes an item in place; `set`: stores, extensions and
@@ -30,6 +30,7 @@ mod arena;
 mod counters;
 mod flush;
 mod ghost;
+mod hash;
 mod item;
 mod log;
 mod map;
