@@ -10,9 +10,9 @@ use super::meta_reply::{answer, echo, head, show, show_key, show_ttl};
 use super::storing::{Outcome, StoreRequest};
 use super::{Engine, Executed, HashedKey};
 use crate::protocol::command::{Command, Direction};
-use crate::protocol::meta_request::MetaKey;
+use crate::protocol::meta_request::{KeySpace, MetaKey};
 use crate::protocol::number::{DIGITS_MAX, digits_of};
-use crate::protocol::{KEY_BYTES_MAX, MetaRequest, Reply, ReplyWriter, StoreMode, item_bytes};
+use crate::protocol::{MetaRequest, Reply, ReplyWriter, StoreMode, item_bytes};
 use crate::store::{Attributes, Marks, NEVER, Stored};
 use crate::trace;
 
@@ -27,7 +27,7 @@ impl Engine {
         prefetched: Option<HashedKey<'_>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
-        let mut space = [0; KEY_BYTES_MAX];
+        let mut space = KeySpace::default();
         let key = self.key(meta.key.decode(&mut space), prefetched);
         let mut is_new = false;
         if meta.vivify().is_some() && self.store.peek(key, self.now.uptime_s).is_none() {
@@ -108,7 +108,7 @@ impl Engine {
         let Command::MetaSet { meta, value } = *command else {
             unreachable!("it is called for ms only");
         };
-        let mut space = [0; KEY_BYTES_MAX];
+        let mut space = KeySpace::default();
         let key = self.key(meta.key.decode(&mut space), prefetched);
         let mode = StoreMode::of_meta(meta.mode()).unwrap_or(StoreMode::Set);
         let extends = matches!(mode, StoreMode::Append | StoreMode::Prepend);
@@ -167,7 +167,7 @@ impl Engine {
         prefetched: Option<HashedKey<'_>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
-        let mut space = [0; KEY_BYTES_MAX];
+        let mut space = KeySpace::default();
         let key = self.key(meta.key.decode(&mut space), prefetched);
         let Some(old) = self.store.peek(key, self.now.uptime_s).map(|item| item.attributes) else {
             self.counters.delete_misses += 1;
@@ -255,7 +255,7 @@ impl Engine {
         prefetched: Option<HashedKey<'_>>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
-        let mut space = [0; KEY_BYTES_MAX];
+        let mut space = KeySpace::default();
         let key = self.key(meta.key.decode(&mut space), prefetched);
         let cas_ids = (meta.compare(), meta.next_cas());
         match self.compute(key, direction, meta.delta(), cas_ids) {
@@ -343,7 +343,7 @@ impl Engine {
 
     /// `me`.
     pub(super) fn meta_debug(&mut self, key: &MetaKey<'_>, reply: &mut ReplyWriter<'_>) {
-        let mut space = [0; KEY_BYTES_MAX];
+        let mut space = KeySpace::default();
         let key = key.decode(&mut space);
         self.counters.cmd_meta += 1;
         let Some(item) = self.store.peek(self.store.hashed_key(key), self.now.uptime_s) else {

@@ -31,10 +31,12 @@ pub(super) fn show(
     let marks = attributes.marks;
     let mut expires_at_s = attributes.expires_at_s;
     let mut wins = false;
+    if shows_value && !meta.has_others_than(UNRETURNED) && !marks.win_sent && !marks.stale {
+        reply.plain_meta_value(value);
+        return Fetched { expires_at_s, wins };
+    }
     head(shows_value.then_some(value.len()), reply);
-    // Most requests have no flag to be looked at here.
-    let flags = meta.has_others_than(UNRETURNED).then(|| meta.flags());
-    for (flag, word) in flags.into_iter().flatten() {
+    for (flag, word) in meta.flags() {
         match flag {
             b'T' => expires_at_s = now.deadline_s(meta.ttl().unwrap_or(0)),
             b'N' if is_new => {

@@ -4,7 +4,8 @@
 
 use super::{Engine, Executed, HashedKey};
 use crate::protocol::command::{Command, StoreLine};
-use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, StoreMode, item_bytes};
+use crate::protocol::meta_request::KeySpace;
+use crate::protocol::{Reply, ReplyWriter, StoreMode, item_bytes};
 use crate::store::{Attributes, Marks, Side, Stored};
 use crate::trace;
 
@@ -95,7 +96,7 @@ impl Engine {
     /// A store over the item limit. It deletes the old item, because the client wanted that replaced;
     /// classic stores with a condition leave it, as memcached's do.
     pub(super) fn refuse_too_large(&mut self, store: &StoreLine<'_>, reply: &mut ReplyWriter<'_>) {
-        let mut space = [0; KEY_BYTES_MAX];
+        let mut space = KeySpace::default();
         let (key, unlinks) = match store {
             StoreLine::Plain(mode, key) => {
                 self.prefixes.count_set(key);

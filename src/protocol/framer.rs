@@ -15,8 +15,9 @@ use memchr::memchr;
 use super::command::Command;
 use super::end_reason::EndReason;
 use super::grammar::Grammar;
-use super::limits::{KEY_BYTES_MAX, LONG_LINE_BYTES_MAX, item_bytes};
+use super::limits::{LONG_LINE_BYTES_MAX, item_bytes};
 use super::line::{DataEnd, Line};
+use super::meta_request::KeySpace;
 use super::plain;
 use super::reply::{Reply, ReplyMode};
 
@@ -245,7 +246,7 @@ fn bytes_of_item(command: &Command<'_>, value_bytes: usize) -> usize {
         let key = meta.key;
         let key_bytes = match key.encoded {
             false => key.written.len(),
-            true => key.decode(&mut [0; KEY_BYTES_MAX]).len(),
+            true => key.decode(&mut KeySpace::default()).len(),
         };
         item_bytes(key_bytes, meta.client_flags(), value_bytes)
     } else {

@@ -26,14 +26,24 @@ pub struct MetaKey<'a> {
 impl<'a> MetaKey<'a> {
     /// The key itself, decoded into `space` where it is base64.
     #[must_use]
-    pub fn decode<'k>(&self, space: &'k mut [u8; KEY_BYTES_MAX]) -> &'k [u8]
+    #[inline]
+    pub fn decode<'k>(&self, space: &'k mut KeySpace) -> &'k [u8]
     where
         'a: 'k,
     {
-        if !self.encoded {
-            return self.written;
-        }
-        let bytes = base64::decode(self.written, space).unwrap_or_default();
+        if self.encoded { space.decode(self.written) } else { self.written }
+    }
+}
+
+/// Memory for a key that has to be decoded. Most keys are not, so it is not written before that.
+#[derive(Debug, Default)]
+pub struct KeySpace(Option<[u8; KEY_BYTES_MAX]>);
+
+impl KeySpace {
+    #[cold]
+    fn decode(&mut self, written: &[u8]) -> &[u8] {
+        let space = self.0.insert([0; KEY_BYTES_MAX]);
+        let bytes = base64::decode(written, space).unwrap_or_default();
         &space[..bytes]
     }
 }

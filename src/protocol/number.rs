@@ -118,7 +118,7 @@ pub fn write_digits(mut number: u64, space: &mut [u8]) -> usize {
     let mut start = space.len();
     while number >= 10 {
         start -= 2;
-        space[start..start + 2].copy_from_slice(&PAIRS[number as usize % 100]);
+        space[start..start + 2].copy_from_slice(&last_two_digits(number));
         number /= 100;
     }
     if number > 0 || start == space.len() {
@@ -126,6 +126,13 @@ pub fn write_digits(mut number: u64, space: &mut [u8]) -> usize {
         space[start] = b'0' + number as u8;
     }
     start
+}
+
+/// The last two digits of a number.
+#[inline]
+#[must_use]
+pub const fn last_two_digits(number: u64) -> [u8; 2] {
+    PAIRS[(number % 100) as usize]
 }
 
 /// The two digits of each number below 100.

@@ -10,12 +10,9 @@ use super::dialect::Dialect;
 use super::reply::{Reply, ReplyMode};
 use super::{base64, number};
 
-/// The numbers at the end of a hit's line, two of 32 bits and one of 64, fit into this with their spaces
-/// and the line end.
-const NUMBERS_BYTES_MAX: usize = 48;
-/// All else of a hit but key and value: a word, the numbers and two line ends. Also the bytes by which
-/// the output may be longer for a moment.
-const HIT_BYTES_MAX: usize = 2 * NUMBERS_BYTES_MAX;
+/// All of a hit but key and value fits into this: a word, three numbers of at most 20 digits with their
+/// spaces, and two line ends.
+const HIT_BYTES_MAX: usize = 96;
 
 /// How much may be written before the output has to be flushed.
 #[derive(Clone, Copy, Debug)]
@@ -83,21 +80,30 @@ impl<'o> ReplyWriter<'o> {
         if !self.fits(bytes) {
             return false;
         }
-        let mut numbers = Numbers::ending_in(self.line_end());
-        if let Some(cas) = cas {
-            numbers.put_before(cas);
-        }
-        numbers.put_before(value.len() as u64);
-        if self.mode.dialect == Dialect::Classic {
-            numbers.put_before(u64::from(flags));
-        }
         self.output.reserve(bytes);
         self.output.extend_from_slice(b"VALUE ");
         self.output.extend_from_slice(key);
-        numbers.append_to(self.output);
+        if self.mode.dialect == Dialect::Classic {
+            self.number(u64::from(flags));
+        }
+        self.number(value.len() as u64);
+        if let Some(cas) = cas {
+            self.number(cas);
+        }
+        self.newline();
         self.output.extend_from_slice(value);
         self.newline();
         true
+    }
+
+    /// A hit of an `mg` that shows the value and no flag. [`Self::fits`] has been asked.
+    pub fn plain_meta_value(&mut self, value: &[u8]) {
+        self.output.reserve(value.len() + HIT_BYTES_MAX);
+        self.output.extend_from_slice(b"VA");
+        self.number(value.len() as u64);
+        self.newline();
+        self.output.extend_from_slice(value);
+        self.newline();
     }
 
     /// The end of a retrieval's hits, or of a list.
@@ -117,8 +123,30 @@ impl<'o> ReplyWriter<'o> {
         let _ = write!(Text(self.output), "{shown}");
     }
 
-    /// A space and a decimal number.
+    /// A space and a decimal number. Most numbers are short. Eight bytes are appended for such a one, and
+    /// those after it taken off again: that takes a few instructions, another number of bytes is a call.
+    #[inline]
     pub fn number(&mut self, number: u64) {
+        let (text, bytes) = if number < 10 {
+            ([b' ', b'0' + number as u8, 0, 0, 0, 0, 0, 0], 2)
+        } else if number < 1000 {
+            let [tens, ones] = number::last_two_digits(number);
+            let hundreds = b'0' + (number / 100) as u8;
+            if number < 100 {
+                ([b' ', tens, ones, 0, 0, 0, 0, 0], 3)
+            } else {
+                ([b' ', hundreds, tens, ones, 0, 0, 0, 0], 4)
+            }
+        } else {
+            return self.long_number(number);
+        };
+        let end = self.output.len() + bytes;
+        self.output.extend_from_slice(&text);
+        self.output.truncate(end);
+    }
+
+    #[inline(never)]
+    fn long_number(&mut self, number: u64) {
         self.output.push(b' ');
         self.digits(number);
     }
@@ -149,53 +177,12 @@ impl<'o> ReplyWriter<'o> {
         self.output.extend_from_slice(number::digits_of(number, &mut [0; number::DIGITS_MAX]));
     }
 
-    /// The end of a line. Each arm has a constant length: with `line_end` the copy would be a call.
+    /// The end of a line.
     pub fn newline(&mut self) {
         match self.mode.dialect {
             Dialect::Simple => self.output.push(b'\n'),
             Dialect::Classic => self.output.extend_from_slice(b"\r\n"),
         }
-    }
-
-    const fn line_end(&self) -> &'static [u8] {
-        match self.mode.dialect {
-            Dialect::Simple => b"\n",
-            Dialect::Classic => b"\r\n",
-        }
-    }
-}
-
-/// The end of a line, written backwards: numbers, each with a space before it. So all numbers of a
-/// line are appended in one copy.
-struct Numbers {
-    /// They end in the middle.
-    written: [u8; 2 * NUMBERS_BYTES_MAX],
-    start: usize,
-}
-
-impl Numbers {
-    fn ending_in(end: &[u8]) -> Self {
-        let mut written = [0; 2 * NUMBERS_BYTES_MAX];
-        let start = NUMBERS_BYTES_MAX - end.len();
-        written[start..NUMBERS_BYTES_MAX].copy_from_slice(end);
-        Self { written, start }
-    }
-
-    #[inline(always)]
-    fn put_before(&mut self, number: u64) {
-        self.start = number::write_digits(number, &mut self.written[..self.start]) - 1;
-        self.written[self.start] = b' ';
-    }
-
-    /// Appends as many bytes as they have at most, and then takes off those after them: copying a
-    /// constant number of bytes takes a few instructions, another number of bytes is a call.
-    #[inline(always)]
-    fn append_to(&self, output: &mut Vec<u8>) {
-        let end = output.len() + NUMBERS_BYTES_MAX - self.start;
-        let bytes: &[u8; NUMBERS_BYTES_MAX] =
-            self.written[self.start..].first_chunk().expect("they start in the first half");
-        output.extend_from_slice(bytes);
-        output.truncate(end);
     }
 }
 
