@@ -7,7 +7,8 @@ mod model;
 use std::collections::{HashMap, HashSet};
 
 use miocached::store::{
-    Attributes, Cursor, LARGE_BYTES, Marks, NEVER, Side, Store, StoreCounters, Stored,
+    Attributes, Cursor, LARGE_BYTES, Marks, NEVER, PREFETCH_BATCH, Side, Store, StoreCounters,
+    Stored,
 };
 use model::Model;
 use proptest::collection::vec;
@@ -228,9 +229,15 @@ impl Pair {
         self.model.check(&key, &item);
     }
 
-    /// Applies an operation to both, and checks everything.
+    /// Applies an operation to both, and checks everything. What some keys led to before the operation
+    /// must not mislead after it.
     fn apply(&mut self, op: &Op) {
+        let first = self.stored as u16 % 29;
+        let names: Vec<_> = (first..).take(PREFETCH_BATCH).map(name).collect();
+        let mut ahead = [None; PREFETCH_BATCH];
+        self.store.prefetch(ahead.iter_mut().zip(names.iter().map(Vec::as_slice)));
         self.apply_only(op);
+        ahead.into_iter().flatten().for_each(|key| self.store.verify_key(key));
         self.store.verify();
     }
 

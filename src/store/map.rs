@@ -51,6 +51,10 @@ const TABLE_SHIFT: u32 = 20;
 pub struct HashedKey<'k> {
     bytes: &'k [u8],
     hash: u64,
+    /// The address of a record that probably has this key. It was in the map in the epoch beside it.
+    likely_address: u32,
+    /// 0 if there is no such address.
+    epoch: u64,
 }
 
 impl<'k> HashedKey<'k> {
@@ -77,6 +81,9 @@ pub(super) struct Map {
     seed: Seed,
     /// Number of addresses in all tables.
     len: usize,
+    /// Changes, from 1 on, whenever an address is removed or replaced. While it is the same, every
+    /// address that was in the map still is that of a live record.
+    epoch: u64,
     /// Bytes of all tables.
     bytes: usize,
     /// Memory for a table's hashes and addresses while the table is rebuilt or split.
@@ -96,6 +103,7 @@ impl Map {
             mask: 0,
             seed: Seed::random(),
             len: 0,
+            epoch: 1,
             scratch: Vec::new(),
         })
     }
@@ -112,7 +120,7 @@ impl Map {
 
     #[inline]
     pub(super) fn hashed_key<'k>(&self, bytes: &'k [u8]) -> HashedKey<'k> {
-        HashedKey { bytes, hash: self.hash(bytes) }
+        HashedKey { bytes, hash: self.hash(bytes), likely_address: 0, epoch: 0 }
     }
 
     #[inline]
@@ -129,20 +137,29 @@ impl Map {
     }
 
     /// The record under `key`.
+    #[inline]
     pub(super) fn find(&self, key: HashedKey<'_>, arena: &Arena) -> Option<Record> {
-        let mut found = None;
-        self.tables[self.table_of(key.hash)].find(key.hash, |&address| {
-            let record = arena.record(arena.offset(address));
-            let same = record.key(arena) == key.bytes;
-            found = same.then_some(record);
-            same
-        })?;
-        found
+        // A record has more fields than a function returns in registers, so its address is returned.
+        self.find_address(key, arena).map(|address| arena.record(arena.offset(address)))
     }
 
-    /// The address of a record that probably has this hash. No key is compared.
-    pub(super) fn likely_address(&self, hash: u64) -> Option<u32> {
-        self.tables[self.table_of(hash)].find(hash, |_| true).copied()
+    fn find_address(&self, key: HashedKey<'_>, arena: &Arena) -> Option<u32> {
+        let is_under_key =
+            |&address: &u32| arena.record(arena.offset(address)).has_key(key.bytes, arena);
+        if key.epoch == self.epoch && is_under_key(&key.likely_address) {
+            return Some(key.likely_address);
+        }
+        self.tables[self.table_of(key.hash)].find(key.hash, is_under_key).copied()
+    }
+
+    /// Notes in `key` the address of a record that has its hash's tag, and nearly always the key. Returns
+    /// the address. No key is compared.
+    pub(super) fn note_likely_address(&self, key: &mut HashedKey<'_>) -> Option<u32> {
+        let address = self.tables[self.table_of(key.hash)].find(key.hash, |_| true).copied();
+        if let Some(address) = address {
+            (key.likely_address, key.epoch) = (address, self.epoch);
+        }
+        address
     }
 
     /// The address of a record that has to be removed before one with this hash can be inserted. None
@@ -177,6 +194,7 @@ impl Map {
         let entry = self.tables[table].find_entry(hash, |&known| known == address);
         assert!(entry.map(|entry| entry.remove()).is_ok(), "every live record is in the map");
         self.len -= 1;
+        self.epoch += 1;
     }
 
     /// Replaces the address of a record that has moved.
@@ -187,6 +205,7 @@ impl Map {
         let table = self.table_of(hash);
         let known = self.tables[table].find_mut(hash, |&known| known == from);
         *known.expect("every live record is in the map") = to;
+        self.epoch += 1;
     }
 
     /// Number of tables.
@@ -205,6 +224,7 @@ impl Map {
         let before = table.len();
         table.retain(|&mut address| keeps(address));
         self.len -= before - table.len();
+        self.epoch += 1;
     }
 
     /// Rebuilds a table that has no free slot, so that it has one. Returns the number of rehashed

@@ -5,8 +5,10 @@
 //! their loads directly follow each other: the processor begins the next load while the last one is
 //! still in progress. Changes nothing in the store; knows no time.
 
+use std::array;
 use std::hint::black_box;
 
+use super::record::HEADER_BYTES;
 use super::{HashedKey, Store};
 
 /// Keys that are prefetched at once: about as many loads as a core can have in progress. When this was
@@ -25,18 +27,17 @@ impl Store {
         &self,
         keys: impl Iterator<Item = (&'w mut Option<HashedKey<'k>>, &'k [u8])>,
     ) {
-        let (mut hashes, mut offsets) = ([0; PREFETCH_BATCH], [0; PREFETCH_BATCH]);
-        let mut count = 0;
-        for (hash, (slot, bytes)) in hashes.iter_mut().zip(keys) {
-            let key = self.hashed_key(bytes);
-            *hash = key.hash();
-            *slot = Some(key);
-            count += 1;
+        let mut batch: [Option<&mut HashedKey<'k>>; PREFETCH_BATCH] = array::from_fn(|_| None);
+        for (place, (slot, bytes)) in batch.iter_mut().zip(keys) {
+            *place = Some(slot.insert(self.hashed_key(bytes)));
         }
-        for (offset, &hash) in offsets.iter_mut().zip(&hashes[..count]) {
-            // This is nearly always the record that the lookup will find.
-            let address = self.map.likely_address(hash);
-            *offset = address.map_or(0, |address| self.arena.offset(address));
+        let mut offsets = [0; PREFETCH_BATCH];
+        let mut count = 0;
+        for key in batch.into_iter().map_while(|key| key) {
+            if let Some(address) = self.map.note_likely_address(key) {
+                offsets[count] = self.arena.offset(address);
+                count += 1;
+            }
         }
         let mut sum = 0;
         for &offset in &offsets[..count] {
@@ -45,9 +46,13 @@ impl Store {
         for &offset in &offsets[..count] {
             let record = self.arena.record(offset);
             let bytes = record.content_bytes().min(RECORD_BYTES_MAX);
-            for index in (offset..=offset + bytes).step_by(CACHE_LINE_BYTES) {
-                sum ^= self.arena[index];
+            // The first line is loaded already.
+            let rest = &self.arena[offset..][..HEADER_BYTES + bytes];
+            let (lines, end) = rest.as_chunks::<CACHE_LINE_BYTES>();
+            for line in lines {
+                sum ^= line[CACHE_LINE_BYTES - 1];
             }
+            sum ^= end.last().copied().unwrap_or_default();
         }
         // The compiler would remove loads whose result is never used.
         black_box(sum);

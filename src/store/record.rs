@@ -223,11 +223,18 @@ impl Record {
         &arena[self.key_offset()..][..self.key_bytes]
     }
 
+    /// Is this its key?
+    #[inline(always)]
+    pub(super) fn has_key(&self, key: &[u8], arena: &[u8]) -> bool {
+        self.key_bytes == key.len() && is_equal(&arena[self.key_offset()..][..key.len()], key)
+    }
+
     /// Bytes of key and value, which are contiguous.
     pub(super) const fn content_bytes(&self) -> usize {
         self.key_bytes + self.value_bytes()
     }
 
+    #[inline(always)]
     pub(super) fn item<'s>(&self, arena: &'s [u8]) -> Item<'s> {
         Item {
             value: &arena[self.value_offset()..][..self.value_bytes()],
@@ -237,6 +244,7 @@ impl Record {
         }
     }
 
+    #[inline(always)]
     pub(super) fn attributes(&self, arena: &[u8]) -> Attributes {
         let mut optional = self.key_offset();
         let mut cas = self.cas;
@@ -414,6 +422,17 @@ const fn marks_of(marks: Marks) -> u8 {
 fn length(bytes: usize) -> u32 {
     let length = u32::try_from(bytes).ok().filter(|&length| length <= LENGTH_MAX);
     length.expect("every length fits in 30 bits")
+}
+
+/// Are two slices of the same length equal? Compares keys of 16 bytes and more without a call, which would
+/// cost as many instructions as the comparison.
+#[inline(always)]
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    let (Some(end), Some(other_end)) = (one.last_chunk::<16>(), other.last_chunk::<16>()) else {
+        return one == other;
+    };
+    let mut chunks = one.as_chunks::<16>().0.iter().zip(other.as_chunks::<16>().0);
+    end == other_end && chunks.all(|(chunk, other)| chunk == other)
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {

@@ -1,7 +1,7 @@
 //! Checks of all invariants of the store: those of each type, and those between types.
 
 use super::policy::Queue;
-use super::{NEVER, Store};
+use super::{HashedKey, NEVER, Store};
 
 impl Store {
     /// Walks both logs and the map and checks every invariant. For tests.
@@ -28,6 +28,17 @@ impl Store {
         assert_eq!(live, self.map.len(), "the map has the live records and no others");
         let sized: u64 = self.sizes().map(|(_, items)| items).sum();
         assert!(sized == 0 || sized == live as u64, "every item is in the histogram of sizes");
+    }
+
+    /// Checks that a key which was prefetched some calls ago leads to the same record as a new one. For
+    /// tests.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn verify_key(&self, key: HashedKey<'_>) {
+        let offset = |key| self.map.find(key, &self.arena).map(|record| record.offset);
+        let new = self.hashed_key(key.bytes());
+        assert_eq!(offset(key), offset(new), "a prefetched key leads to the record under it");
     }
 
     /// Passes to `visit` the keys of all expired and flushed records that are in the map. For tests.
