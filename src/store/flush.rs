@@ -31,8 +31,13 @@ impl Store {
         }
     }
 
-    /// Is the record neither expired nor flushed?
+    /// Is the record neither expired nor flushed? Mostly no record can be, by the sweep's lower bound.
+    #[inline]
     pub(super) fn is_live(&self, record: &Record, now_s: u32) -> bool {
+        !self.sweep.may_find(now_s) || self.is_live_by_itself(record, now_s)
+    }
+
+    fn is_live_by_itself(&self, record: &Record, now_s: u32) -> bool {
         (record.expires_at_s == NEVER || record.expires_at_s > now_s)
             && !self.is_flushed(record.offset)
     }

@@ -15,6 +15,7 @@ pub struct ItemMut<'s> {
 
 impl Store {
     /// A handle on the live item under `key`. The lookup does not count as an access.
+    #[inline]
     pub fn item_mut(&mut self, key: HashedKey<'_>, now_s: u32) -> Option<ItemMut<'_>> {
         let record = self.find_live(key, now_s)?;
         Some(ItemMut { store: self, record, now_s })
@@ -24,11 +25,13 @@ impl Store {
 impl ItemMut<'_> {
     /// The item in its present state.
     #[must_use]
+    #[inline]
     pub fn item(&self) -> Item<'_> {
         self.record.item(&self.store.arena)
     }
 
     /// Counts a read, which sets [`Item::fetched`] and [`Item::accessed_s`].
+    #[inline]
     pub fn count_fetch(&mut self) {
         self.record.count_access(FETCHED, self.now_s, &mut self.store.arena);
     }

@@ -102,8 +102,8 @@ impl Sweep {
         self.earliest_s
     }
 
-    /// Can any record have expired by the second `at_s`?
-    const fn may_find(&self, at_s: u32) -> bool {
+    /// Can any record have expired, or have been flushed, by the second `at_s`?
+    pub(super) const fn may_find(&self, at_s: u32) -> bool {
         self.earliest_s <= at_s
     }
 
