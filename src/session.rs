@@ -40,8 +40,8 @@ pub enum Stop {
 /// A request that has been parsed and not executed.
 struct Ahead<'a> {
     step: Step<'a>,
-    /// Its first key, if it has been prefetched.
-    key: Option<HashedKey<'a>>,
+    /// Its first key, or an empty one.
+    key: HashedKey<'a>,
 }
 
 /// A request that has been answered in part.
@@ -185,7 +185,8 @@ impl Session {
                 None => framer.parse(state, unparsed),
                 Some(resumable) => resumable.step(unparsed, *state),
             };
-            let step = &slot.insert(Ahead { step, key: None }).step;
+            let key = engine.hashed_key(step.key().unwrap_or_default());
+            let step = &slot.insert(Ahead { step, key }).step;
             (state, parsed_bytes) = (&step.next, parsed_bytes + step.used);
             let is_command = matches!(step.parsed, Parsed::Command { .. });
             // Before authentication, a command decides how the next one is parsed.
@@ -194,8 +195,8 @@ impl Session {
             }
         }
         if batch[1].is_some() {
-            let parsed = batch.iter_mut().flatten();
-            engine.prefetch(parsed.filter_map(|ahead| Some((&mut ahead.key, ahead.step.key()?))));
+            let parsed = batch.iter_mut().map_while(Option::as_mut);
+            engine.prefetch(parsed.map(|ahead| &mut ahead.key));
         }
     }
 

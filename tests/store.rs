@@ -234,10 +234,10 @@ impl Pair {
     fn apply(&mut self, op: &Op) {
         let first = self.stored as u16 % 29;
         let names: Vec<_> = (first..).take(PREFETCH_BATCH).map(name).collect();
-        let mut ahead = [None; PREFETCH_BATCH];
-        self.store.prefetch(ahead.iter_mut().zip(names.iter().map(Vec::as_slice)));
+        let mut ahead: Vec<_> = names.iter().map(|name| self.store.hashed_key(name)).collect();
+        self.store.prefetch(ahead.iter_mut());
         self.apply_only(op);
-        ahead.into_iter().flatten().for_each(|key| self.store.verify_key(key));
+        ahead.into_iter().for_each(|key| self.store.verify_key(key));
         self.store.verify();
     }
 

@@ -20,15 +20,26 @@ use crate::trace;
 const HEAD_BYTES_MAX: usize = 1024;
 
 impl Engine {
+    /// A command's key: `plain`, unless it was written as base64.
+    #[inline]
+    fn meta_key<'k>(
+        &self,
+        key: MetaKey<'k>,
+        plain: HashedKey<'k>,
+        space: &'k mut KeySpace,
+    ) -> HashedKey<'k> {
+        if key.encoded { self.store.hashed_key(key.decode(space)) } else { plain }
+    }
+
     /// `mg`.
     pub(super) fn meta_get(
         &mut self,
         meta: &MetaRequest<'_>,
-        prefetched: Option<HashedKey<'_>>,
+        key: HashedKey<'_>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
         let mut space = KeySpace::default();
-        let key = self.key(meta.key.decode(&mut space), prefetched);
+        let key = self.meta_key(meta.key, key, &mut space);
         let mut is_new = false;
         if meta.vivify().is_some() && self.store.peek(key, self.now.uptime_s).is_none() {
             // A created item wins at once, so a request that has to be retried must not create it.
@@ -102,14 +113,14 @@ impl Engine {
     pub(super) fn meta_set<'a>(
         &mut self,
         command: &Command<'a>,
-        prefetched: Option<HashedKey<'a>>,
+        key: HashedKey<'a>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
         let Command::MetaSet { meta, value } = *command else {
             unreachable!("it is called for ms only");
         };
         let mut space = KeySpace::default();
-        let key = self.key(meta.key.decode(&mut space), prefetched);
+        let key = self.meta_key(meta.key, key, &mut space);
         let mode = StoreMode::of_meta(meta.mode()).unwrap_or(StoreMode::Set);
         let extends = matches!(mode, StoreMode::Append | StoreMode::Prepend);
         let exptime = if extends { meta.vivify() } else { None }.or(meta.ttl()).unwrap_or(0);
@@ -164,11 +175,11 @@ impl Engine {
     pub(super) fn meta_delete(
         &mut self,
         meta: &MetaRequest<'_>,
-        prefetched: Option<HashedKey<'_>>,
+        key: HashedKey<'_>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
         let mut space = KeySpace::default();
-        let key = self.key(meta.key.decode(&mut space), prefetched);
+        let key = self.meta_key(meta.key, key, &mut space);
         let Some(old) = self.store.peek(key, self.now.uptime_s).map(|item| item.attributes) else {
             self.counters.delete_misses += 1;
             answer(b"NF", meta, key.bytes(), reply);
@@ -252,11 +263,11 @@ impl Engine {
         &mut self,
         meta: &MetaRequest<'_>,
         direction: Direction,
-        prefetched: Option<HashedKey<'_>>,
+        key: HashedKey<'_>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
         let mut space = KeySpace::default();
-        let key = self.key(meta.key.decode(&mut space), prefetched);
+        let key = self.meta_key(meta.key, key, &mut space);
         let cas_ids = (meta.compare(), meta.next_cas());
         match self.compute(key, direction, meta.delta(), cas_ids) {
             Computed::Number { number, cas, expires_at_s } => {

@@ -118,13 +118,16 @@ impl Engine {
         self.credentials = credentials;
     }
 
-    /// Loads the memory that commands with these keys will need, and writes each hashed key into its
-    /// slot, for [`Engine::execute`]. See `store/prefetch.rs`.
-    pub fn prefetch<'k: 'w, 'w>(
-        &self,
-        wanted: impl Iterator<Item = (&'w mut Option<HashedKey<'k>>, &'k [u8])>,
-    ) {
-        self.store.prefetch(wanted);
+    /// Hashes the key of a command, for [`Engine::execute`].
+    #[must_use]
+    pub fn hashed_key<'k>(&self, bytes: &'k [u8]) -> HashedKey<'k> {
+        self.store.hashed_key(bytes)
+    }
+
+    /// Loads the memory that commands with these keys will need. See `store/prefetch.rs`.
+    #[inline]
+    pub fn prefetch<'k: 'w, 'w>(&self, keys: impl Iterator<Item = &'w mut HashedKey<'k>>) {
+        self.store.prefetch(keys);
     }
 
     /// Bytes copied so far that no client sent or fetched: an `append` of one byte copies all of its
@@ -134,38 +137,34 @@ impl Engine {
         self.copied_bytes + self.store.work_bytes()
     }
 
-    /// Executes one command and writes its answer. `prefetched` is its first key, if that was
-    /// prefetched.
+    /// Executes one command and writes its answer. `key` is that of [`Command::key`].
     pub fn execute<'a>(
         &mut self,
         command: &Command<'a>,
-        prefetched: Option<HashedKey<'a>>,
+        key: HashedKey<'a>,
         turn: &Turn<'_>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
         self.now = if cfg!(debug_assertions) { self.debug_time(turn.now) } else { turn.now };
         match *command {
             Command::Retrieve { retrieval, keys } => {
-                return self.retrieve(retrieval, keys, prefetched, reply);
+                return self.retrieve(retrieval, keys, key, reply);
             }
-            Command::Store { .. } => return self.store_plain(command, prefetched, reply),
+            Command::Store { .. } => return self.store_plain(command, key, reply),
             Command::TooLarge { ref store } => self.refuse_too_large(store, reply),
             Command::BadChunk { ref store } => self.refuse_bad_chunk(store, reply),
-            Command::Arithmetic { direction, key, delta } => {
-                let key = self.key(key, prefetched);
+            Command::Arithmetic { direction, delta, .. } => {
                 return self.arithmetic_plain(key, direction, delta, reply);
             }
-            Command::Touch { key, exptime } => {
-                self.touch(self.key(key, prefetched), exptime, reply);
-            }
-            Command::Delete { key } => self.delete(self.key(key, prefetched), reply),
-            Command::MetaGet(ref meta) => return self.meta_get(meta, prefetched, reply),
-            Command::MetaSet { .. } => return self.meta_set(command, prefetched, reply),
+            Command::Touch { exptime, .. } => self.touch(key, exptime, reply),
+            Command::Delete { .. } => self.delete(key, reply),
+            Command::MetaGet(ref meta) => return self.meta_get(meta, key, reply),
+            Command::MetaSet { .. } => return self.meta_set(command, key, reply),
             Command::MetaDelete(ref meta) => {
-                return self.meta_delete(meta, prefetched, reply);
+                return self.meta_delete(meta, key, reply);
             }
             Command::MetaArithmetic { ref meta, direction } => {
-                return self.meta_arithmetic(meta, direction, prefetched, reply);
+                return self.meta_arithmetic(meta, direction, key, reply);
             }
             Command::MetaDebug { ref key } => self.meta_debug(key, reply),
             Command::MetaNoop => reply.line(Reply::Noop),
@@ -194,7 +193,7 @@ impl Engine {
         &mut self,
         retrieval: Retrieval,
         keys: Keys<'a>,
-        prefetched: Option<HashedKey<'a>>,
+        first: HashedKey<'a>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
         let resume = |keys, why| {
@@ -202,7 +201,7 @@ impl Engine {
             Executed::Resume(Unfinished::Retrieve { retrieval, keys })
         };
         // The first key by itself: most retrievals have no other.
-        if !self.fetch(self.key(keys.first(), prefetched), retrieval, reply) {
+        if !self.fetch(first, retrieval, reply) {
             return resume(keys.all(), "the output is full");
         }
         let mut keys = keys.after_first();
@@ -213,9 +212,14 @@ impl Engine {
             }
             batches += 1;
             let mut rest = keys;
-            let mut batch = [None; PREFETCH_BATCH];
-            self.store.prefetch(batch.iter_mut().zip(keys.by_ref()));
-            for (index, key) in batch.iter().flatten().enumerate() {
+            let mut batch = [HashedKey::EMPTY; PREFETCH_BATCH];
+            let mut count = 0;
+            for (slot, bytes) in batch.iter_mut().zip(keys.by_ref()) {
+                *slot = self.store.hashed_key(bytes);
+                count += 1;
+            }
+            self.store.prefetch(batch[..count].iter_mut());
+            for (index, key) in batch[..count].iter().enumerate() {
                 if !self.fetch(*key, retrieval, reply) {
                     rest.by_ref().take(index).for_each(drop);
                     return resume(rest, "the output is full");
@@ -257,12 +261,6 @@ impl Engine {
             (Some(_), false) => self.counters.touch_misses += 1,
         }
         true
-    }
-
-    /// A command's key: the `prefetched` one, whose hash is computed already, or a new one from `bytes`.
-    fn key<'k>(&self, bytes: &'k [u8], prefetched: Option<HashedKey<'k>>) -> HashedKey<'k> {
-        debug_assert!(prefetched.is_none_or(|key| key.bytes() == bytes), "another command's key");
-        prefetched.unwrap_or_else(|| self.store.hashed_key(bytes))
     }
 
     fn touch(&mut self, key: HashedKey<'_>, exptime: i32, reply: &mut ReplyWriter<'_>) {

@@ -55,13 +55,12 @@ impl Engine {
     pub(super) fn store_plain<'a>(
         &mut self,
         command: &Command<'a>,
-        prefetched: Option<HashedKey<'a>>,
+        key: HashedKey<'a>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'a> {
-        let Command::Store { mode, key, flags, exptime, value } = *command else {
+        let Command::Store { mode, flags, exptime, value, .. } = *command else {
             unreachable!("it is called for stores only");
         };
-        let key = self.key(key, prefetched);
         let request = StoreRequest {
             mode,
             key,

@@ -58,6 +58,9 @@ pub struct HashedKey<'k> {
 }
 
 impl<'k> HashedKey<'k> {
+    /// No key: for places that have not been filled.
+    pub const EMPTY: Self = Self { bytes: &[], hash: 0, likely_address: 0, epoch: 0 };
+
     /// The key itself.
     #[must_use]
     pub const fn bytes(self) -> &'k [u8] {

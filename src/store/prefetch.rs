@@ -5,7 +5,6 @@
 //! their loads directly follow each other: the processor begins the next load while the last one is
 //! still in progress. Changes nothing in the store; knows no time.
 
-use std::array;
 use std::hint::black_box;
 
 use super::record::HEADER_BYTES;
@@ -22,18 +21,12 @@ const RECORD_BYTES_MAX: usize = 512;
 
 impl Store {
     /// Loads into the processor's caches the memory that lookups of the first [`PREFETCH_BATCH`] of
-    /// `keys` will read, and writes each hashed key into the slot beside its key.
-    pub fn prefetch<'k: 'w, 'w>(
-        &self,
-        keys: impl Iterator<Item = (&'w mut Option<HashedKey<'k>>, &'k [u8])>,
-    ) {
-        let mut batch: [Option<&mut HashedKey<'k>>; PREFETCH_BATCH] = array::from_fn(|_| None);
-        for (place, (slot, bytes)) in batch.iter_mut().zip(keys) {
-            *place = Some(slot.insert(self.hashed_key(bytes)));
-        }
+    /// `keys` will read, and notes in each key where its record probably is.
+    #[inline]
+    pub fn prefetch<'k: 'w, 'w>(&self, keys: impl Iterator<Item = &'w mut HashedKey<'k>>) {
         let mut offsets = [0; PREFETCH_BATCH];
         let mut count = 0;
-        for key in batch.into_iter().map_while(|key| key) {
+        for key in keys.take(PREFETCH_BATCH) {
             if let Some(address) = self.map.note_likely_address(key) {
                 offsets[count] = self.arena.offset(address);
                 count += 1;
