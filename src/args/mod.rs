@@ -70,7 +70,11 @@ impl Options {
             ignored.push(format!("-t {threads}"));
         }
         if let Some(port) = self.udp_port.filter(|&port| port != 0) {
-            ignored.push(format!("-U {port}"));
+            // As in memcached, it is the TCP port where neither -p nor -s is given.
+            let sets_tcp_port = self.port.is_none() && self.unix_socket.is_none();
+            let part =
+                if sets_tcp_port { " (sets only the TCP port; there is no UDP)" } else { "" };
+            ignored.push(format!("-U {port}{part}"));
         }
         for suboption in self.extended.iter().flatten() {
             ignored.extend(suboption.apply(&mut config).map(|text| format!("-o {text}")));

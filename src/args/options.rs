@@ -95,7 +95,8 @@ pub(super) struct Options {
 
     /// TCP port if neither -p nor -s is given; there is no UDP
     ///
-    /// Any port but 0 causes a warning. memcached, too, uses it for TCP in this case.
+    /// memcached, too, uses it for TCP in this case. Any port but 0 causes a warning that
+    /// there is no UDP.
     #[arg(short = 'U', long, value_name = "PORT", help_heading = LISTENING, verbatim_doc_comment)]
     #[arg(allow_negative_numbers = true, value_parser = port())]
     pub(super) udp_port: Option<i32>,

@@ -116,10 +116,13 @@ fn repeated_and_shortened_options_follow_getopt() {
 }
 
 #[test]
-fn an_udp_port_alone_is_the_tcp_port() {
+fn a_udp_port_alone_is_the_tcp_port() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = Server::start(&["-U", &free.to_string()]);
     assert_eq!(server.addresses()[0].port(), free);
+    let warning =
+        format!("without effect here: -U {free} (sets only the TCP port; there is no UDP)");
+    assert!(server.said.iter().any(|line| line.ends_with(&warning)), "{:?}", server.said);
 }
 
 /// What comes first decides: test suites probe for TLS with `--enable-ssl --version`.
