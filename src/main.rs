@@ -69,11 +69,19 @@ fn serve(launch: Launch) -> Result<(), String> {
     listeners.announce();
     announce_limits(&config);
     process::warn_if_root(&options);
-    process::detach(&options, config.verbosity > 0)?;
-    // The file is removed when this function returns.
-    let _pid_file = pending_pid_file.and_then(PendingPidFile::finish);
+    // The parent exits with 0 when it detaches, so the event loop is set up before, where that is
+    // possible: an error can then still be printed, and the exit code is 1.
+    let keep_terminal = config.verbosity > 0;
+    if !process::EVENT_QUEUE_IS_INHERITED {
+        process::detach(&options, keep_terminal)?;
+    }
     let mut reactor =
         Reactor::new(config, listeners, engine, signals).map_err(|error| error.to_string())?;
+    if process::EVENT_QUEUE_IS_INHERITED {
+        process::detach(&options, keep_terminal)?;
+    }
+    // The file is removed when this function returns.
+    let _pid_file = pending_pid_file.and_then(PendingPidFile::finish);
     process::lock_memory(&options);
     reactor.run().map_err(|error| format!("the event loop failed: {error}"))
 }

@@ -78,11 +78,11 @@ struct Notices {
 }
 
 impl Reactor {
-    /// A server with these listeners. From here on the process must not fork: not every system
-    /// leaves its event queue to a child.
+    /// A server with these listeners. A child process inherits its epoll instance; a kqueue is not
+    /// inherited, so where that is the event queue, the process must not fork from here on.
     ///
     /// # Errors
-    /// When the kernel has no event queue for it.
+    /// When the kernel refuses the event queue, or a registration in it.
     pub fn new(
         config: Config,
         mut listeners: Listeners,

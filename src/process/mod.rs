@@ -1,11 +1,13 @@
 //! The process: its user, background mode, SIGXFSZ, resource limits, pid file and file of ports.
 //!
 //! Knows no sockets. `main` calls these functions in the order in which they depend on each other.
-//! Nearly all that can fail comes before [`detach`], while stderr still is the terminal.
+//! What can fail comes before [`detach`], while stderr still is the terminal and the exit code can still
+//! report it. Warnings may come later.
 
 pub(crate) mod files;
 pub(crate) mod limits;
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use log::warn;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::unistd::{Gid, Uid, User, geteuid, getuid, setgid, setuid};
+#[cfg(not(target_vendor = "apple"))]
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// The options of this module.
 #[derive(Debug)]
@@ -101,9 +105,14 @@ pub(crate) fn ignore_file_size_signal() -> Result<(), String> {
         .map_err(|error: io::Error| format!("cannot ignore SIGXFSZ: {error}"))
 }
 
+/// The event queue survives the fork of [`detach`]: an epoll instance is inherited, a kqueue is not.
+pub(crate) const EVENT_QUEUE_IS_INHERITED: bool =
+    cfg!(any(target_os = "linux", target_os = "android"));
+
 /// With `-d`, continues in the background: forks, and the parent exits with 0. As in memcached, the
 /// child keeps its working directory with `-r`, for core dumps, and its terminal with `-v`, for log
-/// lines.
+/// lines. `/dev/null` is opened before the fork: daemon(3) opens it in the child, whose error would be
+/// lost.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -111,12 +120,23 @@ pub(crate) fn detach(options: &Options, keep_terminal: bool) -> Result<(), Strin
     if !options.daemon {
         return Ok(());
     }
-    #[cfg(not(target_vendor = "apple"))]
-    let detached = nix::unistd::daemon(options.core_dumps, keep_terminal);
-    // On Apple's systems launchd starts daemons, and they stay in the foreground.
-    #[cfg(target_vendor = "apple")]
-    let detached: nix::Result<()> = Err(nix::errno::Errno::ENOTSUP);
-    detached.map_err(|error| format!("cannot go into the background: {error}"))
+    let null = File::options().read(true).write(true).open("/dev/null");
+    null.and_then(|null| Ok(fork_to_background(options, (!keep_terminal).then_some(null))?))
+        .map_err(|error| format!("cannot go into the background: {error}"))
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn fork_to_background(options: &Options, null: Option<File>) -> nix::Result<()> {
+    const KEEP_STREAMS: bool = true;
+    nix::unistd::daemon(options.core_dumps, KEEP_STREAMS)?;
+    let Some(null) = null else { return Ok(()) };
+    dup2_stdin(&null).and(dup2_stdout(&null)).and(dup2_stderr(&null))
+}
+
+/// On Apple's systems launchd starts daemons, and they stay in the foreground.
+#[cfg(target_vendor = "apple")]
+fn fork_to_background(_: &Options, _: Option<File>) -> nix::Result<()> {
+    Err(nix::errno::Errno::ENOTSUP)
 }
 
 /// With `-k`, locks all memory of the process. Later allocations are locked, too, if no limit can make

@@ -79,6 +79,37 @@ fn a_daemon_that_cannot_start_says_so_on_the_terminal() {
     assert_eq!(run(&["--stdio", "-d"], b"").code, Some(2));
 }
 
+/// The exit code of `-d` is true: 0 only if a server runs in the background. The limit on descriptors
+/// rises one by one, so that each step of the start runs out of them once, and at last none.
+#[test]
+fn a_daemon_that_runs_out_of_descriptors_at_its_start_exits_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("pid");
+    let mut refusals = Vec::new();
+    for descriptors in 11..30 {
+        // The server inherits seven open files, so that it has descriptors for few clients or none.
+        let inherited = "exec 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3 9<&3; exec \"$0\" \"$@\"";
+        let mut command = Command::new("sh");
+        let limited = limited(&descriptors.to_string(), &["-d", "-p", "0", "-P"]);
+        command.args(["-c", inherited]).arg(limited.get_program()).args(limited.get_args());
+        let started = command.arg(&pid_file).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(started.stderr).unwrap();
+        if started.status.success() {
+            let daemon = Daemon::of(&pid_file);
+            kill(daemon.0, Signal::SIGTERM).unwrap();
+            until("it stops", PATIENCE, || !daemon.is_there());
+            break;
+        }
+        // 127: not even the program could be loaded.
+        assert!(matches!(started.status.code(), Some(1 | 127)), "{:?}: {said}", started.status);
+        assert!(!pid_file.exists());
+        refusals.push(said);
+    }
+    for step in ["cannot set up the event loop", "cannot go into the background"] {
+        assert!(refusals.iter().any(|said| said.contains(step)), "{step}: {refusals:?}");
+    }
+}
+
 #[test]
 fn a_pid_file_is_replaced_with_a_line_when_its_process_runs() {
     let folder = tempfile::tempdir().unwrap();
