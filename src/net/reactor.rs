@@ -318,13 +318,10 @@ impl Reactor {
     fn grant_memory(&mut self) {
         while let Some(key) = self.account.first_waiting() {
             let connection = &mut self.connections[key];
-            if !self.account.grant(&mut connection.share) {
+            if !connection.grant(&mut self.account, self.moment.uptime_ms) {
                 break;
             }
             trace::granted(key);
-            // While it waited, it could neither move bytes nor be idle.
-            connection.restart_progress(self.moment.uptime_ms);
-            connection.active_ms = self.moment.uptime_ms;
             enqueue(&mut self.queue, key, connection);
         }
         let waiting = self.account.waiting();

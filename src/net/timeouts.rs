@@ -15,6 +15,7 @@
 
 use slab::Slab;
 
+use super::account::Account;
 use super::connection::{Connection, Expired};
 use super::{LINGER_MS, MOVE_MS, RESUME_MS, STALL_MS, SWEEP_MS};
 use crate::config::Config;
@@ -94,6 +95,18 @@ impl Connection {
         (self.progress_ms, self.moved) = (now_ms, 0);
     }
 
+    /// Grants the connection, the first of the line, the memory that it waits for. The time of waiting
+    /// counts neither as idle nor as stalled: meanwhile it could not move. False when it has to go on
+    /// waiting.
+    pub(super) fn grant(&mut self, account: &mut Account, now_ms: u64) -> bool {
+        let granted = account.grant(&mut self.share);
+        if granted {
+            self.restart_progress(now_ms);
+            self.active_ms = now_ms;
+        }
+        granted
+    }
+
     /// When this connection is to be closed, and why, if nothing moves before.
     fn deadline(&self, idle_timeout_ms: u64, others_wait: bool) -> Option<(u64, Expired)> {
         if self.close_reason.is_some() {
@@ -112,5 +125,84 @@ impl Connection {
         let stalled = stalls.then_some((self.progress_ms + self.stall_ms(), Expired::Stalled));
         let idle = idles.then_some((self.active_ms + idle_timeout_ms, Expired::Idle));
         [stalled, idle].into_iter().flatten().min_by_key(|&(deadline_ms, _)| deadline_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::Poll;
+    use mio::net::UnixStream;
+
+    use super::super::clock::{Clock, Moment};
+    use super::super::socket::Socket;
+    use super::*;
+
+    const HELD: usize = 1_000_000;
+
+    /// A connection that was accepted at 0 ms.
+    fn connection(config: &Config) -> Connection {
+        let poll = Poll::new().expect("an event queue");
+        let (socket, _) = UnixStream::pair().expect("two sockets");
+        let moment = Moment { uptime_ms: 0, ..Clock::start().moment() };
+        Connection::new(0, Socket::Unix(socket), config, poll.registry(), moment)
+            .expect("it is registered")
+    }
+
+    #[test]
+    fn the_wait_for_memory_is_no_idle_time() {
+        let config = Config::default();
+        let (mut account, mut connection) = (Account::new(&config), connection(&config));
+        assert_eq!(connection.deadline(2000, false), Some((2000, Expired::Idle)));
+        connection.share.want(HELD);
+        account.wait(&mut connection.share);
+        assert_eq!(connection.deadline(2000, true), None);
+        assert!(connection.grant(&mut account, 6000));
+        assert_eq!(connection.deadline(2000, false), Some((8000, Expired::Idle)));
+    }
+
+    #[test]
+    fn a_connection_that_holds_memory_has_to_move_while_others_wait() {
+        let config = Config::default();
+        let (mut account, mut connection) = (Account::new(&config), connection(&config));
+        account.charge(&mut connection.share, HELD);
+        assert_eq!(connection.deadline(0, false), None);
+        assert_eq!(connection.deadline(0, true), Some((10_000, Expired::Stalled)));
+        // In 10 s it has to move half of what it holds. A byte less does not move the deadline.
+        connection.has_moved(HELD / 2 - 1, 9000);
+        assert_eq!(connection.deadline(0, true), Some((10_000, Expired::Stalled)));
+        connection.has_moved(1, 9000);
+        assert_eq!(connection.deadline(0, true), Some((19_000, Expired::Stalled)));
+        // After a wait for more memory it has to move a twentieth in 1 s.
+        connection.share.want(HELD + 1);
+        account.wait(&mut connection.share);
+        assert!(connection.grant(&mut account, 30_000));
+        assert_eq!(connection.deadline(0, true), Some((31_000, Expired::Stalled)));
+        connection.has_moved(HELD / 20 + 1, 30_500);
+        assert_eq!(connection.deadline(0, true), Some((31_500, Expired::Stalled)));
+    }
+
+    #[test]
+    fn a_sweep_expires_what_is_due_and_waits_for_the_rest() {
+        let config = Config { idle_timeout_s: 2, ..Config::default() };
+        let mut timeouts = Timeouts::new(&config);
+        let mut connections = Slab::new();
+        assert_eq!(timeouts.sweep_ms(), None);
+        let keys = [500, 2500].map(|active_ms| {
+            let mut connection = connection(&config);
+            connection.active_ms = active_ms;
+            connections.insert(connection)
+        });
+        let mut sweep = |now_ms| {
+            let mut expired = Vec::new();
+            timeouts.sweep(&mut connections, false, now_ms, |key, connection, why| {
+                connection.close_reason = Some(why);
+                expired.push((key, why));
+            });
+            (expired, timeouts.sweep_ms())
+        };
+        assert_eq!(sweep(1000), (vec![], Some(3000)));
+        assert_eq!(sweep(2999), (vec![], Some(3000)));
+        assert_eq!(sweep(3000), (vec![(keys[0], Expired::Idle)], Some(4500)));
+        assert_eq!(sweep(4500), (vec![(keys[1], Expired::Idle)], None));
     }
 }

@@ -315,27 +315,6 @@ fn a_stop_with_a_full_budget_is_clean() {
     assert_eq!(server.stop(Signal::SIGTERM), Some(0));
 }
 
-/// A client that has waited for memory for longer than `idle_timeout` was not idle meanwhile.
-#[test]
-fn the_wait_for_memory_is_no_idle_time() {
-    have_descriptors(1_000);
-    let options = ["-p", "0", "--buffer-limit", "1", "-o", "idle_timeout=2"];
-    let server = Server::start(&options);
-    let mut crowd = tcp_holders(&server, 20, &half_value("a", 1_000_000, 999_000));
-    settle(&mut crowd);
-    let mut client = server.tcp();
-    client.send(&half_line());
-    assert!(server.tcp().figure("waiting_for_memory") > 1, "nothing would be shown");
-    // The crowd goes while the server sleeps, so that no client is granted memory before.
-    server.while_stopped(|| {
-        thread::sleep(Duration::from_secs(3));
-        drop(crowd);
-    });
-    until("none waits", PATIENCE, || server.tcp().figure("waiting_for_memory") == 0);
-    thread::sleep(Duration::from_millis(1300));
-    client.ask(b"\n", b"END\n");
-}
-
 /// Clients that wait are counted in `stats`, are logged, and get their turn.
 #[test]
 fn clients_that_wait_for_memory_are_counted_and_logged() {
@@ -384,8 +363,8 @@ fn a_large_set_does_not_wait_for_a_crowd_that_hardly_moves() {
     let server = Server::start(&["-p", "0", "--buffer-limit", "1"]);
     let mut crowd = tcp_holders(&server, 6, &half_value("a", 1_000_000, 999_000));
     crowd.iter_mut().for_each(|holder| holder.push(600_000));
-    thread::sleep(Duration::from_millis(300));
     let mut normal = server.tcp();
+    until("the budget is full", PATIENCE, || normal.figure("waiting_for_memory") > 0);
     let (set, _) = stored("large", &value(900_000));
     let waits = thread::spawn(move || {
         let begun = Instant::now();
