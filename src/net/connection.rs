@@ -1,9 +1,9 @@
-//! One connection: its socket, its buffers, its session, and what it does in its turn.
+//! One connection: its socket, its buffers, its session, and its turn.
 //!
-//! A turn has named stages: *flush* what an earlier turn left unsent, *read* once, *execute* what
-//! has come, *flush* once, and *keep* what is left. At its end a [`Next`] says what the connection
-//! waits for. When memory is short, a turn leaves nothing to keep: it executes whole requests out
-//! of the kernel's buffer and leaves an unfinished one there.
+//! A turn has named stages: *flush* what an earlier turn left unsent, *read* once, *execute* the
+//! requests, *flush* once, and *keep* what is left. It returns a [`Next`]: what the connection waits
+//! for. When memory is short, a turn leaves nothing to keep: it peeks at the received bytes, executes
+//! the whole requests among them, and leaves an unfinished one in the kernel's buffer.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -69,15 +69,15 @@ pub(super) struct Shared<'a> {
     pub(super) stats: Option<&'a ServerStats>,
 }
 
-/// What events have said of a socket. Each is forgotten when the kernel says "would block".
+/// What events have reported of a socket. Each flag is cleared when the kernel returns "would block".
 #[derive(Debug)]
 pub(super) struct Readiness {
     /// The kernel may have bytes for us.
     pub(super) readable: bool,
-    /// The peer's FIN has come. No further edge follows it, so a short read does not mean that
-    /// there is nothing more: reading goes on until it returns 0.
+    /// The peer's FIN has arrived. No edge follows it, so after a short read reading goes on until it
+    /// returns 0.
     read_closed: bool,
-    /// Urgent data has come. A read stops in front of it and is short although bytes follow.
+    /// Urgent data has arrived. A read stops before it, and is short although bytes follow.
     urgent: bool,
     /// The kernel may take bytes from us.
     writable: bool,
@@ -115,32 +115,32 @@ pub struct Connection {
     session: Session,
     pub(super) input: ReadBuffer,
     pub(super) output: WriteBuffer,
-    /// The key in the slab, which is the mio token and the name in the log; what the buffers are
-    /// charged, and the memory that the connection waits for.
+    /// The connection's part of the memory account. It also has the key in the slab, which is the mio
+    /// token and the number in the log.
     pub(super) share: Share,
     /// Why the session stopped last.
     pub(super) stop: Stop,
     pub(super) readiness: Readiness,
-    /// The peer sends no more. What it has sent is executed and answered all the same.
+    /// The peer has shut down its side, or the server stops. What has been read is still executed.
     pub(super) at_end: bool,
     /// Unread bytes were peeked at and left in the kernel's buffer.
     pub(super) unread_in_kernel: bool,
     /// Bytes have been read, and the kernel's buffer has not been empty since then.
     partly_read: bool,
-    /// Nothing is executed before the kernel has room for an answer.
+    /// The connection waits until the kernel has room for an answer, and executes nothing before.
     needs_room: bool,
     /// The interest registered includes writing.
     write_interest: bool,
     /// The connection is in the run queue.
     pub(super) queued: bool,
-    /// When the measurement of progress began: the connection had moved enough for what it holds, or
-    /// began to hold something.
+    /// When the measurement of progress began (see `timeouts`): when the connection had moved enough for
+    /// what it holds, or began to hold something.
     pub(super) progress_ms: u64,
     /// Bytes moved since then.
     pub(super) moved: usize,
     /// When it last sent a request or bytes of a value, or took bytes of an answer.
     pub(super) active_ms: u64,
-    /// Set when the conversation has ended and its client sends on. Boxed, because few clients do.
+    /// Set when the conversation has ended and bytes follow its end. Boxed, because that is rare.
     pub(super) linger: Option<Box<Linger>>,
     /// The connection is closed in its next turn, for this reason.
     pub(super) close_reason: Option<Expired>,
@@ -183,7 +183,7 @@ impl Connection {
         })
     }
 
-    /// Remembers what an event says. Nothing is done yet: all events of a batch come first.
+    /// Latches an event. It is acted on after all events of the batch have been latched.
     pub(super) fn latch(&mut self, event: &Event) {
         let closed = event.is_read_closed() || event.is_error();
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -226,7 +226,7 @@ impl Connection {
         if !self.output.is_empty() {
             self.flush(shared)?;
             if !self.output.is_empty() {
-                // Nothing is executed for a client that does not take its answers.
+                // While answers are unsent, nothing more is executed: backpressure.
                 return Ok(());
             }
             self.output.keep(&mut shared.buffers.write, &mut shared.buffers.pool)?;
@@ -250,7 +250,7 @@ impl Connection {
             None
         };
         if self.unread_in_kernel {
-            // The session has seen them, and must not see fewer bytes than before.
+            // The session has seen these bytes, and must not see fewer than before.
             return Ok(());
         }
         let has_read = self.input.unread().len() > unread_before;
@@ -265,8 +265,8 @@ impl Connection {
         if self.output.is_empty() { Ok(()) } else { self.flush(shared) }
     }
 
-    /// Reads once. When memory is `short`, the bytes stay with the kernel as well, and their number
-    /// is returned; a buffer of the connection's own is charged already and can be filled.
+    /// Reads once. When memory is `short`, it only peeks: the bytes stay in the kernel's buffer, too, and
+    /// their number is returned. A buffer of the connection's own is charged already, so it is filled.
     fn read(&mut self, short: bool, shared: &mut Shared<'_>) -> io::Result<Option<usize>> {
         let granted = self.share.is_granted() && self.stop == Stop::NeedsInput;
         if (granted || self.input.space().is_empty()) && !self.grow_input(shared)? {
@@ -293,8 +293,8 @@ impl Connection {
             Ok(bytes) => {
                 trace::reads(self.share.key(), bytes);
                 self.input.filled(bytes);
-                // A short read has emptied the socket: asking again would be a system call for
-                // nothing, and what comes later raises a new edge.
+                // A short read has emptied the socket. Another read would be a wasted system call, and
+                // the next byte raises a new edge.
                 readiness.readable =
                     bytes == space_bytes || readiness.read_closed || readiness.urgent;
                 self.partly_read = readiness.readable;
@@ -312,7 +312,7 @@ impl Connection {
         }
     }
 
-    /// Makes the read buffer longer. False when the account has no memory for that.
+    /// Makes the read buffer longer. False if the account has no memory for that.
     fn grow_input(&mut self, shared: &mut Shared<'_>) -> io::Result<bool> {
         let request_bytes = self.session.bytes_wanted();
         let bytes = self.input.grown_bytes(request_bytes);
@@ -331,11 +331,11 @@ impl Connection {
         trace::waits_for_memory(self.share.key(), bytes);
     }
 
-    /// Executes what has been read, as far as the answers fit.
+    /// Executes the unread requests, as far as the answers fit.
     fn execute(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
         let may_hold = shared.account.may_hold(&self.share);
         let may_answer = may_hold.saturating_sub(self.input.held()).max(SMALL_ANSWER_BYTES);
-        // A second time only if the next answer is longer than the working buffer.
+        // The second round happens only if the next answer is longer than the working buffer.
         loop {
             if self.input.unread().is_empty() {
                 self.stop = Stop::NeedsInput;
@@ -358,11 +358,11 @@ impl Connection {
                 self.drop_unread();
             }
             if limit.needed == 0 || !self.output.is_empty() {
-                // Where answers are unsent, they go first.
+                // The answers so far are sent first.
                 return Ok(());
             }
             if limit.needed > may_answer {
-                // What is unread is kept meanwhile.
+                // The unread bytes are kept meanwhile, so they are wanted, too.
                 self.wait_for_memory(self.input.held().max(INPUT_BYTES) + limit.needed);
                 return Ok(());
             }
@@ -370,14 +370,14 @@ impl Connection {
         }
     }
 
-    /// Takes those of the `peeked` bytes from the kernel that have been executed, and leaves it the
-    /// others.
+    /// Removes the executed part of the `peeked` bytes from the kernel's buffer, by reading it once more,
+    /// and leaves the rest there.
     fn leave_to_kernel(&mut self, peeked: usize, shared: &mut Shared<'_>) -> io::Result<()> {
         let needs_input = self.stop == Stop::NeedsInput;
         let all_seen = !self.readiness.readable && !self.readiness.urgent;
         if needs_input && all_seen && self.readiness.read_closed {
-            // Nothing more comes. An unfinished request is dropped, and read from the kernel, so that
-            // closing the socket is no reset.
+            // The input ends here. The unfinished request is dropped and read, so that closing the
+            // socket is no reset.
             self.at_end = true;
             self.input.clear();
         }
@@ -399,8 +399,8 @@ impl Connection {
         self.has_moved(executed_bytes, shared.moment.uptime_ms);
         self.partly_read |= executed_bytes > 0;
         self.partly_read &= left > 0 || self.readiness.readable;
-        // The kernel frees a segment that it has received only as a whole. What is left of a long
-        // one may keep the window closed, so that the rest of the request never comes.
+        // The kernel frees a received segment only as a whole. The rest of a long segment may keep the
+        // window closed, so that the rest of the request never arrives.
         let may_block_peer = self.partly_read && all_seen;
         if needs_input && left > 0 && (full || self.readiness.urgent || may_block_peer) {
             self.wait_for_memory(2 * INPUT_BYTES);
@@ -449,7 +449,7 @@ impl Connection {
         }
         shared.account.charge(&mut self.share, held);
         if held > 0 {
-            // What connections hold leaves less for the pool.
+            // What connections hold is taken from what the pool may hold.
             pool.limit(shared.account.pool_may_hold());
         }
         kept.map_err(io::Error::from)
@@ -476,8 +476,8 @@ impl Connection {
         }
     }
 
-    /// Waits for room in the socket while something is unsent, or must not be answered yet, and only
-    /// then.
+    /// Registers interest in write events exactly while answers are unsent, or nothing may be executed
+    /// before the kernel has room.
     fn update_interest(&mut self, registry: &Registry) -> io::Result<()> {
         let write_interest = !self.output.is_empty() || self.needs_room;
         if write_interest == self.write_interest {
@@ -493,8 +493,8 @@ impl Connection {
 mod tests {
     use super::*;
 
-    /// An idle connection takes this and nothing else. In builds with debug assertions mio's sockets
-    /// are larger.
+    /// This is all the memory of an idle connection. The size of mio's socket is subtracted, because it
+    /// is larger in builds with debug assertions.
     #[test]
     fn a_connection_is_small() {
         let socket_bytes = size_of::<Socket>() - 8;
