@@ -1,12 +1,12 @@
-//! Buffers: what a connection reads into and writes from.
+//! The buffers that connections read into and write from.
 //!
-//! During its turn a connection uses the two working buffers, which all connections share one after
-//! the other: they stay in the processor's cache, and an idle connection holds none. Between two
-//! turns a connection keeps what is unread and what is unsent, in buffers of its own. A request that
-//! is longer than the working buffer gets its own buffer at once, which comes from the pool if one
-//! there fits. How much all of them may hold is for [`super::account`] to say.
+//! In its turn a connection uses two working buffers, one for reading and one for writing. All
+//! connections share them, one after the other, so they stay in the processor's cache and an idle
+//! connection holds none. Between two turns a connection keeps unread and unsent bytes in buffers of its
+//! own. A request that is longer than the working buffer gets its own buffer at once, from the pool if
+//! one there fits. [`super::account`] limits what all buffers hold.
 //!
-//! Every allocation here can fail. Then its client is closed, and the server goes on.
+//! If an allocation here fails, the client is closed, and the server goes on.
 
 use std::collections::TryReserveError;
 use std::mem;
@@ -35,20 +35,19 @@ impl Buffers {
     }
 }
 
-/// Buffers that large requests and answers have used, for the next ones. Without the pool, the
-/// allocator maps and unmaps every megabyte, and the kernel clears each page when it is touched:
-/// that costs as much as copying the value.
+/// Keeps the buffers of large requests and answers for the next ones. Without it the allocator maps and
+/// unmaps memory for each, and the kernel clears every page: that costs as much as copying the value.
 ///
-/// The pool may hold what the budget leaves, so that many large requests find warm buffers. Once a
-/// second it frees the buffers that were not needed in that second, down to [`POOL_BYTES_MAX`].
+/// The pool may hold what the budget leaves, so that many large requests get warm buffers. Once a second
+/// it frees the buffers that were not needed in that second, down to [`POOL_BYTES_MAX`].
 #[derive(Debug)]
 pub(super) struct BufferPool {
-    /// As long as what they have held, so that reading into them need not begin with zeros.
+    /// They keep their lengths, so that their bytes need not be zeroed again before a read.
     buffers: Vec<Vec<u8>>,
     /// Invariant: the sum of their capacities, at most `bytes_max`.
     bytes: usize,
     bytes_max: usize,
-    /// The fewest bytes since idle ones were freed last. Invariant: at most `bytes`.
+    /// The smallest `bytes` since [`Self::free_idle`] was called. Invariant: at most `bytes`.
     idle_bytes: usize,
 }
 
@@ -68,13 +67,13 @@ impl BufferPool {
         }
     }
 
-    /// Takes back a buffer that has held answers. What is left of answers has all sizes, few of which
-    /// are taken again, so that they do not fill the pool.
+    /// Takes back a buffer that has held answers. These have all sizes, few of which are taken again, so
+    /// above [`POOL_BYTES_MAX`] they are freed.
     fn give_answer(&mut self, buffer: Vec<u8>) {
         if self.is_large() { free(buffer) } else { self.give(buffer) }
     }
 
-    /// A buffer with a capacity of `bytes` to twice as many. The last one given is the warmest.
+    /// A buffer with a capacity from `bytes` to twice that. The last one given is the warmest.
     fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
         let fits = |buffer: &Vec<u8>| (bytes..=2 * bytes).contains(&buffer.capacity());
         let index = self.buffers.iter().rposition(fits)?;
@@ -84,7 +83,7 @@ impl BufferPool {
         Some(buffer)
     }
 
-    /// From now on the pool may hold so many bytes. What is above is freed.
+    /// Limits the pool to `bytes_max` from now on. Buffers above that are freed.
     pub(super) fn limit(&mut self, bytes_max: usize) {
         self.bytes_max = bytes_max;
         self.shrink(bytes_max);
@@ -95,13 +94,13 @@ impl BufferPool {
         self.bytes > POOL_BYTES_MAX
     }
 
-    /// Frees the buffers that were not needed since the last time.
+    /// Frees the buffers that were not needed since the last call.
     pub(super) fn free_idle(&mut self) {
         self.shrink(POOL_BYTES_MAX.max(self.bytes - self.idle_bytes));
         self.idle_bytes = self.bytes;
     }
 
-    /// Frees buffers, the oldest first, until the pool holds at most so many bytes.
+    /// Frees buffers, the oldest first, until the pool holds at most `bytes`.
     fn shrink(&mut self, bytes: usize) {
         let mut freed = 0;
         while self.bytes > bytes {
@@ -113,7 +112,7 @@ impl BufferPool {
     }
 }
 
-/// Makes room for exactly `more` bytes. When memory has run out, what the pool holds is freed first.
+/// Makes room for exactly `more` bytes. If that fails, the pool is freed, and it is tried again.
 fn reserve(
     buffer: &mut Vec<u8>,
     more: usize,
@@ -125,10 +124,10 @@ fn reserve(
     })
 }
 
-/// Gives a buffer's memory back to the kernel. glibc maps a large buffer by itself and unmaps it when
-/// it is freed; but then it keeps all buffers up to that size in its heap from then on, whose end goes
-/// back to the kernel only when nothing is left above it. Only buffers that are made small before
-/// they are freed leave that size as it is (128 KiB).
+/// Gives a buffer's memory back to the kernel. glibc maps a large buffer separately and unmaps it when
+/// it is freed, but raises its threshold for doing so to that size: from then on buffers up to that size
+/// are in the heap, which goes back to the kernel only from its top. A buffer that is shrunk before it is
+/// freed leaves the threshold at 128 KiB.
 fn free(mut buffer: Vec<u8>) {
     buffer.clear();
     buffer.shrink_to(INPUT_BYTES);
@@ -137,18 +136,18 @@ fn free(mut buffer: Vec<u8>) {
 /// What has been read from the socket and not yet executed.
 #[derive(Debug, Default)]
 pub(super) struct ReadBuffer {
-    /// Where reading goes. Empty between turns; during a turn the working buffer; or the
-    /// connection's own, as long as a request is longer than that.
+    /// The buffer that reads fill: in a turn the working buffer, between turns none. While a request is
+    /// longer than the working buffer, the connection's own.
     /// Invariant: `start <= filled <= bytes.len()`; the unread bytes are `bytes[start..filled]`.
     bytes: Vec<u8>,
     start: usize,
     filled: usize,
-    /// The unread bytes between two turns, when `bytes` is empty: at most [`INPUT_BYTES`].
+    /// The unread bytes between two turns, if `bytes` is empty: at most [`INPUT_BYTES`].
     kept: Vec<u8>,
 }
 
 impl ReadBuffer {
-    /// Begins a turn: the working buffer comes into use, with what the last turn left at its start.
+    /// Begins a turn: borrows the working buffer, and copies what the last turn kept to its start.
     pub(super) fn borrow(&mut self, working: &mut Vec<u8>) {
         if self.bytes.is_empty() {
             mem::swap(&mut self.bytes, working);
@@ -162,13 +161,13 @@ impl ReadBuffer {
         &self.bytes[self.start..self.filled]
     }
 
-    /// Between two turns: part of a request is here.
+    /// Whether part of a request is here between two turns.
     pub(super) fn holds_request(&self) -> bool {
         !self.kept.is_empty() || self.start < self.filled
     }
 
-    /// Where the next read may go, after the unread bytes have been moved to the front if that is
-    /// the only way to have room. Empty when a longer buffer is needed.
+    /// The space for the next read. If none is left at the end, the unread bytes are moved to the front.
+    /// Empty if a longer buffer is needed.
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.filled == self.bytes.len() && self.start > 0 {
             self.bytes.copy_within(self.start..self.filled, 0);
@@ -190,26 +189,26 @@ impl ReadBuffer {
         debug_assert!(self.start <= self.filled, "more was executed than was read");
     }
 
-    /// The last `bytes` of the unread ones are forgotten. The kernel still has them.
+    /// Forgets the last `bytes` of the unread ones, which are still in the kernel's buffer.
     pub(super) fn unfill(&mut self, bytes: usize) {
         self.filled -= bytes;
         debug_assert!(self.start <= self.filled, "executed bytes cannot be forgotten");
     }
 
-    /// What has been read is dropped: the conversation has ended.
+    /// Drops the unread bytes, because the conversation has ended.
     pub(super) fn clear(&mut self) {
         self.start = self.filled;
         self.kept.clear();
     }
 
-    /// How long the buffer becomes when it grows for a request of `request_bytes` in all: twice as
-    /// long as it is, because memory is taken for what has come, not for what is announced.
+    /// The next length of the buffer when it grows for a request of `request_bytes` in all. It doubles,
+    /// because memory is taken for bytes that have arrived, not for announced ones.
     pub(super) fn grown_bytes(&self, request_bytes: usize) -> usize {
         (2 * self.bytes.len()).min(request_bytes).max(self.bytes.len() + 1)
     }
 
-    /// Makes the buffer longer, and the connection's own. It may get one of the pool that is long
-    /// enough for the whole request, if the connection may hold that. The working buffer goes back.
+    /// Makes the buffer longer, so that it becomes the connection's own, and gives the working buffer
+    /// back. If the connection may hold that much, it gets a pooled buffer for the whole request.
     pub(super) fn grow(
         &mut self,
         request_bytes: usize,
@@ -235,7 +234,7 @@ impl ReadBuffer {
         Ok(())
     }
 
-    /// The last `bytes` filled, without the last `left` of them.
+    /// The last `bytes` that were filled, without the last `left` of these.
     pub(super) fn last(&mut self, bytes: usize, left: usize) -> &mut [u8] {
         &mut self.bytes[self.filled - bytes..self.filled - left]
     }
@@ -245,7 +244,7 @@ impl ReadBuffer {
         self.bytes.len() > INPUT_BYTES
     }
 
-    /// Ends a turn: everything has been executed, and there is nothing to keep. False when there is.
+    /// Ends a turn in which everything has been executed. False if there is something to keep.
     pub(super) fn give_back_if_empty(&mut self, working: &mut Vec<u8>) -> bool {
         let empty = self.start == self.filled && self.kept.capacity() == 0;
         if empty && self.bytes.len() == INPUT_BYTES {
@@ -255,15 +254,15 @@ impl ReadBuffer {
         empty && self.bytes.is_empty()
     }
 
-    /// Ends a turn: keeps the unread bytes in as little memory as is worth a copy. The working
-    /// buffer goes back.
+    /// Ends a turn: copies the unread bytes to a buffer of their size where that saves memory, and gives
+    /// the working buffer back.
     pub(super) fn keep(
         &mut self,
         working: &mut Vec<u8>,
         pool: &mut BufferPool,
     ) -> Result<(), TryReserveError> {
         if self.bytes.is_empty() {
-            // In a turn that only wrote, the unread bytes have stayed where they are kept.
+            // The turn has only written: the unread bytes are still in `kept`.
             return Ok(());
         }
         let unread = self.filled - self.start;
@@ -296,24 +295,24 @@ impl ReadBuffer {
         pool.give(mem::take(&mut self.bytes));
     }
 
-    /// What the connection is charged for.
+    /// Bytes that the connection is charged for.
     pub(super) fn held(&self) -> usize {
         let own = if self.is_own() { counted(self.bytes.capacity()) } else { 0 };
         own + counted(self.kept.capacity())
     }
 }
 
-/// What has been answered and not yet sent.
+/// Answers that have not been sent yet.
 #[derive(Debug, Default)]
 pub(super) struct WriteBuffer {
-    /// The answers. During a turn this is the working buffer, unless an earlier answer is unsent.
+    /// The answers. In a turn this is the working buffer, unless an earlier answer is unsent.
     /// Invariant: `sent <= bytes.len()`; the unsent bytes are `bytes[sent..]`.
     pub(super) bytes: Vec<u8>,
     sent: usize,
 }
 
 impl WriteBuffer {
-    /// Begins a turn with nothing unsent: the working buffer comes into use.
+    /// Begins a turn in which nothing is unsent: borrows the working buffer.
     pub(super) fn borrow(
         &mut self,
         working: &mut Vec<u8>,
@@ -325,12 +324,12 @@ impl WriteBuffer {
         if self.bytes.capacity() == 0 {
             mem::swap(&mut self.bytes, working);
         }
-        // There is none when a connection has kept it, whose large answer is unsent.
+        // The working buffer is empty if another connection has kept it for a large unsent answer.
         self.reserve(OUTPUT_BYTES, pool)
     }
 
-    /// Makes room for an answer of `bytes` in all, while nothing is unsent. Answers are never longer
-    /// than there is room, so that writing them allocates nothing.
+    /// Makes room for an answer of `bytes` in all, while nothing is unsent. The session writes no answer
+    /// that is longer than the room, so writing allocates nothing.
     pub(super) fn reserve(
         &mut self,
         bytes: usize,
@@ -359,18 +358,18 @@ impl WriteBuffer {
         debug_assert!(self.sent <= self.bytes.len(), "more was sent than there is");
     }
 
-    /// Ends a turn: keeps the unsent bytes in as little memory as is worth a copy. The working buffer
-    /// goes back.
+    /// Ends a turn: copies the unsent bytes to a buffer of their size where that saves memory, and gives
+    /// the working buffer back.
     pub(super) fn keep(
         &mut self,
         working: &mut Vec<u8>,
         pool: &mut BufferPool,
     ) -> Result<(), TryReserveError> {
         let (unsent, capacity) = (self.bytes.len() - self.sent, self.bytes.capacity());
-        // A few kilobytes are copied out of the working buffer. A large answer keeps it.
+        // A short rest is copied out of the working buffer. A large answer keeps the buffer.
         let keeps = unsent > OUTPUT_HIGH_WATER || capacity < OUTPUT_BYTES;
         if keeps && unsent > capacity / 2 {
-            // An allocator takes the end of a buffer back without moving the rest.
+            // The allocator takes back the end of the buffer without moving the rest.
             self.bytes.shrink_to_fit();
             return Ok(());
         }
@@ -394,7 +393,7 @@ impl WriteBuffer {
         pool.give_answer(mem::take(&mut self.bytes));
     }
 
-    /// What the connection is charged for between two turns.
+    /// Bytes that the connection is charged for between two turns.
     pub(super) fn held(&self) -> usize {
         counted(self.bytes.capacity())
     }
@@ -408,7 +407,7 @@ mod tests {
         BufferPool::new(POOL_BYTES_MAX)
     }
 
-    /// A turn in which these bytes are read and so many of all unread ones executed.
+    /// A turn that reads `read` and executes the first `executed` of the unread bytes.
     fn turn(
         input: &mut ReadBuffer,
         buffers: &mut (Vec<u8>, BufferPool),
@@ -445,7 +444,7 @@ mod tests {
         assert_eq!(input.space().len(), 20_000 - INPUT_BYTES);
         input.keep(&mut buffers.0, &mut buffers.1).expect("there is memory");
         assert_eq!((input.held(), input.unread().len()), (20_000, INPUT_BYTES));
-        // When it has been executed, the next request of that size gets its buffer.
+        // After it has been executed, its buffer serves the next request of that size.
         input.executed(INPUT_BYTES);
         input.keep(&mut buffers.0, &mut buffers.1).expect("there is memory");
         assert_eq!((input.held(), buffers.1.bytes), (0, 20_000));
@@ -494,7 +493,7 @@ mod tests {
             pool.give(Vec::with_capacity(bytes));
         }
         assert_eq!(pool.buffers.len(), 2);
-        // Neither a buffer that is too small, nor one that is charged for far more than was asked.
+        // Neither a buffer that is too small, nor one much larger than asked for.
         assert!(pool.take(POOL_BYTES_MAX).is_none() && pool.take(100_000).is_none());
         assert!(pool.take(POOL_BYTES_MAX / 3).is_some());
         pool.limit(0);
@@ -508,16 +507,16 @@ mod tests {
         for _ in 0..20 {
             pool.give(Vec::with_capacity(BYTES));
         }
-        // They have just come.
+        // All of them were given in this second.
         pool.free_idle();
         assert_eq!((pool.bytes, pool.is_large()), (20 * BYTES, true));
-        // In this second fifteen are needed, and given back.
+        // In the next second fifteen are taken and given back.
         let taken: Vec<_> = (0..15).map_while(|_| pool.take(BYTES)).collect();
         assert_eq!(taken.len(), 15);
         taken.into_iter().for_each(|buffer| pool.give(buffer));
         pool.free_idle();
         assert_eq!(pool.bytes, 15 * BYTES);
-        // In the next one, none.
+        // In the one after it, none is taken.
         pool.free_idle();
         assert_eq!(pool.bytes, POOL_BYTES_MAX);
     }
