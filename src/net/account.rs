@@ -1,8 +1,8 @@
 //! The memory account: how many bytes the buffers of all connections hold, and which connection may
 //! take more.
 //!
-//! What is charged is what is held: the capacity of a connection's buffers between two turns, not
-//! the size that a request announces. The first [`ALLOWANCE_BYTES`] of each buffer are free of charge.
+//! A connection is charged what it holds: the capacity of its buffers between two turns, not the size
+//! that a request announces. A buffer of up to [`ALLOWANCE_BYTES`] is free of charge.
 //! During its turn a connection uses the working buffers of [`super::buffer`], which all connections
 //! share and which are not charged.
 //!
@@ -27,13 +27,13 @@
 //! client. Either that client sends and reads on: then the holder finishes, holds nothing, and the
 //! overdraft is free. Or it moves too little for what it holds, and is closed ([`super::timeouts`]).
 //! So the first of the line waits for a bounded time, and so does every connection after it. Charging
-//! a large request for all of its bytes before they come would add nothing to that argument; and it
-//! would let 56 clients that have sent 17 KB each use up 56 MiB.
+//! a large request for all of its bytes in advance would not make that argument stronger, and 56
+//! clients that have sent 17 KB each would use up 56 MiB.
 //!
-//! The price is that many half-read requests may wait for each other, and go on one by one. If their
-//! clients have more to send, each takes milliseconds. A client that has nothing to send, when it is
-//! granted what it waited for, is closed after a second: what it held is enough for two others, so
-//! that their number doubles, and 120 such clients are closed in seven rounds.
+//! The price: many half-read requests may wait for each other, and go on one by one. Each takes
+//! milliseconds if its client has more to send. A client that sends nothing after its grant is closed a
+//! second later. What it held is enough for two others, so the number of those closed doubles each
+//! time, and 120 such clients are closed in seven rounds.
 
 use std::collections::VecDeque;
 
@@ -110,7 +110,7 @@ impl Share {
         self.resumed
     }
 
-    /// Says how many bytes the connection has to hold in all before it can go on.
+    /// Sets how many bytes the connection has to hold in all before it can go on.
     pub(super) const fn want(&mut self, bytes: usize) {
         self.wanted = bytes;
     }
@@ -147,7 +147,7 @@ impl Account {
         (self.charged, self.limit)
     }
 
-    /// Bytes that the buffer pool may hold: its own part, and what is not charged.
+    /// Bytes that the buffer pool may hold: its own part, and the part of the limit that is not charged.
     pub(super) fn pool_may_hold(&self) -> usize {
         self.pool + self.limit.saturating_sub(self.charged)
     }
@@ -162,15 +162,15 @@ impl Account {
         if self.overdraft_holder == Some(share.key) {
             return usize::MAX / 2;
         }
-        // What is free goes to the connections that wait already.
+        // While others wait, free memory is reserved for them.
         let free =
             if self.line.is_empty() { self.for_large.saturating_sub(self.charged) } else { 0 };
         share.charged + free
     }
 
-    /// There may be no memory for what a turn of this connection, which holds `held` bytes, leaves
-    /// unfinished. Then the turn must leave nothing: an unfinished request stays in the kernel's
-    /// buffer, and nothing is executed before the kernel has room for the answer.
+    /// Memory is too short for what a turn of this connection, which holds `held` bytes, can leave
+    /// unfinished. The turn must then leave nothing: an unfinished request stays in the kernel's buffer,
+    /// and nothing is executed before the kernel has room for the answer.
     pub(super) fn is_short_for(&self, share: &Share, held: usize) -> bool {
         let free = self.limit.saturating_sub(self.charged);
         let may_leave = (share.charged + free).saturating_sub(held);
@@ -201,9 +201,9 @@ impl Account {
         self.line.front().copied()
     }
 
-    /// Grants the first connection of the line what it wants, from what is free or as an overdraft.
-    /// It is charged at once, so that its bytes are not granted again before its turn. False when it
-    /// has to go on waiting.
+    /// Grants the first connection of the line what it wants, from free memory or as the overdraft. It
+    /// is charged at once, so that these bytes are not granted twice before its turn. False if it has
+    /// to go on waiting.
     pub(super) fn grant(&mut self, first: &mut Share) -> bool {
         debug_assert_eq!(self.first_waiting(), Some(first.key), "another one waits longer");
         let free = self.for_large.saturating_sub(self.charged);

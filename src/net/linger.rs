@@ -3,9 +3,9 @@
 //! `close()` with unread bytes in the kernel sends a reset, and a reset may destroy answers that the
 //! client has not read yet. So the server sends its FIN, then reads and drops what the client still
 //! sends, one buffer a turn: until the client closes its end, or has sent [`LINGER_BYTES_MAX`], or
-//! [`LINGER_MS`] have passed (see [`super::timeouts`]). A connection lingers only if unread bytes are
-//! known of, so a `quit` with nothing after it closes at once. A line at which the server hangs up
-//! counts as unread, since more of the same mostly follows.
+//! [`LINGER_MS`] have passed (see [`super::timeouts`]). A connection lingers only if bytes after the
+//! end have arrived already, so a `quit` with nothing after it closes at once. A line at which the
+//! server hangs up counts as such bytes, because more usually follow it.
 
 use std::io::{ErrorKind, Read as _};
 use std::mem;
@@ -16,17 +16,19 @@ use crate::session::Stop;
 use crate::trace;
 
 impl Connection {
-    /// Nothing more is read from the client; what has been read is answered.
+    /// Stops reading from the client. What has been read is still answered.
     pub(super) fn stop_reading(&mut self) {
         self.at_end = true;
         self.readiness.readable = false;
         if mem::take(&mut self.unread_in_kernel) {
-            // The session has seen more of this request than is left without the kernel's part.
+            // The session has seen bytes that are only in the kernel's buffer, and must not see fewer
+            // than before. So the request is dropped.
             self.input.clear();
         }
     }
 
-    /// The conversation has ended. What was read after its end is dropped.
+    /// Drops what was read after the end of the conversation. If there is something, the connection
+    /// will linger.
     pub(super) fn drop_unread(&mut self) {
         if !self.input.unread().is_empty() {
             self.linger = Some(Box::default());
@@ -39,9 +41,9 @@ impl Connection {
         self.linger.as_ref()?.since_ms
     }
 
-    /// What follows from a turn that ended with `next`. Only a close that this side has decided
-    /// lingers: the conversation has ended, or the server stops. A client that has closed its end
-    /// has nothing unread, and a connection with a close reason of its own has had its time.
+    /// Turns the close of a connection into a lingering close where that is needed. It is needed only if
+    /// this side closes, because the conversation has ended or the server stops. If the client has
+    /// closed its end, nothing is unread; if a deadline has passed, the client has had its time.
     pub(super) fn linger(
         &mut self,
         next: Next,
@@ -66,7 +68,7 @@ impl Connection {
         if linger.since_ms.is_none() {
             linger.since_ms = Some(now_ms);
             trace::lingers(self.share.key());
-            // If this fails, the client has gone, and the next read says so.
+            // If this fails, the client has gone, and the next read reports it.
             let _ = self.socket.shut_down_writing();
         }
         linger.dropped_bytes += bytes;

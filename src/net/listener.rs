@@ -1,4 +1,4 @@
-//! One listening socket, TCP or Unix, and the life of a Unix socket's file.
+//! One listening socket, TCP or Unix. Creates, replaces and removes the file of a Unix socket.
 
 use std::fmt;
 use std::fs;
@@ -23,8 +23,8 @@ use crate::config::UnixSocket;
 /// A listening socket.
 pub(super) struct Listener {
     kind: Kind,
-    /// Clients may be waiting in the backlog. The event is an edge that does not come back by itself,
-    /// so this is cleared only when the kernel has said that no client waits.
+    /// Clients may be waiting in the backlog. Each edge is reported once, so this is cleared only when
+    /// the kernel has reported that no client waits.
     pub(super) ready: bool,
 }
 
@@ -39,10 +39,10 @@ impl Listener {
         let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(family, SockType::Stream, flags, None)?;
-        // The last server's connections in TIME_WAIT must not keep the next one from binding.
+        // Connections of an earlier server in TIME_WAIT would otherwise make bind fail.
         setsockopt(&fd, sockopt::ReuseAddr, &true)?;
         if address.is_ipv6() {
-            // An IPv6 address does not include IPv4, so that both can be listened on.
+            // An IPv6 wildcard would otherwise take the IPv4 port, too, and binding that would fail.
             setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
         }
         bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
@@ -50,15 +50,16 @@ impl Listener {
         Ok(Self { kind: Kind::Tcp(TcpListener::from_std(fd.into())), ready: false })
     }
 
-    /// Listens on a Unix socket. The file of a dead server is replaced. A socket that a process
-    /// listens on, or a file that is no socket, is an error.
+    /// Listens on a Unix socket. A socket file on which no process listens is replaced. One on which a
+    /// process listens, or a file that is no socket, is an error.
     pub(super) fn unix(socket: &UnixSocket, backlog: i32) -> io::Result<Self> {
         let path = &socket.path;
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(io::Error::new(ErrorKind::AlreadyExists, "it exists and is no socket"));
             }
-            // mio's sockets do not block: the owner's backlog may be full, and the owner stopped.
+            // mio connects without blocking. "Would block" means that a process listens and its
+            // backlog is full: it may be stopped.
             Ok(_) => match UnixStream::connect(path) {
                 Ok(_) => return Err(ErrorKind::AddrInUse.into()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -72,13 +73,13 @@ impl Listener {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        // By umask and not by chmod, so that at no moment others can connect.
+        // The mode is set by umask. With a chmod after bind, others could connect in between.
         let mode = Mode::from_bits_truncate(nix::libc::mode_t::try_from(socket.mode).unwrap_or(0));
         let before = umask(Mode::all() & !mode);
         let bound = UnixListener::bind(path);
         umask(before);
         let listener = bound?;
-        // The standard library listens with a backlog of its own; listening again changes it.
+        // mio has called listen with a backlog of its own. A second listen changes it.
         listen(&listener, as_backlog(backlog))?;
         let made = fs::symlink_metadata(path)?;
         let file = SocketFile { path: path.clone(), made: (made.dev(), made.ino()) };
@@ -99,8 +100,8 @@ impl Listener {
         }
     }
 
-    /// A client waits in the backlog. `accept` does not say so when descriptors have run out: it
-    /// fails for that reason first, whether a client waits or not.
+    /// A client waits in the backlog. `accept` cannot tell when descriptors have run out: it then fails
+    /// with that error, whether a client waits or not.
     pub(super) fn has_client(&self) -> bool {
         is_ready(self.as_fd(), PollFlags::POLLIN)
     }
@@ -156,7 +157,7 @@ impl fmt::Display for Listener {
     }
 }
 
-/// A backlog that nix refuses, because it is negative or above SOMAXCONN, becomes the largest one.
+/// nix refuses a negative backlog and one above SOMAXCONN. Those become the largest backlog.
 fn as_backlog(backlog: i32) -> Backlog {
     let most = Backlog::new(-1).unwrap_or(Backlog::MAXCONN);
     Backlog::new(backlog).unwrap_or(most)
@@ -165,7 +166,7 @@ fn as_backlog(backlog: i32) -> Backlog {
 /// The file of a Unix socket, which is removed with its listener.
 struct SocketFile {
     path: PathBuf,
-    /// Device and inode. A file that another process has put there since has others.
+    /// Device and inode. They differ if another process has replaced the file since.
     made: (u64, u64),
 }
 

@@ -1,8 +1,8 @@
 //! All listeners, and which clients are accepted.
 //!
-//! Owns the limit on connections and the pause in accepting when descriptors have run out, and logs
-//! both. A client above the limit is rejected (`-o maxconns_fast`, the default) or waits in the
-//! kernel's backlog until a connection closes.
+//! Applies the limit on connections, pauses accepting when descriptors have run out, and logs both. A
+//! client above the limit is rejected (`-o maxconns_fast`, the default) or waits in the kernel's
+//! backlog until a connection closes.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -33,7 +33,7 @@ pub struct Listeners {
     connections_max: usize,
     /// Clients above the limit are rejected. Otherwise they wait.
     reject_at_limit: bool,
-    /// No accepting until then: the process is out of descriptors.
+    /// Accepting is paused until then: the process is out of descriptors.
     retry_ms: Option<u64>,
     /// When clients began to wait, because of the limit or because descriptors have run out.
     disabled_ms: Option<u64>,
@@ -62,8 +62,8 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// Listens on the Unix sockets of `config` as well. Their files belong to the user that the
-    /// process has now.
+    /// Also listens on the Unix sockets of `config`. Their files belong to the current user of the
+    /// process.
     ///
     /// # Errors
     /// When one of them cannot be listened on.
@@ -96,7 +96,7 @@ impl Listeners {
         self.listeners.iter().filter_map(Listener::address)
     }
 
-    /// Asks for events.
+    /// Registers all listeners for events.
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             listener.register(registry, Token(FIRST_LISTENER + index))?;
@@ -112,14 +112,14 @@ impl Listeners {
         }
     }
 
-    /// With so many open connections, a client may be accepted or rejected at once.
+    /// A client may be waiting, and can be accepted or rejected now, with `open` connections.
     pub(super) fn can_accept(&self, open: usize) -> bool {
         let paused = self.retry_ms.is_some() || self.at_limit(open);
         !paused && self.listeners.iter().any(|listener| listener.ready)
     }
 
-    /// Clients have to wait until a connection closes. Their listeners stay ready, so that the first
-    /// one is accepted then.
+    /// Clients have to wait until a connection closes. The listeners stay ready meanwhile, because no
+    /// new edge reports the clients that wait.
     const fn at_limit(&self, open: usize) -> bool {
         !self.reject_at_limit && open >= self.connections_max
     }
@@ -195,7 +195,7 @@ impl Listeners {
                         self.listeners[index].ready = false;
                         trace::accept_would_block(&self.listeners[index]);
                     }
-                    // This client has given up already; the next one may not have.
+                    // This client has closed already. The next one may still wait.
                     Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                     // Out of descriptors, and no client to accept: the next one raises an edge.
                     Err(_) if !self.listeners[index].has_client() => {
@@ -210,8 +210,8 @@ impl Listeners {
         }
     }
 
-    /// From here on clients have to wait. As in memcached, that is one time until a client is
-    /// accepted again, however often accepting fails meanwhile.
+    /// Counts a period in which clients have to wait. As in memcached, it lasts until a client is
+    /// accepted again, and is counted once however often accepting fails in it.
     const fn disable(&mut self, counters: &mut Counters, moment: Moment) {
         if self.disabled_ms.is_none() {
             self.disabled_ms = Some(moment.uptime_ms);
@@ -219,25 +219,25 @@ impl Listeners {
         }
     }
 
-    /// Accepting works again.
+    /// Ends the period in which clients have to wait.
     const fn enable(&mut self, counters: &mut Counters, moment: Moment) {
         if let Some(since_ms) = self.disabled_ms.take() {
             counters.time_in_listen_disabled_us += (moment.uptime_ms - since_ms) * 1000;
         }
     }
 
-    /// Descriptors or memory have run out while clients wait. The listener stays ready, for its edge
-    /// does not come again; the pause ends by a timer, or when a connection closes.
+    /// Pauses accepting: descriptors or memory have run out while clients wait. The listener stays ready,
+    /// because no new edge reports them. The pause ends by a timer, or when a connection closes.
     fn pause(&mut self, error: &io::Error, moment: Moment) {
         self.retry_ms = Some(moment.uptime_ms + ACCEPT_RETRY_MS);
         self.failure_notice.warn(moment.uptime_ms, &format_args!("cannot accept: {error}"));
     }
 
-    /// Sends memcached's error line and closes. A request that has come already is read first, as
-    /// far as there is space: closing would be a reset otherwise, and some clients would not show
-    /// the line to their user.
+    /// Sends memcached's error line and closes. A request that has arrived already is read before the
+    /// close, up to the length of `space`: with unread bytes the close would be a reset, after which
+    /// some clients do not show the line to their user.
     fn reject(&mut self, mut socket: Socket, space: &mut [u8], moment: Moment) {
-        // A client that cannot be sent the line is closed all the same.
+        // If the line cannot be sent, the client is closed without it.
         let _ = socket.write(b"ERROR Too many open connections\r\n");
         let _ = socket.read(space);
         let limit = self.connections_max;

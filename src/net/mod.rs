@@ -18,9 +18,9 @@
 //!    free        buffers that are not needed  -> BufferPool (buffer.rs)
 //!    expire      connections, by deadline     -> Timeouts (timeouts.rs)
 //! ```
-//! Beside these: [`clock`] reads the time once per turn, `server_stats` gathers what `stats` shows of
-//! the network, `notice` limits the log lines that clients can cause, `start` is what happens
-//! before the first turn, and [`stdio`] runs one session on standard input and output.
+//! Beside these: [`clock`] reads the time once per turn, `server_stats` collects the network's figures
+//! for `stats`, `notice` limits the log lines that clients can cause, `start` prepares the first turn,
+//! and [`stdio`] runs one session on standard input and output.
 //!
 //! ## Edge-triggered readiness
 //!
@@ -35,10 +35,10 @@
 //! | Read on to the end, however short the reads are, after an edge that brought the peer's FIN or urgent data: no further edge follows. | `Readiness::read_closed` and `urgent`, in `Connection::read` |
 //! | Keep a run queue of connections that stop with work left: no event will come for them. Do not wait in `poll` while it is not empty. | `Next::Again`, `Reactor::drive_connections`, `Reactor::poll_timeout` |
 //! | Accept until "would block", or remember that clients may wait. | `Listeners::accept`, `Listeners::can_accept` |
-//! | Ask for write events only while answers are unsent. Asking (`EPOLL_CTL_MOD`) reports room that is there already, so none is missed that came after the last write. | `Connection::update_interest` |
+//! | Ask for write events only while answers are unsent. `EPOLL_CTL_MOD` reports room that exists already, so room that came between the last write and the call is not missed. | `Connection::update_interest` |
 //! | Close nothing before all events of a batch have been read: slab keys, and so tokens, are used again. | `Reactor::latch_events`, then `Reactor::drive_connections` |
 //!
-//! The constants below say how much work a turn may do and how much memory it may take, with units.
+//! The constants below limit the work and the memory of a turn, with units.
 
 mod account;
 mod buffer;
@@ -60,24 +60,24 @@ pub use listeners::Listeners;
 pub use reactor::Reactor;
 pub use start::{StartError, engine_for, watch_signals};
 
-/// Bytes of the working read buffer: the most requests that one connection may have executed before
-/// the others get their turn. Only a single request that is longer gets a longer buffer.
+/// Bytes of the working read buffer, and so of the requests that a connection executes in a turn. Only
+/// a single request that is longer gets a longer buffer; the session then ends the turn after 32 KiB.
 pub const INPUT_BYTES: usize = 16 * 1024;
 /// Bytes of answers at which a connection stops executing and writes.
 pub const OUTPUT_HIGH_WATER: usize = 64 * 1024;
-/// Smallest capacity of the working write buffer, in bytes. A turn has fewer answers than
-/// [`OUTPUT_HIGH_WATER`] when its last one begins, so that one of half this size always fits.
+/// Smallest capacity of the working write buffer, in bytes. The last answer of a turn begins below
+/// [`OUTPUT_HIGH_WATER`], so an answer of up to half this capacity always fits.
 pub const OUTPUT_BYTES: usize = 2 * OUTPUT_HIGH_WATER;
-/// Largest capacity of the working write buffer, in bytes. Beyond it the buffer goes back to the
-/// allocator.
+/// Largest capacity of the working write buffer, in bytes. A buffer that an answer has made larger goes
+/// to the pool instead.
 pub const OUTPUT_BYTES_MAX: usize = 2 << 20;
-/// Bytes of a small answer. A connection may get one whatever other connections hold: `stats`
-/// takes 6 KiB.
+/// Bytes of a small answer. A connection gets memory for one whatever other connections hold. The
+/// answer to `stats` has 6 KiB.
 pub const SMALL_ANSWER_BYTES: usize = 16 * 1024;
-/// Bytes that the buffer pool keeps when they are not needed.
+/// Bytes of unused buffers that the buffer pool keeps.
 pub const POOL_BYTES_MAX: usize = 4 << 20;
-/// Bytes of input and, apart, of output that a connection may keep between two turns free of
-/// charge: one classic line of the greatest length and a little more.
+/// Bytes that a connection may keep in its read buffer, and as many in its write buffer, between two
+/// turns free of charge: a classic line of the greatest length and a little more.
 pub const ALLOWANCE_BYTES: usize = crate::protocol::LINE_BYTES_MAX + 64;
 /// Events taken from the kernel at once.
 pub const EVENTS_PER_TURN: usize = 1024;
@@ -85,24 +85,24 @@ pub const EVENTS_PER_TURN: usize = 1024;
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// How long accepting pauses when descriptors have run out and no connection closes.
 pub const ACCEPT_RETRY_MS: u64 = 100;
-/// How long a stopping server waits for clients to take their last answers: with its last turn it
-/// has exited within a second.
+/// How long a stopping server waits for clients to take their last answers. The rest of a second is
+/// for the last turn, so that the process exits within a second.
 pub const STOP_MS: u64 = 950;
 /// A stopping server exits when nothing is unsent and no client has sent anything for so long.
 pub const STOP_QUIET_MS: u64 = 100;
 /// Bytes that a lingering connection reads and drops. A client that sends more after the end of the
 /// conversation may lose its last answers.
 pub const LINGER_BYTES_MAX: usize = 1 << 20;
-/// How long a connection lingers, and at most [`SWEEP_MS`] more.
+/// How long a connection lingers. The sweep that closes it may come up to [`SWEEP_MS`] later.
 pub const LINGER_MS: u64 = 1000;
-/// The time in which a connection has to move as many bytes as it holds, while others wait for
-/// memory. It is 52 kB a second for a request of 1 MiB.
+/// While others wait for memory, a connection has to move as many bytes as it holds in this time: 52 kB
+/// a second for a request of 1 MiB.
 pub const MOVE_MS: u64 = 20_000;
-/// The time over which that is measured.
+/// The time over which the bytes moved are measured.
 pub const STALL_MS: u64 = 10_000;
-/// The same, for a connection that held something while it waited for more memory.
+/// The same time for a connection that held something while it waited for more memory.
 pub const RESUME_MS: u64 = 1000;
-/// Time between two sweeps for timeouts, at least.
+/// The shortest time between two sweeps for timeouts.
 pub const SWEEP_MS: u64 = 1000;
 
 const _: () = assert!(ALLOWANCE_BYTES < INPUT_BYTES && INPUT_BYTES < OUTPUT_HIGH_WATER);

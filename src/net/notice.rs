@@ -1,6 +1,6 @@
-//! Log lines that a client can cause: at most one a second of each kind, with a count of the rest.
+//! Log lines that a client can cause: at most one a second of each kind, with a count of the others.
 //!
-//! Logging is I/O. A client that could make the server log a line per request could slow it down.
+//! Logging is I/O: a client that causes a log line with each request would slow the server down.
 
 use std::fmt::Display;
 
@@ -16,7 +16,7 @@ pub(super) struct Notice {
 }
 
 impl Notice {
-    /// Warns, unless it did so within the last second.
+    /// Logs the warning, or counts it if one was logged within the last second.
     pub(super) fn warn(&mut self, uptime_ms: u64, text: &dyn Display) {
         if uptime_ms < self.quiet_until_ms {
             self.suppressed += 1;

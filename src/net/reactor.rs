@@ -1,10 +1,10 @@
 //! The reactor: one thread that waits for readiness and gives each connection its turn.
 //!
-//! `Reactor::turn` is the loop, and names its stages. First all events are latched and the
-//! connections they are for are queued; only then the queue is driven. So no slab key is used again
-//! while events that name it are unread, and all requests of one batch are answered in one pass. A
-//! connection that has more to do than its share stays in the queue, and while the queue is not empty
-//! the poll does not wait. Without traffic the loop does not wake up.
+//! `Reactor::turn` is one turn of the loop, and names its stages. It first latches all events and queues
+//! their connections, and only then drives the queue. So no slab key is used again while events that
+//! name it are unread, and all requests of a batch are answered in one pass. A connection that has more
+//! to do than one turn allows is queued again, and while the queue is not empty the poll does not wait.
+//! Without traffic the loop does not wake up.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::engine::{Engine, ServerStats};
 use crate::trace;
 
-/// Signals come under this token.
+/// The token of events for signals.
 const SIGNALS: Token = Token(usize::MAX - 1);
 
 /// A server: its listeners, its connections, and the one engine that all of them change.
@@ -46,7 +46,7 @@ pub struct Reactor {
     connections: Slab<Connection>,
     /// Keys of connections that have something to do, each once (`Connection::queued`).
     queue: Vec<usize>,
-    /// The queue being driven, so that its memory is used again.
+    /// The second queue, empty between turns: the two change places, so that their memory is reused.
     driven: Vec<usize>,
     buffers: Buffers,
     account: Account,
@@ -59,11 +59,11 @@ pub struct Reactor {
     notices: Notices,
 }
 
-/// The end of a server. Times are in milliseconds of uptime.
+/// A stop in progress. Times are in milliseconds of uptime.
 struct Stopping {
-    /// The server exits then at the latest.
+    /// The server exits at this time at the latest.
     deadline_ms: u64,
-    /// The server exits then, if nothing is unsent and no event comes before.
+    /// The server exits at this time if nothing is unsent and no event comes before.
     quiet_ms: u64,
 }
 
@@ -133,7 +133,7 @@ impl Reactor {
     fn turn(&mut self) -> io::Result<()> {
         match self.poll_events() {
             Ok(()) => {}
-            // A debugger's stop must not end the server. No event is lost by asking again.
+            // EINTR: a debugger, for example, has stopped the process. The next poll reports the events.
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         }
@@ -152,8 +152,8 @@ impl Reactor {
         Ok(())
     }
 
-    /// Waits for events. With `--busy-poll` it asks again and again without sleeping at first: a
-    /// wake-up takes longer than a round trip over the loopback.
+    /// Waits for events. With `--busy-poll` it first polls without sleeping for that time: a wake-up
+    /// takes longer than a round trip over the loopback.
     fn poll_events(&mut self) -> io::Result<()> {
         let timeout = self.poll_timeout();
         trace::polls(timeout);
@@ -170,8 +170,8 @@ impl Reactor {
         self.poll.poll(&mut self.events, timeout)
     }
 
-    /// How long the poll may wait: not at all while something is left to do, else until the next
-    /// timer, and for ever when there is none.
+    /// How long the poll may wait: not at all while something is left to do, otherwise until the first
+    /// timer, and without limit if no timer is armed.
     fn poll_timeout(&self) -> Option<Duration> {
         if !self.queue.is_empty() || self.listeners.can_accept(self.connections.len()) {
             return Some(Duration::ZERO);
@@ -190,7 +190,7 @@ impl Reactor {
         first_ms.map(|first_ms| Duration::from_millis(first_ms.saturating_sub(now_ms)))
     }
 
-    /// Remembers what every event says, and queues the connections. Returns whether signals came.
+    /// Latches every event, and queues the connections. Returns whether signals have arrived.
     fn latch_events(&mut self) -> bool {
         let mut signals = false;
         trace::turn(self.turns, self.events.iter().count());
@@ -251,12 +251,13 @@ impl Reactor {
         }
     }
 
-    /// One turn of one connection. When a request in it needs the network's figures, these are taken
-    /// now and the same turn goes on with them: however many `stats` the client has pipelined, and
-    /// before any other client.
+    /// One turn of one connection. If a request in it needs the network's figures, a snapshot is taken
+    /// and the same turn goes on with it, for all `stats` that the client has pipelined and before any
+    /// other client's turn.
     fn drive(&mut self, key: usize) -> Next {
         let mut snapshot = None;
-        // Each round has a larger scope than the one before it, so there are three at most.
+        // Each round has a larger scope than the one before (none, general, with connections), so
+        // there are three at most.
         loop {
             let connection = &mut self.connections[key];
             connection.queued = false;
@@ -283,7 +284,7 @@ impl Reactor {
         }
     }
 
-    /// Forgets a connection, which closes its socket.
+    /// Removes a connection, which closes its socket.
     fn close(&mut self, key: usize, why: &Why) {
         let mut connection = self.connections.remove(key);
         self.account.close(&mut connection.share);
@@ -314,7 +315,7 @@ impl Reactor {
         );
     }
 
-    /// Grants memory to the connections that wait for it, the longest wait first.
+    /// Grants memory to the connections that wait for it, in the order of their waiting.
     fn grant_memory(&mut self) {
         while let Some(key) = self.account.first_waiting() {
             let connection = &mut self.connections[key];
@@ -335,7 +336,7 @@ impl Reactor {
         self.notices.waiting_before = waiting;
     }
 
-    /// Gives buffers that have not been needed for a second back to the kernel.
+    /// Frees pooled buffers that have not been needed for a second.
     fn free_memory(&mut self) {
         let (pool, now_ms) = (&mut self.buffers.pool, self.moment.uptime_ms);
         pool.limit(self.account.pool_may_hold());
@@ -369,7 +370,7 @@ impl Reactor {
         });
     }
 
-    /// Does what signals ask for.
+    /// Handles the signals that have arrived.
     fn handle_signals(&mut self) {
         let (mut stop, mut reload) = (false, false);
         for signal in self.signals.pending() {
@@ -388,7 +389,7 @@ impl Reactor {
         }
     }
 
-    /// Reads the file of `-Y` again. One that cannot be read changes nothing.
+    /// Reads the file of `-Y` again. If that fails, the users stay as they were.
     fn reload_credentials(&mut self) {
         match &self.config.auth_file {
             None => info!(target: "miocached", "SIGHUP: there is no auth file to read again"),
@@ -402,10 +403,10 @@ impl Reactor {
         }
     }
 
-    /// No more clients, no more reading; what has been read is answered.
+    /// Closes the listeners and stops reading. What has been read is still answered.
     fn begin_to_stop(&mut self) {
         let now_ms = self.moment.uptime_ms;
-        // The second signal stops at once.
+        // A second signal ends the wait at once.
         let patience_ms = if self.stopping.is_none() { STOP_MS } else { 0 };
         self.stopping =
             Some(Stopping { deadline_ms: now_ms + patience_ms, quiet_ms: now_ms + STOP_QUIET_MS });
@@ -430,7 +431,7 @@ impl Reactor {
     }
 }
 
-/// Puts a connection into the run queue, unless it is there.
+/// Puts a connection into the run queue, unless it is in it already.
 fn enqueue(queue: &mut Vec<usize>, key: usize, connection: &mut Connection) {
     if !connection.queued {
         connection.queued = true;

@@ -1,7 +1,7 @@
-//! Takes the snapshot of the network's figures that a `stats` is answered from.
+//! Takes the snapshot of the network's figures that `stats` is answered from.
 //!
-//! Counts that grow with every event are kept in the engine's counters; what is found by asking the
-//! kernel, or by going through all connections, is found only when a client asks.
+//! Events are counted in the engine's counters when they happen. Figures that need a system call, or a
+//! walk over all connections, are taken only when a client asks for them.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use super::listeners::Listeners;
 use crate::engine::counters::{Counters, TURN_BUCKETS};
 use crate::engine::server_stats::{ConnectionStats, ServerStats, StatsScope};
 
-/// Counts a turn of the loop that began then and ends now.
+/// Counts a turn of the loop, which began at `began` and ends now.
 pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
     let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     counters.longest_turn_us = counters.longest_turn_us.max(us);
@@ -25,7 +25,7 @@ pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
     counters.turns_by_duration[bucket.min(TURN_BUCKETS - 1)] += 1;
 }
 
-/// A snapshot of the network as it is.
+/// A snapshot of the network's current figures.
 pub(super) fn snapshot(
     scope: StatsScope,
     connections: &Slab<Connection>,
@@ -66,7 +66,7 @@ impl Connection {
         let state = if self.lingering_since_ms().is_some() {
             "conn_closing"
         } else if self.queued {
-            // It has sent this `stats`, or has a turn left.
+            // It has sent this `stats`, or is in the run queue.
             "conn_parse_cmd"
         } else if !self.output.is_empty() {
             "conn_mwrite"

@@ -11,9 +11,9 @@ use mio::{Interest, Registry, Token};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 
-/// Readiness that is always of interest. Write interest comes and goes: on Unix sockets every read
-/// by the peer raises a write edge, 17 to 36 % more wake-ups if it were always there. Urgent data
-/// is of interest because a read stops in front of it.
+/// Readiness that is always of interest. Write interest is registered only while something waits to be
+/// written: on a Unix socket every read by the peer raises a write edge, and interest in all of them
+/// caused 17 to 36 % more wake-ups. Urgent data is of interest because a read stops before it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) const READS: Interest = Interest::READABLE.add(Interest::PRIORITY);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -49,16 +49,16 @@ pub(super) fn address_name(address: io::Result<SocketAddr>) -> String {
     }
 }
 
-/// Whether the kernel reports this readiness now. One system call, which never waits.
+/// Whether the socket has this readiness now: one `poll(2)` that does not wait.
 pub(super) fn is_ready(socket: BorrowedFd<'_>, readiness: PollFlags) -> bool {
     let mut asked = [PollFd::new(socket, readiness)];
     poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 impl Socket {
-    /// A socket that a TCP listener has accepted. Answers are written whole, so there is nothing for
-    /// Nagle's algorithm to collect. Keepalive finds peers that vanished without a FIN. A kernel that
-    /// refuses either is no reason to refuse the client.
+    /// A socket that a TCP listener has accepted. `TCP_NODELAY`: answers are written whole, so Nagle's
+    /// algorithm would only delay them. `SO_KEEPALIVE` detects peers that vanished without a FIN. If
+    /// the kernel refuses an option, the client is served without it.
     pub(super) fn tcp(stream: TcpStream) -> Self {
         let _ = stream.set_nodelay(true);
         let _ = setsockopt(&stream, sockopt::KeepAlive, &true);
@@ -70,7 +70,7 @@ impl Socket {
         self.as_fd().as_raw_fd()
     }
 
-    /// Sends the peer a FIN: nothing more comes from this side.
+    /// Shuts down this side, so that the peer reads the end of input. Over TCP this sends the FIN.
     pub(super) fn shut_down_writing(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
@@ -78,14 +78,14 @@ impl Socket {
         }
     }
 
-    /// Copies what the kernel has received into `space` and leaves it with the kernel.
+    /// Copies received bytes into `space` and leaves them in the kernel's buffer.
     pub(super) fn peek(&self, space: &mut [u8]) -> io::Result<usize> {
         let descriptor = self.descriptor();
         retry(|| Ok(recv(descriptor, space, MsgFlags::MSG_PEEK)?))
     }
 
-    /// The kernel would take some kilobytes: a third of the send buffer is free (TCP), which is at
-    /// least 15 KiB by Linux's defaults, or three quarters of it (Unix sockets).
+    /// The send buffer has room for some kilobytes. Linux reports that when a third of it is free (TCP;
+    /// at least 15 KiB by default), or three quarters of it (Unix sockets).
     pub(super) fn has_room(&self) -> bool {
         is_ready(self.as_fd(), PollFlags::POLLOUT)
     }
@@ -116,7 +116,7 @@ impl AsFd for Socket {
     }
 }
 
-/// A signal that arrives during a system call is no reason to give up the call.
+/// Repeats a system call that a signal has interrupted (EINTR).
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {

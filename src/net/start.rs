@@ -1,4 +1,4 @@
-//! What happens before the first turn: the memory for items, the users of `-Y`, the signals.
+//! What a server needs before its first turn: the memory for items, the users of `-Y`, the signals.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -29,11 +29,11 @@ impl std::error::Error for StartError {}
 /// An engine with the memory that `config` asks for.
 ///
 /// # Errors
-/// When the kernel has not so much, or the file of `-Y` cannot be read.
+/// When the kernel refuses the memory, or the file of `-Y` cannot be read.
 pub fn engine_for(config: &Config) -> Result<Engine, StartError> {
     let mib = config.memory_bytes_max / MIB;
     let mut engine = Engine::new(config).map_err(|_| StartError {
-        what: format!("cannot have {mib} MiB for items"),
+        what: format!("cannot map {mib} MiB for items"),
         source: ErrorKind::OutOfMemory.into(),
     })?;
     if let Some(path) = &config.auth_file {
@@ -50,8 +50,8 @@ pub(super) fn read_auth_file(path: &Path) -> Result<Credentials, StartError> {
         .map_err(|source| StartError { what: format!("auth file {}", path.display()), source })
 }
 
-/// Watches for the signals that a server handles. From here on none of them ends the process, so
-/// that a socket's file is removed; they wait for the reactor.
+/// Catches the signals that a server handles, until the reactor reads them. From here on none of them
+/// ends the process at once, so that the socket files are always removed.
 ///
 /// # Errors
 /// When the kernel refuses.

@@ -1,6 +1,6 @@
 //! `--stdio`: one session on standard input and output, for pipes and for trying things out.
 //!
-//! It is the session that connections run, with reads and writes that block.
+//! It runs the same session as a connection, with reads and writes that block.
 
 use std::io::{self, ErrorKind};
 

@@ -1,17 +1,17 @@
 //! Timeouts: one deadline per connection, one sweep over all of them.
 //!
 //! A connection is closed when it
-//! * is *idle*: for as long as `-o idle_timeout` says it has sent no request and no byte of a value,
-//!   and has taken no byte of an answer;
+//! * is *idle*: its client has sent no request and no byte of a value, and taken no byte of an answer,
+//!   for the time of `-o idle_timeout`;
 //! * has *stalled*: it holds buffers while others wait for memory, and moves too slowly. In
 //!   [`MOVE_MS`] its client has to send or take as many bytes as it holds. That is measured over
-//!   [`STALL_MS`], but over [`RESUME_MS`] when it has waited for memory itself: its client has had
-//!   time to send the rest into the kernel's buffer;
+//!   [`STALL_MS`]. When the connection has waited for memory itself, it is measured over
+//!   [`RESUME_MS`]: meanwhile its client could send the rest into the kernel's buffer;
 //! * *lingers* for longer than [`LINGER_MS`] (see [`super::linger`]).
 //!
-//! [`Connection::deadline`] says which comes first. The sweep closes those whose deadline has passed
-//! and sleeps until the first of the others, for a second at least. While no deadline exists, no
-//! timer is armed.
+//! [`Connection::deadline`] returns the first of these. A sweep closes the connections whose deadline
+//! has passed, and arms the timer for the next sweep: at the first deadline that remains, but a second
+//! later at the earliest. While no deadline exists, no timer is armed.
 
 use slab::Slab;
 
@@ -81,8 +81,8 @@ impl Connection {
         if self.share.is_resumed() { RESUME_MS } else { STALL_MS }
     }
 
-    /// Counts `bytes` that the client sent or took. The measurement begins anew when they are enough
-    /// for what the connection holds, so that a few bytes now and then are no progress.
+    /// Counts `bytes` that the client sent or took. Only when they are enough for what the connection
+    /// holds does a new measurement begin, so a few bytes now and then are no progress.
     pub(super) const fn has_moved(&mut self, bytes: usize, now_ms: u64) {
         self.moved += bytes;
         if self.moved as u64 * MOVE_MS >= self.share.charged() as u64 * self.stall_ms() {
@@ -107,7 +107,7 @@ impl Connection {
         granted
     }
 
-    /// When this connection is to be closed, and why, if nothing moves before.
+    /// When and why this connection is to be closed, if nothing moves until then.
     fn deadline(&self, idle_timeout_ms: u64, others_wait: bool) -> Option<(u64, Expired)> {
         if self.close_reason.is_some() {
             return None;
