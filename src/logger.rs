@@ -28,7 +28,7 @@ pub(crate) fn start(level: LevelFilter) -> Result<(), SetLoggerError> {
     log::set_boxed_logger(Box::new(NonBlockingLogger { inner }))
 }
 
-/// Prints why the program ends.
+/// Prints the error with which the program ends.
 pub(crate) fn fatal(why: &str) {
     // If stderr cannot be written, only the exit code reports the failure.
     let _ = writeln!(std::io::stderr(), "miocached: {why}");
@@ -65,7 +65,7 @@ impl Log for NonBlockingLogger {
     fn flush(&self) {}
 }
 
-/// Can stderr take a line now? poll(2) reports a pipe writable while it has room for a whole page,
+/// Whether stderr can take a line now. poll(2) reports a pipe writable while it has room for a whole page,
 /// which is more than a line, and reports an error for a pipe without a reader.
 fn is_writable() -> bool {
     let stderr = std::io::stderr();

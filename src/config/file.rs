@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// Largest file that is read, in bytes: some thirty times the largest valid auth file. A
-/// wrong path to a larger file is an error, and does not fill the memory.
+/// Largest file that is read, in bytes: some thirty times the largest valid auth file. A larger file, at
+/// a wrong path for example, is an error, and does not fill the memory.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads a regular file, and does not block on a file of another kind.

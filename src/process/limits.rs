@@ -26,7 +26,7 @@ pub(crate) fn raise(options: &Options, config: &mut Config) -> Result<(), String
     Ok(())
 }
 
-/// Memory may be locked without limit.
+/// Whether the process may lock memory without limit.
 pub(crate) fn memory_lock_is_unlimited() -> bool {
     getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == RLIM_INFINITY)
 }

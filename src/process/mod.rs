@@ -77,8 +77,8 @@ pub(crate) fn warn_if_root(options: &Options) {
 #[cfg(not(target_vendor = "apple"))]
 fn set_ids(uid: Uid, gid: Gid) -> nix::Result<()> {
     match nix::unistd::setgroups(&[]) {
-        // In a container of an ordinary user the kernel does not allow to drop groups; there they grant
-        // no rights.
+        // In a container of an ordinary user the kernel does not permit dropping groups. They grant no
+        // rights there.
         Ok(()) | Err(nix::errno::Errno::EPERM) => {}
         Err(error) => return Err(error),
     }
