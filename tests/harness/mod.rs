@@ -1,5 +1,5 @@
-//! What the tests share: conversations as data, the peers that can have them, and a real server's
-//! process with its clients.
+//! What the tests share: conversations as data, the peers that they run against, and the process of a
+//! real server with its clients.
 
 pub(crate) mod peers;
 pub(crate) mod process;

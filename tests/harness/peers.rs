@@ -1,7 +1,7 @@
-//! Those whom a script can be told to: a session in memory, our server's process, real memcached.
+//! The peers that a script runs against: a session in memory, this server's process, a real memcached.
 //!
-//! Processes are started on sockets of their own in a temporary folder and ended, by pid, when the
-//! value that stands for them is dropped.
+//! Each process listens on its own socket in a temporary folder, and is killed by its pid when its value
+//! is dropped.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -17,11 +17,10 @@ use tempfile::TempDir;
 use super::process::{self, PATIENCE};
 use super::scripts::{Conversation, assert_same, with_numbers, with_version};
 
-/// An option of a script, its value, what servers call it, and what it is in a configuration.
+/// An option of a script, its value, the server options for it, and its effect on a [`Config`].
 type Switch = (&'static str, &'static str, &'static [&'static str], fn(&mut Config));
 
-/// What a `%` line of this name and value turns on or off, as both servers spell it and as the
-/// library does.
+/// The `%` lines that set an option of the server. Both servers spell these options alike.
 const SWITCHES: [Switch; 7] = [
     ("cas", "off", &["-C"], |config| config.cas_enabled = false),
     ("flush", "off", &["-F"], |config| config.flush_enabled = false),
@@ -32,7 +31,7 @@ const SWITCHES: [Switch; 7] = [
     ("sizes", "on", &["-o", "track_sizes"], |config| config.sizes_tracked = true),
 ];
 
-/// The arguments that both servers get for this conversation's `%` lines.
+/// The arguments of both servers for the `%` lines of this conversation.
 fn arguments(conversation: &Conversation, folder: &TempDir) -> Vec<String> {
     let mut arguments = Vec::new();
     for (name, value, switch, _) in SWITCHES {
@@ -52,15 +51,14 @@ fn arguments(conversation: &Conversation, folder: &TempDir) -> Vec<String> {
     arguments
 }
 
-/// Our version as a script's `{version}` means it.
+/// The version of this server, which replaces `{version}` in scripts.
 pub(crate) const VERSION: &str = VERSION_LINE.split_at("VERSION ".len()).1;
 
-/// Turns that may pass in which nothing is read and nothing answered, before a driver gives up. The
-/// most that a request takes is one for each large value in the store, and a thousand for a client
-/// that has left.
+/// Limit of turns in a row in which nothing is executed and nothing answered. A driver fails above it: a
+/// request needs at most one such turn for each large value in the store.
 pub(crate) const STALLS_MAX: u32 = 5_000;
 
-/// A session without a socket, on a clock that the script moves.
+/// A session without a socket. The script moves its clock.
 pub(crate) struct InMemory {
     session: Session,
     engine: Engine,
@@ -80,7 +78,7 @@ impl InMemory {
                 Some(other) => panic!("no dialect {other}"),
             },
             item_bytes_max: conversation.option("item-max").map_or(MIB, |max| max.parse().unwrap()),
-            // Room for all that a script stores; every table is looked at after every step.
+            // Enough for every script. It is small, because every step checks all tables.
             memory_bytes_max: 8 * MIB,
             ..Config::default()
         };
@@ -99,7 +97,7 @@ impl InMemory {
         }
     }
 
-    /// Lets time pass.
+    /// Moves the clocks on.
     pub(crate) fn pass(&mut self, seconds: u32) {
         self.now.uptime_s += seconds;
         self.now.unix_s += i64::from(seconds);
@@ -109,9 +107,9 @@ impl InMemory {
         self.ended
     }
 
-    /// Sends bytes and returns all that is answered so far. Fails when a command stalls without end.
-    /// No answer is written for which there is
-    /// no room until its room has been granted, as by a network whose buffers are full.
+    /// Sends bytes and returns the answers so far. Fails when a command stalls without end. An answer
+    /// that is longer than the output limit is written only after its length has been granted, as by a
+    /// connection that waits for memory.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.unread.extend_from_slice(bytes);
         let mut answers = Vec::new();
@@ -142,7 +140,7 @@ impl InMemory {
 
 /// A stream that can be half-closed.
 pub(crate) trait Stream: Read + Write {
-    /// Says that no more will be sent.
+    /// Shuts down the sending side.
     fn finish(&self);
 }
 
@@ -158,7 +156,7 @@ impl Stream for UnixStream {
     }
 }
 
-/// Has a whole conversation over a socket, and sees to it that nothing unexpected follows.
+/// Runs a whole conversation over a socket, and checks that nothing unexpected follows.
 pub(crate) fn converse(
     stream: &mut dyn Stream,
     conversation: &Conversation,
@@ -172,11 +170,11 @@ pub(crate) fn converse(
         let place = format!("{} line {}", conversation.name, step.line);
         let expect = step.expect_old.as_ref().filter(|_| old).unwrap_or(&step.expect);
         let expect = with_version(expect, version);
-        // A server that hangs up may do so before it has read all.
+        // A server that closes may do so before it has read everything.
         let sent = stream.write_all(&step.send);
         assert!(sent.is_ok() || step.closes, "{place}: {sent:?}");
         let (mut got, mut piece) = (Vec::new(), [0; 16384]);
-        // Numbers that are not looked at may be longer or shorter than what stands for them.
+        // A number may be longer or shorter than the `{number}` that stands for it.
         while let missing @ 1.. = expect.len().saturating_sub(with_numbers(&got, &expect).len()) {
             match stream.read(&mut piece[..missing.min(16384)]) {
                 Ok(bytes @ 1..) => got.extend_from_slice(&piece[..bytes]),
@@ -190,13 +188,13 @@ pub(crate) fn converse(
         stream.finish();
     }
     let mut more = Vec::new();
-    // A peer that hung up on unread bytes resets the connection, which is an end as well.
+    // A peer that closes with unread bytes resets the connection, which counts as the end, too.
     let end = stream.read_to_end(&mut more);
     assert!(end.is_ok() || closed, "{}: no end: {end:?}", conversation.name);
-    assert_same(&format!("{}: behind the last answer", conversation.name), &more, b"");
+    assert_same(&format!("{}: after the last answer", conversation.name), &more, b"");
 }
 
-/// Our own server, as a process.
+/// This server, as a process.
 pub(crate) struct Ours {
     server: process::Server,
     folder: TempDir,
@@ -227,25 +225,25 @@ impl Ours {
 /// Debian's memcached, or the one that `MEMCACHED` names.
 pub(crate) struct Memcached {
     program: String,
-    /// As it tells it, such as `1.6.18`.
+    /// As it reports it, for example `1.6.18`.
     pub(crate) version: String,
 }
 
-/// A memcached that runs.
+/// A running memcached.
 pub(crate) struct RunningMemcached {
     child: Child,
     folder: TempDir,
-    /// By how much its clock was moved the last time, in seconds.
+    /// Seconds by which its clock was moved the last time.
     moved_s: i64,
 }
 
 impl Memcached {
-    /// None when it is not installed.
+    /// None if it is not installed.
     pub(crate) fn find() -> Option<Self> {
         Self::at(std::env::var("MEMCACHED").unwrap_or_else(|_| "memcached".into()))
     }
 
-    /// None when there is no such program.
+    /// None if the program does not exist.
     pub(crate) fn at(program: String) -> Option<Self> {
         let output = Command::new(&program).arg("-V").output().ok()?;
         let text = String::from_utf8(output.stdout).unwrap();
@@ -253,7 +251,7 @@ impl Memcached {
         Some(Self { program, version })
     }
 
-    /// Older than the memcached whose answers the scripts tell?
+    /// Whether it is older than 1.6.45, whose answers the scripts have.
     pub(crate) fn is_old(&self) -> bool {
         let patch = self.version.rsplit('.').next().and_then(|patch| patch.parse().ok());
         patch.is_none_or(|patch: u32| patch < 45)
@@ -264,14 +262,14 @@ impl Memcached {
         let socket = folder.path().join("socket");
         let running = self.spawn(conversation, folder, &["-s", socket.to_str().unwrap()]);
         if self.is_old() && !conversation.needs_process() {
-            // Its first cas id is 1, where a newer one's is 2.
+            // Its first cas id is 1, and that of a newer memcached is 2.
             running.command("set a 0 0 0\r\n\r\n", "STORED\r\n");
             running.command("delete a\r\n", "DELETED\r\n");
         }
         running
     }
 
-    /// One that has a free port instead.
+    /// Starts it on a free TCP port instead.
     pub(crate) fn start_on_tcp(&self, conversation: &Conversation) -> RunningMemcached {
         let folder = TempDir::new().unwrap();
         self.spawn(conversation, folder, &["-l", "127.0.0.1", "-p", "-1"])
@@ -285,8 +283,8 @@ impl Memcached {
     ) -> RunningMemcached {
         let mut command = Command::new(&self.program);
         command.args(["-u", "root", "-t", "1"]).args(place);
-        // Its background thread holds an item for a while that was read, and a number that is held is
-        // not written in place.
+        // Its background thread keeps a reference to an item that was read, and memcached does not
+        // change a number in place while a reference to it exists.
         command.args(["-o", "no_lru_maintainer"]);
         command.args(arguments(conversation, &folder));
         command.env("MEMCACHED_PORT_FILENAME", folder.path().join("ports"));
@@ -300,10 +298,10 @@ impl RunningMemcached {
         connect_unix(&self.folder)
     }
 
-    /// Where it listens, if that is on TCP.
+    /// Its TCP address.
     pub(crate) fn address(&self) -> SocketAddr {
         let mut port = None;
-        process::until("it tells its port", PATIENCE, || {
+        process::until("it has written its port", PATIENCE, || {
             let ports = std::fs::read_to_string(self.folder.path().join("ports"));
             port = ports.ok().and_then(|ports| ports.trim().rsplit(' ').next()?.parse().ok());
             port.is_some()
@@ -316,17 +314,17 @@ impl RunningMemcached {
         self.command("debugtime p\r\n", "OK\r\n")
     }
 
-    /// Moves its stopped clock. What `debugtime` is told is put on top of what it was told before,
-    /// and the sum is the way that the clock goes.
+    /// Moves its stopped clock. memcached adds the argument of `debugtime` to the earlier ones, and moves
+    /// its clock by the sum.
     pub(crate) fn pass(&mut self, seconds: u32) {
         if seconds > 0 {
-            let told_s = i64::from(seconds) - self.moved_s;
-            assert!(self.command(&format!("debugtime {told_s}\r\n"), "OK\r\n"));
+            let more_s = i64::from(seconds) - self.moved_s;
+            assert!(self.command(&format!("debugtime {more_s}\r\n"), "OK\r\n"));
             self.moved_s = seconds.into();
         }
     }
 
-    /// Says something on a connection of its own. Is it answered like this?
+    /// Sends a command on a new connection. Returns whether the answer is `answer`.
     fn command(&self, command: &str, answer: &str) -> bool {
         let mut stream = self.connect();
         stream.write_all(command.as_bytes()).unwrap();
@@ -344,10 +342,10 @@ impl Drop for RunningMemcached {
     }
 }
 
-/// Connects as soon as somebody listens.
+/// Connects as soon as the server listens.
 fn connect_unix(folder: &TempDir) -> UnixStream {
     let mut connected = None;
-    process::until("somebody listens", PATIENCE, || {
+    process::until("the server listens", PATIENCE, || {
         connected = UnixStream::connect(folder.path().join("socket")).ok();
         connected.is_some()
     });

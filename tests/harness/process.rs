@@ -1,8 +1,7 @@
 //! A real server process and its clients, for the tests that need sockets, signals and files.
 //!
-//! Owns how a server is started (on free ports, read from what it says on stderr), watched (through
-//! `/proc`) and ended: only ever our own child, and never left behind. Knows nothing of what the
-//! tests ask of it. Every wait has a deadline.
+//! Starts a server (on free ports, which are read from its log lines), observes it through `/proc`, and
+//! ends it. It is always a child process, and never outlives its test. Every wait has a deadline.
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
 
-/// How long anything may take that should take no time: generous, for machines that are busy.
+/// Deadline of things that should take no time. It is generous, for busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// One mebibyte, in bytes.
 pub(crate) const MIB: usize = 1 << 20;
@@ -34,9 +33,9 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Lets us, and the servers we start, have as many descriptors as this test needs.
+/// Raises the limit on descriptors, for the tests and the servers that they start.
 pub(crate) fn have_descriptors(needed: u64) {
-    // One at a time, so that none lowers what another one has raised.
+    // One thread at a time, so that none lowers the limit that another has raised.
     static LIMIT: Mutex<()> = Mutex::new(());
     let _one = LIMIT.lock().unwrap_or_else(|failed| failed.into_inner());
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
@@ -44,7 +43,7 @@ pub(crate) fn have_descriptors(needed: u64) {
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(needed), hard).unwrap();
 }
 
-/// Waits for a condition, and fails with `what` when it does not come.
+/// Waits until `condition` holds. Fails with `what` after `patience`.
 pub(crate) fn until(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience;
     while !condition() {
@@ -53,24 +52,24 @@ pub(crate) fn until(what: &str, patience: Duration, mut condition: impl FnMut() 
     }
 }
 
-/// Bytes that look like nothing in particular, newlines and all, so that a value that was cut,
-/// moved or mixed up is not mistaken for itself.
+/// A value of all bytes, newlines included, without a short period: a cut, shifted or reordered copy
+/// differs from it.
 pub(crate) fn value(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at * 31 + (at >> 8) * 7 + (at >> 16)).to_le_bytes()[0]).collect()
 }
 
-/// A `set` of `key`, and the block with which a `get` answers.
+/// A `set` of `key`, and the VALUE block that a `get` is answered with.
 pub(crate) fn stored(key: &str, data: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let set = [format!("set {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
     let block = [format!("VALUE {key} {}\n", data.len()).as_bytes(), data, b"\n"].concat();
     (set, block)
 }
 
-/// A child that does not outlive its test.
+/// A child process that does not outlive its test.
 struct Process(Child);
 
 impl Process {
-    /// Its exit code; none when a signal has ended it.
+    /// Waits for its exit code. None if a signal has ended it.
     fn wait(&mut self) -> Option<i32> {
         let mut ended = None;
         until("the server exits", PATIENCE, || {
@@ -83,13 +82,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail when it has ended and been waited for already, which is as good.
+        // Both fail if it has ended and been waited for already, which is expected.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// How a program ended, and all it said.
+/// How a program ended, and its output.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -104,7 +103,7 @@ pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Ended {
     let mut process = Process(command.spawn().unwrap());
     let mut stdin = process.0.stdin.take().unwrap();
     let input = input.to_vec();
-    // A program that does not want its input shows in its answers.
+    // A program may end before it has read its input. Then its output shows that.
     let writer = thread::spawn(move || drop(stdin.write_all(&input)));
     let (stdout, stderr) = (process.0.stdout.take().unwrap(), process.0.stderr.take().unwrap());
     let (stdout, stderr) = (collect(stdout), collect(stderr));
@@ -125,22 +124,22 @@ fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> 
 /// A running server.
 pub(crate) struct Server {
     process: Process,
-    /// The lines of its start, up to and with its limits.
+    /// The log lines of its start. The last one has its limits.
     pub(crate) said: Vec<String>,
-    /// Its stderr, until somebody takes it.
+    /// Its stderr, until [`Self::drain`] takes it.
     pub(crate) stderr: Option<ChildStderr>,
     log: Arc<Mutex<String>>,
 }
 
 impl Server {
-    /// A server with these options, which can say on stderr whatever it likes.
+    /// A server with these options, whose stderr is collected.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut server = Self::spawn(&mut command(arguments));
         server.drain();
         server
     }
 
-    /// A server whose stderr nobody reads any more once it has started.
+    /// A server whose stderr is read only until it has started.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = Process(command.spawn().unwrap());
@@ -154,23 +153,23 @@ impl Server {
         server
     }
 
-    /// One line of stderr, without its end. Byte by byte, so that none behind it is taken.
+    /// One line of stderr, without its end. It is read byte by byte, so that nothing after it is lost.
     fn line(&mut self) -> String {
         let stderr = self.stderr.as_mut().unwrap();
         let mut line = Vec::new();
         while line.last() != Some(&b'\n') {
             let mut asked = [PollFd::new(stderr.as_fd(), PollFlags::POLLIN)];
             let timeout = PollTimeout::try_from(PATIENCE).unwrap();
-            assert_eq!(poll(&mut asked, timeout), Ok(1), "it says nothing behind {:?}", self.said);
+            assert_eq!(poll(&mut asked, timeout), Ok(1), "no line follows {:?}", self.said);
             let mut byte = [0];
             let read = stderr.read(&mut byte).unwrap();
-            assert_eq!(read, 1, "it has ended behind {:?}", self.said);
+            assert_eq!(read, 1, "it has ended after {:?}", self.said);
             line.push(byte[0]);
         }
         String::from_utf8(line).unwrap().trim_end().to_owned()
     }
 
-    /// From now on what it says on stderr is taken, and found in [`Self::log`].
+    /// Collects its stderr from now on, for [`Self::log`].
     pub(crate) fn drain(&mut self) {
         let mut stderr = self.stderr.take().unwrap();
         let log = Arc::clone(&self.log);
@@ -182,12 +181,12 @@ impl Server {
         });
     }
 
-    /// What it has said since its start.
+    /// Its log lines since its start.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// The places it says that it listens on.
+    /// The addresses and paths on which it has reported to listen.
     pub(crate) fn places(&self) -> Vec<&str> {
         self.said.iter().filter_map(|line| Some(line.split_once("listening on ")?.1)).collect()
     }
@@ -197,7 +196,7 @@ impl Server {
         self.places().iter().filter_map(|place| place.parse().ok()).collect()
     }
 
-    /// A client over TCP, by the first address.
+    /// A client over TCP, connected to the first address.
     pub(crate) fn tcp(&self) -> Client<TcpStream> {
         Client::tcp(self.addresses()[0])
     }
@@ -210,7 +209,7 @@ impl Server {
         kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap();
     }
 
-    /// Stops it as a debugger would, while `meanwhile` is done.
+    /// Runs `meanwhile` while the server is stopped by SIGSTOP.
     pub(crate) fn while_stopped<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
         self.signal(Signal::SIGSTOP);
         until("the server is stopped", PATIENCE, || self.stat(0) == "T");
@@ -219,28 +218,28 @@ impl Server {
         done
     }
 
-    /// Waits for its end: the exit code, none when a signal ended it.
+    /// Waits for its exit code. None if a signal has ended it.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         self.process.wait()
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Sends the signal and waits for the exit code.
     pub(crate) fn stop(&mut self, signal: Signal) -> Option<i32> {
         self.signal(signal);
         self.wait()
     }
 
-    /// Bytes of memory that are resident now.
+    /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> usize {
         self.status("VmRSS") * 1024
     }
 
-    /// Bytes of memory that have been resident at the worst moment.
+    /// Peak of resident memory, in bytes.
     pub(crate) fn resident_peak(&self) -> usize {
         self.status("VmHWM") * 1024
     }
 
-    /// How often its (main) thread has gone to sleep, and so been woken.
+    /// How often its main thread has slept: voluntary context switches.
     pub(crate) fn naps(&self) -> usize {
         self.status("voluntary_ctxt_switches")
     }
@@ -249,12 +248,12 @@ impl Server {
         self.status("Threads")
     }
 
-    /// Hundredths of a second that it has computed.
+    /// CPU time, user and system, in hundredths of a second.
     pub(crate) fn cpu_ticks(&self) -> usize {
         self.stat(11).parse::<usize>().unwrap() + self.stat(12).parse::<usize>().unwrap()
     }
 
-    /// Descriptors that it has open.
+    /// Number of its open descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
@@ -268,17 +267,17 @@ impl Server {
         (0..).find(|number| !open.contains(number)).unwrap()
     }
 
-    /// Bytes of memory that cannot be swapped out.
+    /// Locked memory, in bytes.
     pub(crate) fn locked(&self) -> usize {
         self.status("VmLck") * 1024
     }
 
-    /// Bytes of its address space.
+    /// Size of its address space, in bytes.
     pub(crate) fn address_space(&self) -> usize {
         self.status("VmSize") * 1024
     }
 
-    /// Its users (`Uid`), its groups (`Gid`) or its further ones (`Groups`), by number.
+    /// Its user ids (`Uid`), group ids (`Gid`) or supplementary group ids (`Groups`).
     pub(crate) fn ids(&self, name: &str) -> Vec<u32> {
         self.status_line(name).split_whitespace().map(|id| id.parse().unwrap()).collect()
     }
@@ -293,10 +292,10 @@ impl Server {
         lines.find(|(known, _)| *known == name).unwrap().1.to_owned()
     }
 
-    /// Field `at` of `/proc/PID/stat`, counted from behind the name, which may hold spaces.
-    fn stat(&self, at: usize) -> String {
+    /// Field `index` of `/proc/PID/stat`, counted from the field after the name, which may hold spaces.
+    fn stat(&self, index: usize) -> String {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(at).unwrap().to_owned()
+        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(index).unwrap().to_owned()
     }
 }
 
@@ -316,7 +315,7 @@ impl Client<TcpStream> {
 }
 
 impl Client<TcpStream> {
-    /// Goes without a word: a reset instead of an orderly end.
+    /// Closes with a reset instead of a FIN.
     pub(crate) fn reset(self) {
         let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
         setsockopt(&self.stream, sockopt::Linger, &linger).unwrap();
@@ -337,7 +336,7 @@ impl<S: Read + Write> Client<S> {
         self.stream.write_all(requests).unwrap();
     }
 
-    /// Reads as many bytes as these, which must be these.
+    /// Reads as many bytes as `answers` has, and compares them.
     pub(crate) fn expect(&mut self, answers: &[u8]) {
         let mut read = vec![0; answers.len()];
         let mut filled = 0;
@@ -345,16 +344,16 @@ impl<S: Read + Write> Client<S> {
             match self.stream.read(&mut read[filled..]) {
                 Ok(0) => break,
                 Ok(bytes) => filled += bytes,
-                // With a timeout set, being stopped for a moment ends the call.
+                // With a timeout, SIGSTOP and SIGCONT interrupt the call.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    panic!("{error} behind {filled} bytes of {}", shown(answers));
+                    panic!("{error} after {filled} bytes of {}", shown(answers));
                 }
             }
         }
         let same = answers.iter().zip(&read[..filled]).take_while(|(a, b)| a == b).count();
         let (expected, got) = (shown(&answers[same..]), shown(&read[same..filled]));
-        assert!(same == answers.len(), "behind {same} bytes: expected {expected}, got {got}");
+        assert!(same == answers.len(), "after {same} bytes: expected {expected}, got {got}");
     }
 
     pub(crate) fn ask(&mut self, requests: &[u8], answers: &[u8]) {
@@ -362,23 +361,23 @@ impl<S: Read + Write> Client<S> {
         self.expect(answers);
     }
 
-    /// The figures that `stats` and this topic tell.
+    /// The names and values of `stats` with this argument.
     pub(crate) fn stats(&mut self, topic: &str) -> HashMap<String, String> {
         self.send(format!("stats {topic}\r\n").as_bytes());
         self.read_stats()
     }
 
-    /// The figures of a `stats` that has been sent.
+    /// The names and values of a `stats` that has been sent.
     fn read_stats(&mut self) -> HashMap<String, String> {
-        let mut told = Vec::new();
-        while !told.ends_with(b"END\r\n") {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"END\r\n") {
             let mut bytes = [0; 4096];
             let read = self.stream.read(&mut bytes).unwrap();
-            assert!(read > 0, "the server hangs up behind {}", shown(&told));
-            told.extend_from_slice(&bytes[..read]);
+            assert!(read > 0, "the server closes after {}", shown(&answer));
+            answer.extend_from_slice(&bytes[..read]);
         }
-        let told = String::from_utf8(told).unwrap();
-        let figures = told.lines().filter_map(|line| line.strip_prefix("STAT ")?.split_once(' '));
+        let answer = String::from_utf8(answer).unwrap();
+        let figures = answer.lines().filter_map(|line| line.strip_prefix("STAT ")?.split_once(' '));
         figures.map(|(name, figure)| (name.to_owned(), figure.to_owned())).collect()
     }
 
@@ -392,7 +391,7 @@ impl<S: Read + Write> Client<S> {
         self.read_stats()[name].parse().unwrap()
     }
 
-    /// Nothing more comes, and the server has hung up.
+    /// Checks that the server sends nothing more and closes.
     pub(crate) fn expect_end(&mut self) {
         let mut rest = [0; 100];
         let read = loop {
@@ -403,7 +402,7 @@ impl<S: Read + Write> Client<S> {
         };
         match read {
             Ok(0) => {}
-            // It hung up with something of ours unread.
+            // The server has closed with unread bytes.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             Ok(bytes) => panic!("got {} instead of the end", shown(&rest[..bytes])),
             Err(error) => panic!("{error} instead of the end"),
@@ -411,7 +410,7 @@ impl<S: Read + Write> Client<S> {
     }
 }
 
-/// Bytes as a failure shows them.
+/// Bytes as text for a failure, cut after 80.
 fn shown(bytes: &[u8]) -> String {
     let head = bytes[..bytes.len().min(80)].escape_ascii();
     format!("\"{head}\" ({} bytes)", bytes.len())

@@ -1,21 +1,21 @@
-//! Conversations as data: what a script file says, as values, and the peers that can be talked to.
+//! Conversations as data: the parser of script files.
 //!
 //! ```text
 //! = a conversation, on an empty server        % dialect simple      an option of that server
 //! # why the next step is there                > get a\r\n           what the client sends
-//! < END\r\n                                    what a memcached of 1.6.45 and we answer
-//! <old ERROR\r\n                               what an older memcached answers instead
-//! <close                                       the server hangs up behind its answer
+//! < END\r\n                                    the answer of memcached 1.6.45 and of this server
+//! <old ERROR\r\n                               the answer of an older memcached instead
+//! <close                                       the server closes after its answer
 //! at +61s                                      time passes
 //! ```
-//! Options of the conversation itself are `only-ours` (memcached answers otherwise, on purpose),
-//! `only-new` (an older memcached goes another way altogether), `clock` (the answers tell times, so
-//! the clock has to stand still) and `auth` (passwords, which only a process reads). The others
-//! choose what the server does; `peers` has the table of them.
+//! Options of the conversation itself are `only-ours` (memcached answers differently, on purpose),
+//! `only-new` (an older memcached answers differently throughout), `clock` (the answers contain times, so
+//! the clock has to be stopped) and `auth` (passwords, which only a process reads). The others set
+//! options of the server; `peers` has a table of them.
 //!
-//! A blank line or the next `>` behind a `<` ends a step. Rust's escapes make every byte visible,
-//! `{k*300}` stands for 300 times the letter k and may be nested, `{version}` for the server's version,
-//! `{number}` in an answer for whatever number stands there. Knows nothing of how the drivers cut what is sent (see `tests/conversations.rs`).
+//! A blank line, or the next `>` after a `<`, ends a step. Bytes are escaped as in Rust. `{k*300}` stands
+//! for 300 times the letter k and may be nested, `{version}` for the server's version, and `{number}` in
+//! an answer for any number. How the drivers cut what is sent is in `tests/conversations.rs`.
 
 use std::fs;
 use std::path::Path;
@@ -29,10 +29,10 @@ pub(crate) struct Conversation {
     pub(crate) steps: Vec<Step>,
 }
 
-/// Something sent and what comes back.
+/// Requests and their answers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Step {
-    /// Where it stands, for messages.
+    /// Its line in the file, for messages.
     pub(crate) line: usize,
     /// Seconds that pass before it.
     pub(crate) passes_s: u32,
@@ -40,7 +40,7 @@ pub(crate) struct Step {
     pub(crate) expect: Vec<u8>,
     /// An older memcached's answer, where it differs.
     pub(crate) expect_old: Option<Vec<u8>>,
-    /// The server hangs up behind the answer.
+    /// The server closes after the answer.
     pub(crate) closes: bool,
 }
 
@@ -54,12 +54,12 @@ impl Conversation {
         self.option("clock").is_some() || self.steps.iter().any(|step| step.passes_s > 0)
     }
 
-    /// Does it need more than a session: files, for one?
+    /// Whether it needs a process, because it needs files.
     pub(crate) fn needs_process(&self) -> bool {
         self.option("auth").is_some()
     }
 
-    /// The steps between two moves of time, put together: sends and answers in one piece each.
+    /// Steps without time between them are joined: all their requests, and all their answers.
     pub(crate) fn runs(&self) -> Vec<Step> {
         let mut runs: Vec<Step> = Vec::new();
         for step in &self.steps {
@@ -131,7 +131,7 @@ fn parse(file: &Path) -> Vec<Conversation> {
     conversations
 }
 
-/// Puts a step that has begun into the last conversation.
+/// Moves a step that has begun to the last conversation.
 fn finish(conversations: &mut [Conversation], step: &mut Step) {
     let step = std::mem::take(step);
     if step.line > 0 {
@@ -178,7 +178,7 @@ fn unescape(text: &str, place: &str) -> Vec<u8> {
                         let unit = unescape(unit, place);
                         out.extend(unit.repeat(times.parse().unwrap()));
                     }
-                    // Left for the driver, which knows whom it talks to.
+                    // The driver replaces it, because it depends on the server.
                     None => out.extend(format!("{{{inner}}}").bytes()),
                 }
                 rest = &tail[end + 1..];
@@ -203,7 +203,7 @@ pub(crate) fn with_version(expect: &[u8], version: &str) -> Vec<u8> {
     out
 }
 
-/// What came, with `{number}` in place of every number for which `expected` has that.
+/// The answer, with `{number}` in place of each number where `expected` has `{number}`.
 pub(crate) fn with_numbers(got: &[u8], expected: &[u8]) -> Vec<u8> {
     const MARK: &[u8] = b"{number}";
     let mut out = Vec::with_capacity(got.len());
@@ -220,7 +220,7 @@ pub(crate) fn with_numbers(got: &[u8], expected: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What came, and what should have, short enough to be read.
+/// Fails with both texts, cut to a readable length, if they differ.
 pub(crate) fn assert_same(place: &str, got: &[u8], expected: &[u8]) {
     let got = with_numbers(got, expected);
     if got != expected {
