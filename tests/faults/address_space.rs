@@ -1,4 +1,4 @@
-//! A process that may not have more memory (`ulimit -v`): a client whose buffers cannot be had is
+//! A process at its limit of address space (`ulimit -v`): a client whose buffers cannot be allocated is
 //! closed, and the server goes on.
 
 use std::io::{ErrorKind, Write as _};
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::harness::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
-/// From now on the server may have this many bytes more than it has.
+/// Limits the address space of the server to its current size and `more` bytes.
 fn limit(server: &Server, more: usize) {
     let address_space = (server.address_space() + more).to_string();
     let pid = server.pid().to_string();
@@ -16,7 +16,7 @@ fn limit(server: &Server, more: usize) {
 }
 
 #[test]
-fn a_client_whose_request_has_no_memory_is_closed_and_no_other() {
+fn only_a_client_whose_request_gets_no_memory_is_closed() {
     let server = Server::start(&["-p", "0", "-m", "16"]);
     let mut normal = server.tcp();
     normal.ask(b"set a 1\nx\nget a\n", b"STORED\nVALUE a 1\nx\nEND\n");
@@ -24,7 +24,7 @@ fn a_client_whose_request_has_no_memory_is_closed_and_no_other() {
     let request = [b"set large 0 0 1000000\r\n".as_slice(), &value(999_000)].concat();
     let mut crowd: Vec<_> = (0..20).map(|_| server.tcp()).collect();
     for client in &mut crowd {
-        // Some of them are closed in the middle.
+        // The server closes some of them while they send.
         if let Err(error) = client.stream.write_all(&request) {
             assert!([ErrorKind::ConnectionReset, ErrorKind::BrokenPipe].contains(&error.kind()));
         }
@@ -36,7 +36,7 @@ fn a_client_whose_request_has_no_memory_is_closed_and_no_other() {
 }
 
 #[test]
-fn a_client_whose_answer_has_no_memory_is_closed_and_no_other() {
+fn only_a_client_whose_answer_gets_no_memory_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let server = Server::start(&["-p", "0", "-m", "16", "-s", path.to_str().unwrap()]);

@@ -1,8 +1,8 @@
-//! Crowds that hold as much buffer memory as they can get and do not move. Whatever they hold, every
-//! other client has a `get` of 10 kB, a `set` of 4 kB and `stats` answered at once.
+//! Crowds that hold as much buffer memory as they can get and make no progress. Whatever they hold, a
+//! `get` of 10 kB, a `set` of 4 kB and `stats` of every other client are answered at once.
 //!
-//! The bound of three seconds is for busy machines. A server that lets such a crowd keep others
-//! waiting takes more than nine.
+//! The bound of three seconds allows for busy machines. If such a crowd could block other clients, these
+//! would wait for more than nine.
 
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Shutdown, TcpStream};
@@ -18,7 +18,7 @@ use crate::harness::process::{
     Client, MIB, PATIENCE, Server, have_descriptors, stored, until, value,
 };
 
-/// How long the others are watched.
+/// How long the requests of a normal client are measured.
 const WATCHED: Duration = Duration::from_secs(2);
 const WORST: Duration = Duration::from_secs(3);
 
@@ -53,7 +53,7 @@ fn tcp_holders(server: &Server, clients: usize, request: &[u8]) -> Vec<Holder<Tc
     (0..clients).map(holder).collect()
 }
 
-/// All of them send what the server takes, until nothing moves any more.
+/// All clients send what the server takes, until it takes no more.
 fn settle<S: Write>(crowd: &mut [Holder<S>]) {
     let (mut sent, mut since) = (usize::MAX, Instant::now());
     while since.elapsed() < Duration::from_millis(200) {
@@ -66,7 +66,7 @@ fn settle<S: Write>(crowd: &mut [Holder<S>]) {
     }
 }
 
-/// A client whose requests are small, and what each of them took at worst.
+/// A client with small requests, and the longest time of each kind.
 struct Normal {
     client: Client<TcpStream>,
     set: Vec<u8>,
@@ -95,18 +95,18 @@ impl Normal {
         }
     }
 
-    /// Asks for as long as the others are watched.
+    /// Sends requests for [`WATCHED`], and checks the longest time of each kind.
     fn assert_undisturbed(&mut self, what: &str) {
         let begun = Instant::now();
         while begun.elapsed() < WATCHED {
             self.ask();
         }
         let [get, set, stats] = self.worst;
-        println!("{what}: get {get:?}, set {set:?}, stats {stats:?} at worst");
+        println!("{what}: longest get {get:?}, set {set:?}, stats {stats:?}");
         assert!(self.worst.iter().all(|worst| *worst < WORST), "{what}: {:?}", self.worst);
     }
 
-    /// Bytes that all buffers hold now, and may hold without the overdraft.
+    /// Bytes that all buffers hold, and their limit without the overdraft.
     fn buffers(&mut self) -> (usize, usize) {
         let figures = self.client.stats("loop");
         let figure = |name: &str| figures[name].parse().unwrap();
@@ -114,10 +114,11 @@ impl Normal {
     }
 }
 
-/// What the largest request and its answer take together, with an item limit of 1 MiB.
+/// The overdraft with an item limit of 1 MiB: the largest request and the largest answer.
 const OVERDRAFT: usize = 4 * MIB;
 
-/// So many clients send all but the end of `request`. Returns when nothing is left of them.
+/// `clients` clients send what the server takes of `request`, which has no end. A normal client is
+/// served meanwhile, and nothing is held after the crowd has closed.
 fn assert_served_beside(what: &str, options: &[&str], clients: usize, request: &[u8]) {
     have_descriptors(2 * clients as u64 + 200);
     let server = Server::start(&[&["-p", "0", "-c", "4000"], options].concat());
@@ -162,7 +163,7 @@ fn small_requests_are_served_beside_large_values_that_are_nearly_whole() {
     assert_served_beside("50 large values", &["--buffer-limit", "1"], 50, &request);
 }
 
-/// Each of them is a small need, and all of them together are more than is reserved for those.
+/// Each is a small need, and together they are more than the part of the limit for small needs.
 #[test]
 fn small_requests_are_served_beside_small_values_that_are_nearly_whole() {
     let request = half_value("a", 16_000, 15_900);
@@ -185,7 +186,7 @@ fn small_requests_are_served_beside_clients_that_have_not_logged_in() {
     normal.assert_undisturbed("2,000 half values before login");
 }
 
-/// Answers that are not read: each is small, and all together are more than the budget.
+/// Small answers that are not read, and that together are larger than the budget.
 #[test]
 fn small_requests_are_served_beside_small_answers_unread() {
     let folder = tempfile::tempdir().unwrap();
@@ -206,7 +207,7 @@ fn small_requests_are_served_beside_small_answers_unread() {
     let (held, limit) = normal.buffers();
     println!("{held} bytes are held, of {limit}");
     assert!(held <= limit, "{held} bytes are held, of {limit}");
-    // Those that read after all get what they asked for.
+    // Clients that read later get all of their answers.
     for holder in &mut crowd {
         let mut client = Client::unix(&path);
         std::mem::swap(&mut client.stream, &mut holder.stream);
@@ -216,7 +217,7 @@ fn small_requests_are_served_beside_small_answers_unread() {
     }
 }
 
-/// The budget is used up by a crowd; what happens to requests that come in pieces.
+/// Runs `then` while a crowd uses up the budget.
 fn with_full_budget(then: impl FnOnce(&Server, &mut Normal)) {
     have_descriptors(4_000);
     let server = Server::start(&["-p", "0", "-c", "4000", "--buffer-limit", "1"]);
@@ -224,7 +225,10 @@ fn with_full_budget(then: impl FnOnce(&Server, &mut Normal)) {
     let mut crowd = tcp_holders(&server, 1500, &half_value("a", 16_000, 15_900));
     settle(&mut crowd);
     let (held, limit) = normal.buffers();
-    assert!(held + 48 * 1024 > limit, "{held} of {limit} bytes are held: nothing would be shown");
+    assert!(
+        held + 48 * 1024 > limit,
+        "only {held} of {limit} bytes are held, so the test shows nothing"
+    );
     then(&server, &mut normal);
 }
 
@@ -234,13 +238,13 @@ fn requests_that_come_in_pieces_are_served_with_a_full_budget() {
         let (set, block) = (normal.set.clone(), normal.block.clone());
         for cut in [1, 10, 3000, set.len() - 1] {
             let begun = Instant::now();
-            // The piece before the cut comes with a whole request before it.
+            // A complete request comes before the first piece.
             normal.client.ask(&[b"get ten\n", &set[..cut]].concat(), &block);
             thread::sleep(Duration::from_millis(20));
             normal.client.ask(&set[cut..], b"STORED\n");
             assert!(begun.elapsed() < WORST, "cut at {cut}: {:?}", begun.elapsed());
         }
-        // More requests than one turn takes.
+        // More requests than one turn executes.
         let begun = Instant::now();
         normal.client.ask(&set.repeat(20), &b"STORED\n".repeat(20));
         normal.client.ask(&b"get none\n".repeat(10_000), &b"END\n".repeat(10_000));
@@ -262,7 +266,7 @@ fn a_client_that_half_closes_is_answered_with_a_full_budget() {
     });
 }
 
-/// A look at unread bytes stops before an urgent byte, as a read does, although bytes follow it.
+/// A peek at received bytes stops before an urgent byte, as a read does, although bytes follow it.
 #[test]
 fn requests_after_urgent_data_are_served_with_a_full_budget() {
     with_full_budget(|server, normal| {
@@ -279,8 +283,9 @@ fn requests_after_urgent_data_are_served_with_a_full_budget() {
     });
 }
 
-/// The kernel frees a received segment as a whole, so a short rest of a long one can close the window:
-/// the client cannot send the end of a request that the server leaves with the kernel.
+/// The kernel frees a received segment only as a whole, so the short rest of a long segment can close
+/// the window. Then the client cannot send the end of a request that the server has left in the
+/// kernel's buffer.
 #[test]
 fn long_pipelines_are_served_with_a_full_budget() {
     with_full_budget(|server, normal| {
@@ -299,7 +304,7 @@ fn long_pipelines_are_served_with_a_full_budget() {
     });
 }
 
-/// The end of a server finds a request of which a little is in a buffer, and the rest in the kernel's.
+/// At the stop, the beginning of a request is in the server's buffer and the rest in the kernel's.
 #[test]
 fn a_stop_with_a_full_budget_is_clean() {
     have_descriptors(4_000);
@@ -315,7 +320,7 @@ fn a_stop_with_a_full_budget_is_clean() {
     assert_eq!(server.stop(Signal::SIGTERM), Some(0));
 }
 
-/// Clients that wait are counted in `stats`, are logged, and get their turn.
+/// Clients that wait for memory are counted in `stats` and logged, and all of them are served later.
 #[test]
 fn clients_that_wait_for_memory_are_counted_and_logged() {
     have_descriptors(1_000);
@@ -330,8 +335,8 @@ fn clients_that_wait_for_memory_are_counted_and_logged() {
     until("none waits", PATIENCE, || normal.client.figure("waiting_for_memory") == 0);
 }
 
-/// Large requests that all have begun, that together are larger than the budget and that all wait for
-/// each other's memory: all of them are done, one after the other.
+/// Large requests that are all half sent, and together larger than the budget, wait for each other's
+/// memory. All of them complete, one after the other.
 #[test]
 fn large_requests_that_wait_for_each_other_are_all_done() {
     const CLIENTS: usize = 100;
@@ -339,12 +344,12 @@ fn large_requests_that_wait_for_each_other_are_all_done() {
     let server = Server::start(&["-p", "0", "--buffer-limit", "1"]);
     let request = [&half_value("a", 900_000, 900_000)[..], b"\r\n"].concat();
     let mut crowd = tcp_holders(&server, CLIENTS, &request);
-    // All of them begin before the first one may finish.
+    // All of them begin before the first one can complete.
     crowd.iter_mut().for_each(|holder| holder.push(100_000));
     let begun = Instant::now();
     while crowd.iter().any(|holder| holder.sent < request.len()) {
         crowd.iter_mut().for_each(|holder| holder.push(usize::MAX));
-        assert!(begun.elapsed() < PATIENCE, "they are not all taken");
+        assert!(begun.elapsed() < PATIENCE, "the server has not read all of them");
         thread::sleep(Duration::from_millis(1));
     }
     for holder in crowd {
@@ -356,8 +361,8 @@ fn large_requests_that_wait_for_each_other_are_all_done() {
     assert_eq!(server.tcp().figure("cmd_set"), CLIENTS as u64);
 }
 
-/// Clients that hold a million bytes each and send 17 kB every five seconds do not move: what they
-/// hold goes to a client that waits for it.
+/// Clients that hold a million bytes each and send 3.4 kB a second count as stalled. They are closed, and
+/// their memory goes to a client that waits.
 #[test]
 fn a_large_set_does_not_wait_for_a_crowd_that_hardly_moves() {
     let server = Server::start(&["-p", "0", "--buffer-limit", "1"]);
@@ -383,10 +388,10 @@ fn a_large_set_does_not_wait_for_a_crowd_that_hardly_moves() {
     assert!(server.log().contains("closed a client that held"), "{}", server.log());
 }
 
-/// A crowd has used all of the budget. When it has gone, and a client with a little of a request stays,
-/// the memory goes back to the kernel.
+/// A crowd has used all of the budget. After it has closed, the memory goes back to the kernel, although
+/// clients with part of a small request stay.
 #[test]
-fn memory_goes_back_to_the_kernel_when_a_crowd_has_gone() {
+fn memory_goes_back_to_the_kernel_after_a_crowd_has_closed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     have_descriptors(1_000);

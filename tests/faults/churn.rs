@@ -1,4 +1,4 @@
-//! Connections that come and go, in every way there is: no descriptor and no memory stays behind.
+//! Connections that open and close in all ways: no descriptor and no memory leaks.
 
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::descriptors_at_rest;
 use crate::harness::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
-/// However a connection ends, what it had is given back, and what it sent whole is done.
+/// However a connection ends, its descriptor and memory are freed, and its complete requests are executed.
 #[test]
-fn every_way_to_end_gives_everything_back() {
+fn every_way_to_close_frees_descriptor_and_memory() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let server = Server::start(&[
@@ -29,11 +29,11 @@ fn every_way_to_end_gives_everything_back() {
     normal.ask(&set, b"STORED\n");
     for round in 0..30 {
         let tcp = || server.tcp();
-        // What is whole in front of half a value is done; the half is not stored.
+        // A complete request before half a value is executed. The half value is not stored.
         let mut halves: Vec<_> = (0..4).map(|_| tcp()).collect();
         for (at, client) in halves.iter_mut().enumerate() {
             client.send(format!("set whole{at} 3\n{round:03}\nset half 100\nhalf").as_bytes());
-            // The answer comes first, so that a reset does not overtake the request.
+            // The reset follows the answer, so that it does not overtake the request.
             client.expect(b"STORED\n");
         }
         let last = halves.split_off(2);
@@ -41,7 +41,7 @@ fn every_way_to_end_gives_everything_back() {
         halves[0].stream.shutdown(Shutdown::Write).unwrap();
         halves[0].expect_end();
         drop(halves);
-        // A large answer that is not read, to its end and by a reset.
+        // Clients that do not read a large answer, and then reset or close.
         let mut deaf = [tcp(), tcp()];
         for client in &mut deaf {
             client.send(&b"get large\n".repeat(20));
@@ -67,16 +67,16 @@ fn every_way_to_end_gives_everything_back() {
     });
     assert_eq!(normal.figure("curr_connections"), 1);
     assert_eq!(normal.stats("loop")["buffer_bytes"], "0");
-    // The last one is closed by the server.
-    until("the idle one is gone", PATIENCE, || server.descriptors() == descriptors);
+    // The server closes the last connection by the idle timeout.
+    until("the idle connection is closed", PATIENCE, || server.descriptors() == descriptors);
 }
 
 fn whole(round: usize) -> String {
     format!("VALUE whole0 3\n{round:03}\nEND\n")
 }
 
-/// Several at a time open a connection, ask something and close it again, half of them by a reset,
-/// while another one's requests are answered.
+/// Several clients at a time connect, send a request and close, half of them with a reset, while another
+/// client's requests are answered.
 fn come_and_go(connections: usize) {
     const AT_A_TIME: usize = 4;
     let server = Server::start(&["-p", "0", "-c", "100"]);
@@ -107,9 +107,9 @@ fn come_and_go(connections: usize) {
             thread::sleep(Duration::from_millis(5));
         }
     });
-    assert!(worst < Duration::from_secs(1), "somebody else had to wait for {worst:?}");
+    assert!(worst < Duration::from_secs(1), "another client had to wait for {worst:?}");
     assert_eq!(normal.figure("total_connections"), connections as u64 + 1);
-    until("all are gone", PATIENCE, || normal.figure("curr_connections") == 1);
+    until("all are closed", PATIENCE, || normal.figure("curr_connections") == 1);
     assert_eq!(server.descriptors(), descriptors);
     let grown = server.resident().saturating_sub(before);
     assert!(grown < MIB / 2, "{grown} bytes more for the second half");

@@ -1,5 +1,5 @@
-//! Clocks that are set: relative times follow the monotonic clock, absolute ones the wall clock as
-//! it is when they are asked for. Time is an argument, so nothing waits here.
+//! Steps of the wall clock: relative times follow the monotonic clock. An absolute time is compared with
+//! the wall clock when its request arrives. Time is an argument, so no test here waits.
 
 use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};
@@ -9,7 +9,7 @@ use miocached::session::Session;
 const DAY_S: i64 = 24 * 60 * 60;
 const YEAR_S: i64 = 365 * DAY_S;
 
-/// A session whose two clocks go as the test wants.
+/// A session with an engine and two clocks that the test sets.
 struct Talk {
     engine: Engine,
     session: Session,
@@ -32,7 +32,7 @@ impl Talk {
         self.now.unix_s += i64::from(seconds);
     }
 
-    /// Somebody sets the wall clock.
+    /// Steps the wall clock.
     fn step(&mut self, seconds: i64) {
         self.now.unix_s = (self.now.unix_s + seconds).max(0);
     }
@@ -89,12 +89,12 @@ fn a_step_of_the_wall_clock_moves_no_relative_time() {
 }
 
 #[test]
-fn an_absolute_time_is_one_of_the_wall_clock_as_it_has_been_set() {
+fn an_absolute_time_is_compared_with_the_current_wall_clock() {
     for step in STEPS {
         let mut talk = Talk::new();
         talk.pass(50);
         talk.step(step);
-        // Before about 1970 plus 30 days there is no absolute time in the future to ask for.
+        // An exptime of up to 30 days is relative, so none in the future is absolute in early 1970.
         let at = talk.now.unix_s + 100;
         let Ok(at) = i32::try_from(at) else { continue };
         if i64::from(at) <= 30 * DAY_S {
@@ -111,11 +111,11 @@ fn an_absolute_time_is_one_of_the_wall_clock_as_it_has_been_set() {
     }
 }
 
-/// What was stored has so many seconds to live, and a clock that is set later changes that as little
-/// as it does in memcached: nobody can tell whether the time was meant by the wrong clock or by the
-/// right one, and a clock that is put right after the start would wipe the cache.
+/// As in memcached, a later step of the wall clock does not change the time to live of a stored item:
+/// the client may have meant either time, and a clock that is corrected soon after the start would
+/// otherwise expire the whole cache.
 #[test]
-fn a_later_step_moves_no_time_that_has_been_asked_for() {
+fn a_later_step_does_not_change_the_expiry_of_a_stored_item() {
     for step in STEPS {
         let mut talk = Talk::new();
         talk.store(talk.now.unix_s + 100);
@@ -128,9 +128,9 @@ fn a_later_step_moves_no_time_that_has_been_asked_for() {
     }
 }
 
-/// The farthest times there are, on clocks at both of their ends.
+/// Extreme expiry times, with clocks at both ends of their range: no overflow.
 #[test]
-fn no_time_is_too_far_away() {
+fn extreme_times_do_not_overflow() {
     for unix_s in [0, 1, 30 * DAY_S, i64::from(i32::MAX), i64::from(u32::MAX), i64::MAX] {
         for uptime_s in [Now::FIRST_S, 1_000, u32::MAX - 1, u32::MAX] {
             for exptime in [i64::MIN, -1, 1, 30 * DAY_S, 30 * DAY_S + 1, i32::MAX.into(), i64::MAX]

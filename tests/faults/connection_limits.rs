@@ -1,5 +1,5 @@
-//! The limits on connections and descriptors: what is counted, and what a limit costs with no client
-//! inside or none waiting.
+//! The limits on connections and descriptors: what is counted, and that a server at a limit does not
+//! spin, without connections or without waiting clients.
 
 use std::io::{ErrorKind, Read as _};
 use std::process::Command;
@@ -10,28 +10,28 @@ use super::descriptors_at_rest;
 use crate::harness::process::{PATIENCE, Server, until, value};
 
 #[test]
-fn clients_turned_away_are_counted_and_the_others_are_not_held_up() {
-    const TURNED_AWAY: u64 = 10;
+fn rejected_clients_are_counted_and_accepting_goes_on() {
+    const REJECTED: u64 = 10;
     let server = Server::start(&["-p", "0", "-c", "2"]);
     let (mut first, mut second) = (server.tcp(), server.tcp());
     first.ask(b"get a\n", b"END\n");
     second.ask(b"get a\n", b"END\n");
-    for _ in 0..TURNED_AWAY {
+    for _ in 0..REJECTED {
         let mut third = server.tcp();
         third.expect(b"ERROR Too many open connections\r\n");
         third.expect_end();
     }
-    assert_eq!(first.figure("rejected_connections"), TURNED_AWAY);
+    assert_eq!(first.figure("rejected_connections"), REJECTED);
     assert_eq!(first.figure("total_connections"), 2);
-    // Accepting goes on, as memcached sees it: whoever comes is answered.
+    // As in memcached, accepting goes on: every client gets at least an error line.
     assert_eq!(first.figure("accepting_conns"), 1);
     assert_eq!(first.figure("listen_disabled_num"), 0);
 }
 
-/// A client that has asked before it is turned away hears why, and then the end: no reset, which
-/// would be all that some clients tell their user.
+/// A client that has sent requests before it is rejected reads the error line and then the end of
+/// input. With a reset, some clients would not show the line to their user.
 #[test]
-fn clients_turned_away_hear_why_though_they_have_asked_already() {
+fn rejected_clients_that_have_sent_requests_read_the_error_line() {
     let server = Server::start(&["-p", "0", "-c", "1"]);
     let mut first = server.tcp();
     first.ask(b"get a\n", b"END\n");
@@ -42,14 +42,14 @@ fn clients_turned_away_hear_why_though_they_have_asked_already() {
         others
     });
     for other in &mut others {
-        let mut heard = String::new();
-        other.stream.read_to_string(&mut heard).unwrap();
-        assert_eq!(heard, "ERROR Too many open connections\r\n");
+        let mut answer = String::new();
+        other.stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "ERROR Too many open connections\r\n");
     }
 }
 
 #[test]
-fn times_in_which_clients_are_left_to_wait_are_counted() {
+fn periods_in_which_clients_wait_are_counted() {
     let server = Server::start(&["-p", "0", "-c", "2", "-o", "no_maxconns_fast"]);
     let mut first = server.tcp();
     first.ask(b"get a\n", b"END\n");
@@ -60,7 +60,7 @@ fn times_in_which_clients_are_left_to_wait_are_counted() {
     let mut third = server.tcp();
     third.send(b"get a\n");
     thread::sleep(Duration::from_millis(50));
-    // A time is counted when it is over.
+    // A period is counted when it ends.
     assert_eq!(first.figure("time_in_listen_disabled_us"), 0);
     drop(second);
     third.expect(b"END\n");
@@ -73,23 +73,23 @@ fn times_in_which_clients_are_left_to_wait_are_counted() {
     assert_eq!(first.figure("rejected_connections"), 0);
 }
 
-/// From now on the server may have so many descriptors.
+/// Sets the limit on descriptors of the running server.
 fn limit(server: &Server, descriptors: usize) {
     let pid = server.pid().to_string();
     let soft = format!("--nofile={descriptors}:");
     assert!(Command::new("prlimit").args(["--pid", &pid, &soft]).status().unwrap().success());
 }
 
-/// Not one client is there whose end would free a descriptor.
+/// No connection exists whose close would free a descriptor, so only the timer ends the pause.
 #[test]
-fn out_of_descriptors_with_nobody_inside_it_does_not_spin_and_accepts_in_the_end() {
+fn out_of_descriptors_without_connections_it_does_not_spin_and_accepts_later() {
     let server = Server::start(&["-p", "0"]);
     let descriptors = descriptors_at_rest(&server);
-    // Standard input, output and error are all that it may have, though it has more.
+    // The limit is below what is open already.
     limit(&server, 3);
     let mut waiting = server.tcp();
     waiting.send(b"get a\n");
-    until("the log tells", PATIENCE, || server.log().contains("cannot accept"));
+    until("it is logged", PATIENCE, || server.log().contains("cannot accept"));
     let (ticks, naps, begun) = (server.cpu_ticks(), server.naps(), Instant::now());
     until("a second is over", PATIENCE, || begun.elapsed() > Duration::from_secs(1));
     let (ticks, naps) = (server.cpu_ticks() - ticks, server.naps() - naps);
@@ -99,7 +99,7 @@ fn out_of_descriptors_with_nobody_inside_it_does_not_spin_and_accepts_in_the_end
     waiting.stream.set_nonblocking(false).unwrap();
     limit(&server, 100);
     waiting.expect(b"END\n");
-    // It was one time, however often it was tried in vain; a turn each for that, and no more.
+    // It counts as one period, however often accepting has failed. Each attempt took one turn.
     assert_eq!(waiting.figure("listen_disabled_num"), 1);
     assert!(waiting.figure("time_in_listen_disabled_us") >= 1_000_000);
     assert_eq!(waiting.figure("accepting_conns"), 1);
@@ -110,13 +110,13 @@ fn out_of_descriptors_with_nobody_inside_it_does_not_spin_and_accepts_in_the_end
     until("its descriptor is free", PATIENCE, || server.descriptors() == descriptors);
 }
 
-/// The kernel fails to accept for want of descriptors, whether a client waits or not. While none
-/// waits, nothing is tried again, and nothing is logged.
+/// Without a free descriptor `accept` fails whether a client waits or not. While no client waits, the
+/// server neither tries again nor logs.
 #[test]
 fn out_of_descriptors_with_no_client_waiting_it_sleeps() {
     let server = Server::start(&["-p", "0"]);
     descriptors_at_rest(&server);
-    // The one number below that is free is the client's.
+    // One descriptor is free, for this client.
     limit(&server, server.lowest_free_descriptor() + 1);
     let mut last = server.tcp();
     last.ask(b"get a\n", b"END\n");
@@ -126,10 +126,10 @@ fn out_of_descriptors_with_no_client_waiting_it_sleeps() {
     assert!(naps <= 2, "{naps} wake-ups");
     assert!(!server.log().contains("cannot accept"), "{}", server.log());
     assert_eq!(last.figure("listen_disabled_num"), 0);
-    // The next client is waited for, and accepted when there is a descriptor for it.
+    // The next client waits, and is accepted when a descriptor is free.
     let mut waiting = server.tcp();
     waiting.send(b"get a\n");
-    until("the log tells", PATIENCE, || server.log().contains("cannot accept"));
+    until("it is logged", PATIENCE, || server.log().contains("cannot accept"));
     drop(last);
     waiting.expect(b"END\n");
 }

@@ -1,14 +1,14 @@
-//! One connection that sends without pause. How long others wait for it is a count of bytes, so the
-//! server is stopped until everything is there, and then counts itself.
+//! One connection that sends without pause. How long other clients wait is measured in bytes of its
+//! requests: the server is stopped while all clients send, and its own counters then show the order.
 
 use miocached::net::{INPUT_BYTES, OUTPUT_HIGH_WATER};
 
 use crate::harness::process::{PATIENCE, Server, stored, until, value};
 
-/// One of the requests that come without pause: each adds 1 to the count.
+/// A request of the greedy clients: it adds 1 to a counter.
 const COUNT: &[u8] = b"incr n 1 noreply\r\n";
 
-/// `greedy` clients have sent hundreds of kilobytes of requests when another one's comes.
+/// `greedy` clients have sent hundreds of kilobytes of requests before another client's request arrives.
 fn assert_one_budget_each(greedy: usize) {
     let server = Server::start(&["-p", "0"]);
     let mut polite = server.tcp();
@@ -18,7 +18,7 @@ fn assert_one_budget_each(greedy: usize) {
     }
     for _ in 0..10 {
         polite.ask(b"set n 0 0 20\r\n00000000000000000000\r\n", b"STORED\r\n");
-        // As much as the kernel takes is enough: many times what one turn may execute.
+        // Many times what one turn executes.
         let requests = COUNT.repeat(16 * INPUT_BYTES / COUNT.len());
         server.while_stopped(|| {
             for client in &mut crowd {
@@ -34,9 +34,12 @@ fn assert_one_budget_each(greedy: usize) {
         }
         let done: usize = String::from_utf8(answer).unwrap().trim_end().parse().unwrap();
         let bytes = done * COUNT.len();
-        assert!(bytes <= greedy * INPUT_BYTES, "{bytes} bytes of {greedy} others came first");
+        assert!(
+            bytes <= greedy * INPUT_BYTES,
+            "{bytes} bytes of {greedy} other clients were executed first"
+        );
         let all = greedy * requests.len() / COUNT.len();
-        assert!(done < all, "all had been done already, which shows nothing");
+        assert!(done < all, "all requests were executed first, so the test shows nothing");
         until("all are done", PATIENCE, || {
             polite.send(b"incr n 0\r\n");
             let mut answer = [0; 64];
@@ -56,7 +59,7 @@ fn others_wait_for_at_most_one_buffer_of_each() {
     assert_one_budget_each(5);
 }
 
-/// The same of answers: a turn ends when so much is to be written.
+/// The same for answers: a turn ends at the high-water mark of its output.
 #[test]
 fn others_wait_for_at_most_one_buffer_of_answers() {
     const VALUE_BYTES: usize = 10_000;
@@ -72,9 +75,9 @@ fn others_wait_for_at_most_one_buffer_of_answers() {
     });
     let written = usize::try_from(polite.read_figure("bytes_written") - before).unwrap();
     let most = OUTPUT_HIGH_WATER + block.len() + 5 + own_answer;
-    println!("{written} bytes were written before the figures, of {most} that may be");
-    assert!(written <= most, "{written} bytes came first");
-    // Every answer comes whole.
+    println!("{written} bytes were written first, {most} are allowed");
+    assert!(written <= most, "{written} bytes were written first");
+    // All answers arrive whole.
     for _ in 0..INPUT_BYTES / 6 {
         greedy.expect(&block);
         greedy.expect(b"END\n");

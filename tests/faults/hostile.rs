@@ -1,5 +1,5 @@
-//! Bytes that are no request, or one with numbers that nobody means: answered or hung up on, and
-//! never kept without bound. What each is answered in detail is in tests/scripts.
+//! Invalid requests and absurd numbers: the server answers or closes the connection, and never keeps
+//! unbounded input. tests/scripts has the answers in detail.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::thread;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::descriptors_at_rest;
 use crate::harness::process::{Client, MIB, PATIENCE, Server, until};
 
-/// What becomes of a connection.
+/// What the server does with the connection afterwards.
 #[derive(Clone, Copy)]
 enum End {
     LivesOn,
@@ -24,7 +24,7 @@ const ERROR: &[u8] = b"ERROR\r\n";
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x9a\x0a";
 
 const CASES: [(&[u8], &[u8], End); 24] = [
-    // Counts: what is no length that there could be is no store, and nothing is waited for.
+    // Lengths: an impossible one makes the line an error, and no data is expected.
     (b"set a 0 0 -1\r\n", LINE, LivesOn),
     (b"set a 0 0 2147483646\r\n", LINE, LivesOn),
     (b"set a 0 0 4294967297\r\n", LINE, LivesOn),
@@ -40,7 +40,7 @@ const CASES: [(&[u8], &[u8], End); 24] = [
     (b"touch a 99999999999\r\n", b"CLIENT_ERROR invalid exptime argument\r\n", LivesOn),
     (b"verbosity -1\r\n", LINE, LivesOn),
     (b"lru_crawler metadump 99999999999\r\n", b"BADCLASS invalid class id\r\n", LivesOn),
-    // Bytes that no text has.
+    // Bytes that no text contains.
     (b"\0\0\0\0\r\n", ERROR, LivesOn),
     (b"get \0\xff\x80\r\n", b"END\r\n", LivesOn),
     (b"ab\x80\x81 nonsense\n", b"ERROR\n", LivesOn),
@@ -54,12 +54,12 @@ const CASES: [(&[u8], &[u8], End); 24] = [
 ];
 
 #[test]
-fn what_is_no_request_is_answered_or_hung_up_on() {
+fn an_invalid_request_is_answered_or_closes_the_connection() {
     let server = Server::start(&["-p", "0", "-v"]);
     let descriptors = descriptors_at_rest(&server);
     for (request, answer, end) in CASES {
         let mut client = server.tcp();
-        // By name, so that a failure tells which one it was.
+        // A failure shows this output.
         println!("{}", request.escape_ascii());
         client.ask(request, answer);
         match end {
@@ -74,7 +74,7 @@ fn what_is_no_request_is_answered_or_hung_up_on() {
     until("every descriptor is free", PATIENCE, || server.descriptors() == descriptors);
 }
 
-/// Sends `endless` again and again until the server hangs up. Returns how much it has taken.
+/// Sends `start` and then a line without an end, until the server closes. Returns how much was sent.
 fn pour(client: &mut Client<std::net::TcpStream>, start: &[u8], most: usize) -> usize {
     let endless = [b'x'; 16 << 10];
     let mut sent = 0;
@@ -91,14 +91,17 @@ fn pour(client: &mut Client<std::net::TcpStream>, start: &[u8], most: usize) -> 
             }
         }
     }
-    panic!("{sent} bytes of one line behind {} and no end", start.escape_ascii());
+    panic!(
+        "{sent} bytes of one line after {}, and the server has not closed",
+        start.escape_ascii()
+    );
 }
 
-/// Lines without an end, of every kind, many at a time: none is kept beyond what its line may have,
-/// and all together not beyond the budget.
+/// Lines without an end, of every kind, many at a time: each closes its connection at the limit of its
+/// line, and all together stay within the budget.
 #[test]
-fn endless_lines_are_hung_up_on() {
-    // What the kernel may take at both ends while the server leaves a client to wait.
+fn endless_lines_close_their_connections() {
+    // What the kernel's buffers may take at both ends while the server does not read.
     const KERNEL_BYTES: usize = 32 * MIB;
     let server = Server::start(&["-p", "0", "--buffer-limit", "12"]);
     let mut normal = server.tcp();
@@ -125,9 +128,9 @@ fn endless_lines_are_hung_up_on() {
     assert!(grown <= (12 + 8) * MIB, "{grown} bytes more than before");
 }
 
-/// Announced, not sent: what is announced costs nothing, and what is refused is not kept.
+/// A value that is announced and not sent takes no memory, and a refused one is not kept.
 #[test]
-fn what_is_announced_is_not_kept_ready() {
+fn announced_values_take_no_memory() {
     const CLIENTS: usize = 200;
     let server = Server::start(&["-p", "0", "-I", "32m", "-m", "128"]);
     let mut normal = server.tcp();
@@ -158,8 +161,8 @@ fn what_is_announced_is_not_kept_ready() {
     normal.ask(b"get a\n", b"END\n");
 }
 
-/// Bytes of a generator, with and without line ends, into many connections: some of them are
-/// requests by chance. The server lives, and what it holds afterwards is nothing.
+/// Random words of the protocol, with and without line ends, on many connections: some are requests by
+/// chance. The server survives, and frees all descriptors.
 #[test]
 fn noise_is_survived() {
     let server = Server::start(&["-p", "0", "-m", "8"]);
@@ -192,7 +195,7 @@ fn noise_is_survived() {
             noise.extend_from_slice(words[(random >> 32) as usize % words.len()]);
         }
         let mut client = server.tcp();
-        // It may hang up before everything is sent.
+        // The server may close before everything is sent.
         let _ = client.stream.write_all(&noise);
         let _ = client.stream.shutdown(std::net::Shutdown::Write);
         let mut answers = Vec::new();
@@ -202,9 +205,9 @@ fn noise_is_survived() {
     until("every descriptor is free", PATIENCE, || server.descriptors() == descriptors);
 }
 
-/// Who may connect may not fill a disk.
+/// A client must not be able to fill the disk with log lines.
 #[test]
-fn no_client_makes_the_log_louder() {
+fn no_client_can_raise_the_log_level() {
     let server = Server::start(&["-p", "0"]);
     let mut client = server.tcp();
     client.ask(b"verbosity 2\r\n", b"OK\r\n");

@@ -1,5 +1,5 @@
-//! Hanging up on clients who talk on: what they were answered before arrives whole, and those who do
-//! not stop are not listened to for long.
+//! Lingering close, for clients that send more after the end of the conversation: earlier answers
+//! arrive whole, and a client that does not stop is closed after a bounded time.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,17 +10,17 @@ use nix::sys::signal::Signal;
 use super::descriptors_at_rest;
 use crate::harness::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
-/// All that comes until the server is done; a reset is a failure.
+/// All that the server sends until the end of input. A reset is a failure.
 fn all_of(client: &mut Client<TcpStream>) -> Vec<u8> {
     let mut answers = Vec::new();
     let end = client.stream.read_to_end(&mut answers);
-    assert!(end.is_ok(), "{end:?} behind {} bytes", answers.len());
+    assert!(end.is_ok(), "{end:?} after {} bytes", answers.len());
     answers
 }
 
-/// Closing a socket with something unread in it is a reset, which takes back what is on its way.
+/// Closing a socket with unread bytes sends a reset, which destroys answers in flight.
 #[test]
-fn what_stands_behind_the_end_takes_no_answer_back() {
+fn bytes_sent_with_the_end_destroy_no_answer() {
     const TIMES: usize = 1000;
     const ROUNDS: usize = 20;
     let server = Server::start(&["-p", "0"]);
@@ -30,7 +30,7 @@ fn what_stands_behind_the_end_takes_no_answer_back() {
     let answers = [&block[..], b"END\n"].concat().repeat(TIMES);
     let requests = b"get a\n".repeat(TIMES);
     let junk = [b'x'; 200 << 10];
-    // Ends by the client's wish, by a line without an end, and by another protocol.
+    // The ends: `quit`, a line that is too long, and another protocol.
     let ends: [&[u8]; 3] = [b"quit\r\n", b"delete ", b"POST / HTTP/1.1\r\n"];
     for end in ends {
         let all = [&requests[..], end, &junk].concat();
@@ -45,10 +45,10 @@ fn what_stands_behind_the_end_takes_no_answer_back() {
     until("every descriptor is free", PATIENCE, || server.descriptors() == descriptors);
 }
 
-/// The rest of what a client was saying may come only when everything else has been read. The server
-/// knows that a rest will come when it has read a part of it.
+/// The rest of a line may arrive after everything else has been read. The server lingers because it has
+/// read the beginning of that line.
 #[test]
-fn what_comes_after_the_end_takes_no_answer_back() {
+fn bytes_sent_after_the_end_destroy_no_answer() {
     const TIMES: usize = 100;
     let server = Server::start(&["-p", "0"]);
     let (set, block) = stored("a", &value(2000));
@@ -61,7 +61,7 @@ fn what_comes_after_the_end_takes_no_answer_back() {
         client.ask(b"get b\n", b"END\n");
         let before = server.descriptors();
         client.send(&requests);
-        until("it is hung up on", PATIENCE, || {
+        until("the server closes", PATIENCE, || {
             let closing = normal.stats("conns").values().any(|state| state == "conn_closing");
             closing || server.descriptors() < before
         });
@@ -70,10 +70,10 @@ fn what_comes_after_the_end_takes_no_answer_back() {
     }
 }
 
-/// Who goes on is cut off: by the count of what is dropped, or by the time.
+/// A lingering connection is closed after the limit of dropped bytes, or after its time.
 #[test]
-fn who_does_not_take_leave_is_left() {
-    // What the kernel may take at both ends beside the megabyte that is dropped.
+fn a_lingering_connection_is_closed_after_a_limit() {
+    // What the kernel's buffers may take at both ends, besides the megabyte that is dropped.
     const KERNEL_BYTES: usize = 32 * MIB;
     let server = Server::start(&["-p", "0"]);
     let descriptors = descriptors_at_rest(&server);
@@ -84,33 +84,33 @@ fn who_does_not_take_leave_is_left() {
     let (junk, mut sent) = ([b'x'; 16 << 10], 0);
     while endless.stream.write_all(&junk).is_ok() {
         sent += junk.len();
-        assert!(sent <= MIB + KERNEL_BYTES, "{sent} bytes are taken behind the end");
+        assert!(sent <= MIB + KERNEL_BYTES, "{sent} bytes are taken after the end");
     }
-    until("that one is gone", PATIENCE, || server.descriptors() == descriptors + 1);
+    until("its descriptor is free", PATIENCE, || server.descriptors() == descriptors + 1);
     let begun = Instant::now();
     let mut silent: Vec<_> = (0..20).map(|_| server.tcp()).collect();
     for client in &mut silent {
         client.send(&[&b"quit\r\n"[..], &[b'x'; 5000]].concat());
         client.expect_end();
     }
-    let told = normal.stats("conns");
-    assert!(told.values().any(|state| state == "conn_closing"), "{told:?}");
-    // What is dropped is not kept.
+    let stats = normal.stats("conns");
+    assert!(stats.values().any(|state| state == "conn_closing"), "{stats:?}");
+    // Dropped bytes take no memory.
     assert_eq!(normal.figure("read_buf_bytes"), 0);
-    // They hold their ends, and nothing else wakes the server up.
-    until("they are gone", PATIENCE, || server.descriptors() == descriptors + 1);
+    // The clients keep their ends open, and only the timer wakes the server.
+    until("their descriptors are free", PATIENCE, || server.descriptors() == descriptors + 1);
     let took = begun.elapsed();
     assert!((Duration::from_millis(900)..Duration::from_secs(10)).contains(&took), "{took:?}");
     normal.ask(b"get a\n", b"END\n");
     drop(silent);
 }
 
-/// Most clients say nothing behind it.
+/// A `quit` with nothing after it, the usual case, closes at once.
 #[test]
-fn who_only_says_quit_is_not_waited_for() {
+fn a_quit_with_nothing_after_it_does_not_linger() {
     let server = Server::start(&["-p", "0"]);
     let descriptors = descriptors_at_rest(&server);
-    // A server that waited for them would take a second for each.
+    // With a lingering close each would take a second.
     const CLIENTS: u32 = 10;
     let begun = Instant::now();
     for _ in 0..CLIENTS {
@@ -124,22 +124,24 @@ fn who_only_says_quit_is_not_waited_for() {
 }
 
 #[test]
-fn who_is_taking_leave_is_not_kicked_for_being_idle() {
+fn a_lingering_connection_does_not_count_as_idle() {
     let server = Server::start(&["-p", "0", "-o", "idle_timeout=2"]);
     let descriptors = descriptors_at_rest(&server);
-    let mut leaving = server.tcp();
-    // Long enough that it would be kicked while it takes leave.
+    let mut lingering = server.tcp();
+    // The idle timeout would pass while the connection lingers.
     let begun = Instant::now();
-    until("it has been silent", PATIENCE, || begun.elapsed() > Duration::from_millis(1200));
-    leaving.send(b"\x80\0\0");
-    leaving.expect_end();
+    until("it has been idle for a while", PATIENCE, || {
+        begun.elapsed() > Duration::from_millis(1200)
+    });
+    lingering.send(b"\x80\0\0");
+    lingering.expect_end();
     until("its descriptor is free", PATIENCE, || server.descriptors() == descriptors);
     assert!(begun.elapsed() > Duration::from_millis(2100), "{:?}", begun.elapsed());
     assert_eq!(server.tcp().figure("idle_kicks"), 0);
 }
 
-/// A stopping server waits for unsent answers, and not for clients that keep a socket open whose end
-/// they have seen: it would refuse new clients meanwhile, and so would its successor.
+/// A stopping server waits for unsent answers to be taken, but not for lingering clients that keep their
+/// end open: until it exits, no server accepts new clients.
 #[test]
 fn a_stop_does_not_wait_for_clients_that_linger() {
     let stop = |sleep_ms| {
@@ -154,7 +156,8 @@ fn a_stop_does_not_wait_for_clients_that_linger() {
         assert_eq!(server.stop(Signal::SIGTERM), Some(0));
         stopped.elapsed()
     };
-    // With the whole second of a lingering close, or that of a stop, it would be near three.
+    // Three stops that waited for the lingering close, or for the deadline of a stop, would take some
+    // three seconds.
     let took = [stop(0), stop(0), stop(0)];
     assert!(took.iter().sum::<Duration>() < Duration::from_millis(1500), "{took:?}");
 }

@@ -1,4 +1,4 @@
-//! Signals and a tracer, in the middle of work.
+//! Signals and a tracer while the server works.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::descriptors_at_rest;
 use crate::harness::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
-/// The signal of a closed pipe, sent by somebody, and the error of one, met by the server itself.
+/// SIGPIPE from another process, and writes that fail with EPIPE or ECONNRESET.
 #[test]
 fn a_broken_pipe_ends_one_connection_and_not_the_server() {
     let folder = tempfile::tempdir().unwrap();
@@ -30,18 +30,18 @@ fn a_broken_pipe_ends_one_connection_and_not_the_server() {
         let (mut unix, mut tcp) = (Client::unix(&path), server.tcp());
         unix.send(b"get a a a a\n");
         tcp.send(b"get a a a a\n");
-        // The answer is on its way, and nobody is there for the rest of it.
+        // The clients close in the middle of an answer.
         unix.expect(&block[..1]);
         tcp.expect(&block[..1]);
         drop(unix);
         tcp.reset();
         client.ask(b"get a\n", &[&block[..], b"END\n"].concat());
-        until("both are gone", PATIENCE, || closed() == before + 2 * round);
+        until("both are closed", PATIENCE, || closed() == before + 2 * round);
     }
     assert_eq!(server.descriptors(), descriptors + 1);
 }
 
-/// A tracer that comes and goes interrupts whatever system call the server is in.
+/// Attaching and detaching a tracer interrupts the current system call (EINTR).
 #[test]
 fn a_tracer_may_come_and_go() {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
@@ -70,10 +70,10 @@ fn a_tracer_may_come_and_go() {
             let mut why = String::new();
             tracer.stderr.unwrap().read_to_string(&mut why).unwrap();
             assert!(why.contains("ermitted"), "{why}");
-            println!("skipped: this machine lets nobody trace");
+            println!("skipped: tracing is not permitted here");
             return;
         }
-        // It is waiting now, and is interrupted in that.
+        // The server waits in its poll, which the tracer interrupts when it detaches.
         thread::sleep(Duration::from_millis(50));
         kill(Pid::from_raw(tracer.id().cast_signed()), Signal::SIGINT).unwrap();
         tracer.wait().unwrap();
@@ -83,7 +83,7 @@ fn a_tracer_may_come_and_go() {
     assert!(server.log().is_empty() || !server.log().contains("failed"), "{}", server.log());
 }
 
-/// One that asks without ever waiting for an answer, until the server hangs up. Returns what it got.
+/// Sends requests without waiting for answers, until the server closes. Returns all answers.
 fn ask_without_pause(client: Client<TcpStream>, requests: &[u8], got: &AtomicUsize) -> Vec<u8> {
     let mut reader = client.stream.try_clone().unwrap();
     let mut writer = client.stream;
@@ -91,22 +91,22 @@ fn ask_without_pause(client: Client<TcpStream>, requests: &[u8], got: &AtomicUsi
         scope.spawn(move || while writer.write_all(requests).is_ok() {});
         let mut answers = Vec::new();
         let mut bytes = vec![0; 1 << 16];
-        // A reset behind the last answer is an end like any other.
+        // A reset after the last answer counts as the end, too.
         while let Ok(read @ 1..) = reader.read(&mut bytes) {
             answers.extend_from_slice(&bytes[..read]);
             got.fetch_add(read, Ordering::Relaxed);
         }
-        // The writer may be waiting for a server that reads no more.
+        // The writer may be blocked, because the server reads no more.
         let _ = reader.shutdown(Shutdown::Both);
         answers
     })
 }
 
-/// The server is told to stop while everybody asks as fast as can be: it is gone within a second,
-/// exits well, and nobody has been given half an answer. Several times, for whose bytes are where at
-/// that moment is chance.
+/// SIGTERM while all clients send as fast as they can: the server exits with 0 within a second, and no
+/// client gets part of an answer. The test is repeated, because it depends on chance which bytes are
+/// where at that moment.
 #[test]
-fn under_full_load_it_stops_within_a_second_and_cuts_no_answer() {
+fn a_stop_under_full_load_takes_less_than_a_second_and_cuts_no_answer() {
     (0..5).for_each(|_| stop_under_full_load());
 }
 
@@ -135,7 +135,7 @@ fn stop_under_full_load() {
         for client in clients {
             let got = client.join().unwrap();
             let cut = got.len() % answer.len();
-            assert_eq!(cut, 0, "half an answer behind {} whole ones", got.len() / answer.len());
+            assert_eq!(cut, 0, "part of an answer after {} whole ones", got.len() / answer.len());
             assert!(got.chunks_exact(answer.len()).all(|got| got == answer));
         }
     });

@@ -1,18 +1,18 @@
-//! Clients that send a byte now and then: they cost their bytes, hold up nobody, and are closed by
-//! `-o idle_timeout`.
+//! Clients that send a byte now and then: they take the memory of their bytes, delay no other client,
+//! and are closed by `-o idle_timeout`.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::process::{Client, MIB, PATIENCE, Server, have_descriptors, until};
 
-/// What each of them has begun, and never ends.
+/// The beginnings of requests that are never completed.
 const BEGUN: [&[u8]; 4] = [b"get a", b"get ", b"gets a b", b"delete "];
 
-/// Values that are begun: one for each dialect, and one that is too large and skipped.
+/// The first lines of stores: one of each dialect, and one whose value is too large and is skipped.
 const VALUES: [&[u8]; 3] = [b"set a 0 0 300\r\n", b"set a 300\n", b"set a 0 0 2000000\r\n"];
 
-/// So many of them, with a byte each every `pause`, for as long as the server leaves them.
+/// `clients` connections send a byte every `pause`, until the server has closed all of them.
 fn assert_closed(clients: usize, timeout_s: u64, pause: Duration) {
     have_descriptors(clients as u64 + 100);
     let idle_timeout = format!("idle_timeout={timeout_s}");
@@ -31,17 +31,17 @@ fn assert_closed(clients: usize, timeout_s: u64, pause: Duration) {
             client
         })
         .collect();
-    // On a busy machine the first are gone when the last one is let in.
-    until("all have been let in", PATIENCE, || {
+    // On a busy machine the first are closed before the last one is accepted.
+    until("all have been accepted", PATIENCE, || {
         normal.figure("total_connections") == clients as u64 + 1
     });
     let begun = Instant::now();
     let (mut worst, mut rounds) = (Duration::ZERO, 0);
     let patience = Duration::from_secs(10 * timeout_s);
     while normal.figure("curr_connections") > 1 {
-        assert!(begun.elapsed() < patience, "{} are there", normal.figure("curr_connections"));
+        assert!(begun.elapsed() < patience, "{} are open", normal.figure("curr_connections"));
         for client in &mut crowd {
-            // Those that have been closed already refuse it.
+            // Writing to a closed connection fails, which is expected.
             let _ = std::io::Write::write(&mut client.stream, b"x");
         }
         let sent = Instant::now();
@@ -50,9 +50,9 @@ fn assert_closed(clients: usize, timeout_s: u64, pause: Duration) {
         rounds += 1;
         thread::sleep(pause);
     }
-    println!("{clients} slow writers are gone after {:?}, {rounds} bytes each", begun.elapsed());
-    assert!(rounds > 2, "they have hardly begun");
-    assert!(worst < Duration::from_secs(1), "somebody else had to wait for {worst:?}");
+    println!("{clients} slow writers are closed after {:?}, {rounds} bytes each", begun.elapsed());
+    assert!(rounds > 2, "they were closed too early: {rounds} bytes each");
+    assert!(worst < Duration::from_secs(1), "another client had to wait for {worst:?}");
     let grown = server.resident_peak() - before;
     let most = clients * (400 + 1_000) + MIB / 2;
     assert!(grown <= most, "{grown} bytes more than before, {most} are allowed");
@@ -64,20 +64,20 @@ fn assert_closed(clients: usize, timeout_s: u64, pause: Duration) {
 }
 
 #[test]
-fn a_hundred_slow_writers_are_closed_when_their_time_is_over() {
+fn a_hundred_slow_writers_are_closed_after_the_idle_timeout() {
     assert_closed(100, 2, Duration::from_millis(100));
 }
 
 #[test]
 #[ignore = "takes 5,000 descriptors at both ends, and half a minute"]
-fn five_thousand_slow_writers_are_closed_when_their_time_is_over() {
+fn five_thousand_slow_writers_are_closed_after_the_idle_timeout() {
     assert_closed(5_000, 10, Duration::from_secs(1));
 }
 
-/// A client in the middle of a value is not idle, however slowly it sends; one that has fallen silent
-/// there is.
+/// A client that sends a value is not idle, however slowly it sends. One that stops in the middle of a
+/// value is.
 #[test]
-fn a_slow_value_is_no_idle_client() {
+fn a_client_that_sends_a_value_slowly_is_not_idle() {
     let server = Server::start(&["-p", "0", "-o", "idle_timeout=2"]);
     let mut clients: Vec<_> = VALUES.iter().map(|_| server.tcp()).collect();
     let mut silent: Vec<_> = VALUES.iter().map(|_| server.tcp()).collect();
@@ -87,7 +87,7 @@ fn a_slow_value_is_no_idle_client() {
     }
     clients[2].expect(b"SERVER_ERROR object too large for cache\r\n");
     let begun = Instant::now();
-    // 300 bytes of data, and two that end it.
+    // 300 bytes of data; the line end follows below.
     for _ in 0..15 {
         clients.iter_mut().for_each(|client| client.send(&[b'x'; 20]));
         thread::sleep(Duration::from_millis(300));

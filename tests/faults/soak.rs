@@ -1,8 +1,8 @@
-//! The soak: clients that behave and clients that do not, with signals, flushes and full limits in
-//! between, for as long as is wanted. What must be true at the end is what was true at the start.
+//! The soak test: well-behaved and misbehaving clients, signals, flushes and full limits, for a given
+//! time. At the end, descriptors, buffers and memory have to be as at the start.
 //!
-//! `SOAK_S=1800 cargo test --test all -- --ignored --nocapture a_soak` soaks for half an hour. In
-//! builds with debug assertions the store is then gone through, too.
+//! `SOAK_S=1800 cargo test --test all -- --ignored --nocapture a_soak` runs for half an hour. In
+//! builds with debug assertions it ends with a check of all invariants of the store.
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -21,30 +21,30 @@ const TALKERS: u64 = 3;
 const TROUBLEMAKERS: u64 = 2;
 const MEMORY_MIB: usize = 64;
 const BUFFER_MIB: usize = 16;
-/// What the program itself may take, and what is between it and the kernel.
+/// Bytes of the program itself, and of what the allocator has not given back.
 const MARGIN: usize = 8 * MIB;
-/// Somebody who behaves may have to wait until those who hold the buffers have been closed.
+/// A well-behaved client may have to wait until clients that hold the buffers have been closed.
 const SOAK_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What everybody shares.
+/// What all threads share.
 struct Soak<'a> {
     server: &'a Server,
     path: &'a Path,
-    over: AtomicBool,
+    ended: AtomicBool,
     answered: AtomicU64,
-    turned_away: AtomicU64,
+    rejected: AtomicU64,
     trouble: AtomicU64,
 }
 
 impl Soak<'_> {
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
-    /// Talks over TCP, then over the Unix socket, and so on, on a new connection now and then.
+    /// Well-behaved clients one after the other, over TCP or the Unix socket.
     fn behave(&self, seed: u64) {
         let mut random = Random(seed | 1);
-        while !self.is_over() {
+        while !self.has_ended() {
             let by_tcp = random.below(2) == 0;
             let (seed, batches) = (random.next(), 1 + random.below(300));
             if by_tcp {
@@ -63,12 +63,12 @@ impl Soak<'_> {
 
     fn converse(&self, talker: Option<Talker<impl std::io::Read + std::io::Write>>, batches: u64) {
         let Some(mut talker) = talker else {
-            self.turned_away.fetch_add(1, Ordering::Relaxed);
+            self.rejected.fetch_add(1, Ordering::Relaxed);
             thread::sleep(Duration::from_millis(5));
             return;
         };
         for _ in 0..batches {
-            if self.is_over() {
+            if self.has_ended() {
                 break;
             }
             talker.talk();
@@ -78,41 +78,41 @@ impl Soak<'_> {
 
     fn misbehave(&self, seed: u64) {
         let mut troublemaker = Troublemaker::new(seed);
-        while !self.is_over() {
+        while !self.has_ended() {
             troublemaker.make_trouble(self.server, self.path);
             thread::sleep(Duration::from_millis(2));
         }
         self.trouble.fetch_add(troublemaker.made, Ordering::Relaxed);
     }
 
-    /// What an operator may do to a server, every quarter of a second.
+    /// Every quarter of a second, something that an operator may do.
     fn operate(&self, seed: u64) {
         let mut random = Random(seed | 1);
-        while !self.is_over() {
+        while !self.has_ended() {
             match random.below(8) {
                 0 => self.server.while_stopped(|| thread::sleep(Duration::from_millis(20))),
                 1 => self.server.signal(Signal::SIGHUP),
                 2 => self.server.signal(Signal::SIGPIPE),
-                3 => self.tell(b"flush_all\r\n", b"OK\r\n"),
-                4 => self.tell(b"flush_all 1\r\n", b"OK\r\n"),
-                5 => self.tell(b"lru_crawler metadump all\r\n", b"END\r\n"),
-                6 => self.tell(b"stats conns\r\nstats items\r\nstats slabs\r\n", b"END\r\n"),
-                _ => self.tell(b"stats\r\nstats settings\r\nstats loop\r\n", b"END\r\n"),
+                3 => self.ask(b"flush_all\r\n", b"OK\r\n"),
+                4 => self.ask(b"flush_all 1\r\n", b"OK\r\n"),
+                5 => self.ask(b"lru_crawler metadump all\r\n", b"END\r\n"),
+                6 => self.ask(b"stats conns\r\nstats items\r\nstats slabs\r\n", b"END\r\n"),
+                _ => self.ask(b"stats\r\nstats settings\r\nstats loop\r\n", b"END\r\n"),
             }
             thread::sleep(Duration::from_millis(250));
         }
     }
 
-    /// Sends and half-closes, and reads to the end, which must be this unless it was turned away.
-    fn tell(&self, requests: &[u8], end: &[u8]) {
+    /// Sends, half-closes, and reads all answers. They end with `end` unless the client was rejected.
+    fn ask(&self, requests: &[u8], end: &[u8]) {
         let mut client = self.server.tcp();
         client.stream.set_read_timeout(Some(SOAK_PATIENCE)).unwrap();
         let _ = std::io::Write::write_all(&mut client.stream, requests);
         let _ = client.stream.shutdown(std::net::Shutdown::Write);
         let mut answers = Vec::new();
         let read = std::io::Read::read_to_end(&mut client.stream, &mut answers);
-        let turned_away = read.is_err() || answers.starts_with(b"ERROR Too many");
-        assert!(turned_away || answers.ends_with(end), "{}", answers.escape_ascii());
+        let rejected = read.is_err() || answers.starts_with(b"ERROR Too many");
+        assert!(rejected || answers.ends_with(end), "{}", answers.escape_ascii());
     }
 }
 
@@ -126,7 +126,7 @@ fn a_soak_leaves_everything_as_it_was() {
     soak(Duration::from_secs(seconds()));
 }
 
-/// Enough to see that the soak itself works.
+/// Checks that the soak test itself works.
 #[test]
 fn a_short_soak_leaves_everything_as_it_was() {
     soak(Duration::from_secs(3));
@@ -154,9 +154,9 @@ fn soak(time: Duration) {
     let soak = Soak {
         server: &server,
         path: &path,
-        over: AtomicBool::new(false),
+        ended: AtomicBool::new(false),
         answered: AtomicU64::new(0),
-        turned_away: AtomicU64::new(0),
+        rejected: AtomicU64::new(0),
         trouble: AtomicU64::new(0),
     };
     let begun = Instant::now();
@@ -168,28 +168,28 @@ fn soak(time: Duration) {
             (0..TROUBLEMAKERS).map(|seed| scope.spawn(move || soak.misbehave(seed * 104_729 + 99))),
         );
         all.push(scope.spawn(|| soak.operate(4711)));
-        // When one of them has failed, the others need not go on.
+        // A thread that ends early has failed, and the others stop then.
         while begun.elapsed() < time && !all.iter().any(thread::ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(20));
         }
-        soak.over.store(true, Ordering::Relaxed);
+        soak.ended.store(true, Ordering::Relaxed);
     });
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!(
-        "{:?}: {} requests answered, {} times trouble, {} times turned away",
+        "{:?}: {} requests answered, {} misbehaviours, {} rejected",
         begun.elapsed(),
         count(&soak.answered),
         count(&soak.trouble),
-        count(&soak.turned_away),
+        count(&soak.rejected),
     );
     assert!(count(&soak.answered) > 0 && count(&soak.trouble) > 0);
     assert_as_it_was(&server, descriptors, begun.elapsed());
 }
 
-/// Everybody has gone: nothing is left of them but items.
+/// All clients have closed: only their items are left.
 fn assert_as_it_was(server: &Server, descriptors: usize, took: Duration) {
     let mut last = server.tcp();
-    until("everybody has gone", SOAK_PATIENCE, || last.figure("curr_connections") == 1);
+    until("all clients have closed", SOAK_PATIENCE, || last.figure("curr_connections") == 1);
     assert_eq!(server.descriptors(), descriptors + 1);
     assert_eq!((last.stats("loop")["buffer_bytes"].as_str(), server.threads()), ("0", 1));
     if cfg!(debug_assertions) {
@@ -201,7 +201,7 @@ fn assert_as_it_was(server: &Server, descriptors: usize, took: Duration) {
     let (resident, peak) = (server.resident(), server.resident_peak());
     let all = last.stats("");
     println!(
-        "resident {resident} bytes, {peak} at the worst, {bound} are allowed; longest turn {} us",
+        "resident {resident} bytes, peak {peak}, {bound} are allowed; longest turn {} us",
         last.stats("loop")["longest_turn_us"],
     );
     let mut turns: Vec<_> = last.stats("loop").into_iter().collect();
@@ -222,8 +222,8 @@ fn assert_as_it_was(server: &Server, descriptors: usize, took: Duration) {
     ] {
         println!("  {name} {}", all[name]);
     }
-    assert!(peak <= bound, "{peak} bytes resident at the worst, {bound} are allowed");
-    // What clients can cause is said once a second and kind, and there are few kinds.
+    assert!(peak <= bound, "{peak} bytes resident at the peak, {bound} are allowed");
+    // Lines that clients can cause are limited to one a second of each kind, and there are few kinds.
     let lines = server.log().lines().count() as u64;
     assert!(lines <= 100 + took.as_secs() * 10, "{lines} log lines in {took:?}");
     last.ask(b"set a 1\nx\nget a\n", b"STORED\nVALUE a 1\nx\nEND\n");

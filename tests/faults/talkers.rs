@@ -1,17 +1,18 @@
-//! Clients that behave, for the soak: requests of all kinds in a random order, whose every answer is
-//! looked at. Each value says by its bytes whose it is, so that one which was cut, moved or mixed up
-//! is found. What the others do, and when items leave, they cannot know.
+//! Well-behaved clients for the soak test: they send requests of all kinds in a random order and check
+//! every answer. The bytes of a value depend on its key and length, so a value that was cut, moved or
+//! confused with another is detected. Other clients and evictions change which items exist, so a miss
+//! is always a valid answer.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 
 use crate::harness::process::Client;
 
-/// Keys that all share.
+/// Number of keys, which all clients share.
 const KEYS: u64 = 200_000;
 /// The largest value, in bytes.
 pub(crate) const LARGE_BYTES_MAX: u64 = 900_000;
 
-/// A generator of Marsaglia's (2003).
+/// Marsaglia's xorshift generator (2003).
 #[derive(Clone, Copy)]
 pub(crate) struct Random(pub(crate) u64);
 
@@ -28,7 +29,7 @@ impl Random {
     }
 }
 
-/// The bytes of a value of this key and this length.
+/// The value of this key with this length.
 pub(crate) fn bytes_of(key: u64, bytes: u64) -> Vec<u8> {
     (0..bytes).map(|at| (at * 31 + (at >> 8) * 7 + key * 13 + bytes).to_le_bytes()[0]).collect()
 }
@@ -37,15 +38,15 @@ pub(crate) fn bytes_of(key: u64, bytes: u64) -> Vec<u8> {
 enum Expected {
     /// One of these lines.
     Line(&'static [&'static str]),
-    /// Blocks of values, then this.
+    /// Any number of VALUE blocks, then this line.
     Values(&'static str),
     /// A meta hit with its value, a miss, or nothing.
     Meta,
-    /// A number, or that there is none.
+    /// A number, or `NOT_FOUND`.
     Number,
 }
 
-/// One that behaves.
+/// One well-behaved client.
 pub(crate) struct Talker<S: Read + Write> {
     reader: BufReader<S>,
     random: Random,
@@ -54,20 +55,20 @@ pub(crate) struct Talker<S: Read + Write> {
 }
 
 impl<S: Read + Write> Talker<S> {
-    /// None when the server has turned it away, as it may.
+    /// None if the server has rejected the client.
     pub(crate) fn new(client: Client<S>, seed: u64) -> Option<Self> {
         let reader = BufReader::new(client.stream);
         let mut talker = Self { reader, random: Random(seed | 1), answered: 0 };
-        // One that is turned away may find its connection gone while it still writes.
+        // The write of a rejected client may fail.
         let _ = talker.reader.get_mut().write_all(b"version\r\n");
         let mut line = Vec::new();
         let read = talker.reader.read_until(b'\n', &mut line);
-        let welcome = read.is_ok() && line.starts_with(b"VERSION ");
-        assert!(welcome || line.is_empty() || line.starts_with(b"ERROR Too many"), "{line:?}");
-        welcome.then_some(talker)
+        let accepted = read.is_ok() && line.starts_with(b"VERSION ");
+        assert!(accepted || line.is_empty() || line.starts_with(b"ERROR Too many"), "{line:?}");
+        accepted.then_some(talker)
     }
 
-    /// One batch of requests, and all of its answers.
+    /// Sends a batch of requests, and checks all answers.
     pub(crate) fn talk(&mut self) {
         let (mut requests, mut expected) = (Vec::new(), Vec::new());
         if self.random.below(20) == 0 {
@@ -85,7 +86,7 @@ impl<S: Read + Write> Talker<S> {
     }
 
     fn key(&mut self) -> u64 {
-        // Some keys are asked for far more often than others.
+        // Some keys are requested far more often than others.
         let range = [100, 10_000, KEYS][usize::try_from(self.random.below(3)).unwrap()];
         self.random.below(range)
     }
@@ -139,7 +140,7 @@ impl<S: Read + Write> Talker<S> {
     fn line(&mut self) -> String {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line).unwrap();
-        assert!(line.ends_with(b"\n"), "the server hangs up on one who behaves");
+        assert!(line.ends_with(b"\n"), "the server has closed a well-behaved client");
         String::from_utf8(line).unwrap().trim_end().to_owned()
     }
 
@@ -170,7 +171,7 @@ impl<S: Read + Write> Talker<S> {
         }
     }
 
-    /// The bytes behind a line that announces them.
+    /// Reads and checks the value after the line that announces it.
     fn value(&mut self, key: &str, bytes: &str) {
         let bytes: u64 = bytes.parse().unwrap();
         let mut data = vec![0; usize::try_from(bytes).unwrap()];

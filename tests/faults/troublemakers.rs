@@ -1,4 +1,4 @@
-//! Clients that do everything wrong, for the soak: one kind of trouble after the other, at random.
+//! Misbehaving clients for the soak test: kinds of misbehaviour in a random order.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use super::talkers::{LARGE_BYTES_MAX, Random, bytes_of};
 use crate::harness::process::{Client, Server};
 
-/// How many stalled connections one troublemaker keeps.
+/// Stalled connections that one troublemaker keeps.
 const STALLED_MAX: usize = 6;
-/// How long it keeps each.
+/// How long it keeps each of them.
 const STALL: Duration = Duration::from_secs(12);
 
-/// One that makes trouble. Nothing that it sends or reads need succeed: it may have been turned away,
-/// or hung up on before it is done.
+/// A misbehaving client. All errors of its sockets are ignored: the server may have rejected it, or
+/// closed its connection early.
 pub(crate) struct Troublemaker {
     random: Random,
     stalled: Vec<(Client<TcpStream>, Instant)>,
     deaf: Vec<(Client<UnixStream>, Instant)>,
-    /// Kinds of trouble made so far.
+    /// Number of misbehaviours so far.
     pub(crate) made: u64,
 }
 
@@ -45,7 +45,7 @@ impl Troublemaker {
                 let _ = client.stream.shutdown(Shutdown::Write);
                 let _ = client.stream.read_to_end(&mut Vec::new());
             }
-            // Data and the end at once, and nobody to read the answers.
+            // Requests and a close at once: the answers are not read.
             2 => drop(client.stream.write_all(&b"get large-1 large-2 k-1\n".repeat(20))),
             3 => self.make_noise(&mut client),
             4 => {
@@ -68,7 +68,7 @@ impl Troublemaker {
                 client.reset();
             }
             8 => {
-                // More at once than there is room for.
+                // More connections at once than the limit allows.
                 let crowd: Vec<_> = (0..60).map(|_| server.tcp()).collect();
                 crowd.into_iter().for_each(Client::reset);
             }
@@ -79,7 +79,7 @@ impl Troublemaker {
         }
     }
 
-    /// A request that ends somewhere in its middle.
+    /// A request that is cut at a random place.
     fn half(&mut self) -> Vec<u8> {
         let large = self.random.below(3) == 0;
         let bytes = 1 + self.random.below(if large { LARGE_BYTES_MAX } else { 400 });
