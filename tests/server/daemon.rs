@@ -1,4 +1,4 @@
-//! The process: its user, its background, its limits, and the files that tell of it.
+//! The process: its user, background mode, limits, pid file and file of ports.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ use nix::unistd::{Pid, getuid, mkfifo};
 use super::options::assert_refused;
 use crate::harness::process::{Client, PATIENCE, Server, command, run, until};
 
-/// A daemon, which has no parent to end it but this.
+/// A daemon. It is not a child of the test, so dropping this kills it by its pid.
 struct Daemon(Pid);
 
 impl Daemon {
-    /// The one whose id this file comes to hold.
+    /// Waits for the pid file, and returns the daemon whose id it has.
     fn of(pid_file: &Path) -> Self {
         until("the pid file is there", PATIENCE, || pid_file.exists());
         let text = fs::read_to_string(pid_file).unwrap();
@@ -26,7 +26,7 @@ impl Daemon {
     }
 
     fn is_there(&self) -> bool {
-        // Nobody may have waited for it: a zombie is gone.
+        // A zombie counts as ended: its parent may not wait for it.
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
     }
@@ -40,17 +40,17 @@ impl Drop for Daemon {
     }
 }
 
-/// The first address that a start told of.
+/// The first address in the log lines of a start.
 fn address(said: &str) -> SocketAddr {
-    let (_, behind) = said.split_once("listening on ").unwrap();
-    behind.lines().next().unwrap().parse().unwrap()
+    let (_, rest) = said.split_once("listening on ").unwrap();
+    rest.lines().next().unwrap().parse().unwrap()
 }
 
 #[test]
-fn a_daemon_serves_in_the_background_and_leaves_nothing_behind() {
+fn a_daemon_serves_in_the_background_and_removes_its_files() {
     let folder = tempfile::tempdir().unwrap();
     let (pid_file, socket) = (folder.path().join("pid"), folder.path().join("socket"));
-    // Relative paths mean the folder it was started in, though it goes elsewhere.
+    // Relative paths refer to the folder of the start, although a daemon changes its folder.
     let mut command = command(&["-d", "-P", "pid", "-s", "socket", "-p", "0"]);
     let started = command.current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8(started.stderr).unwrap();
@@ -62,12 +62,12 @@ fn a_daemon_serves_in_the_background_and_leaves_nothing_behind() {
     let at = |name: &str| fs::read_link(format!("/proc/{}/{name}", daemon.0)).unwrap();
     assert_eq!((at("cwd"), at("fd/2")), (Path::new("/").into(), Path::new("/dev/null").into()));
     kill(daemon.0, Signal::SIGTERM).unwrap();
-    until("it is gone", PATIENCE, || !daemon.is_there());
+    until("it has ended", PATIENCE, || !daemon.is_there());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn a_daemon_that_cannot_start_says_so_on_the_terminal() {
+fn a_daemon_that_cannot_start_prints_the_error_and_exits_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ fn a_daemon_that_cannot_start_says_so_on_the_terminal() {
     assert_refused(&["-d", "-P", pid_file.to_str().unwrap(), "-l", &address], &address);
     assert_refused(&["-d", "-p", "0", "-m", "99999"], "memory limit");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    // A filter is no daemon.
+    // --stdio excludes -d.
     assert_eq!(run(&["--stdio", "-d"], b"").code, Some(2));
 }
 
@@ -111,7 +111,7 @@ fn a_daemon_that_runs_out_of_descriptors_at_its_start_exits_with_1() {
 }
 
 #[test]
-fn a_pid_file_is_replaced_with_a_line_when_its_process_runs() {
+fn a_pid_file_is_replaced_with_a_warning_if_its_process_runs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pid");
     let options = ["-p", "0", "-P", path.to_str().unwrap()];
@@ -125,11 +125,11 @@ fn a_pid_file_is_replaced_with_a_line_when_its_process_runs() {
     until("it holds the other id", PATIENCE, || holds(&second));
     let said = second.said.join("\n");
     assert!(said.contains(&format!("names process {}, which is running", first.pid())), "{said}");
-    // It is not the first one's any more.
+    // The first server does not remove the file of the second.
     assert_eq!(first.stop(Signal::SIGTERM), Some(0));
     assert!(holds(&second));
     assert_eq!(second.stop(Signal::SIGKILL), None);
-    // One that was killed has left it, which is nothing to speak of.
+    // The file of a killed server is replaced without a warning.
     let mut third = Server::start(&options);
     assert!(!third.said.iter().any(|line| line.contains("is running")), "{:?}", third.said);
     until("it holds the third id", PATIENCE, || holds(&third));
@@ -176,23 +176,23 @@ fn root_changes_to_the_user_of_u() {
     assert_eq!(server.ids("Uid"), [nobody.uid.as_raw(); 4]);
     assert_eq!(server.ids("Gid"), [nobody.gid.as_raw(); 4]);
     assert_eq!(server.ids("Groups"), []);
-    // Its files are its own, so it can remove them.
+    // The files belong to the user, so the server can remove them.
     assert_eq!(fs::metadata(&socket).unwrap().uid(), nobody.uid.as_raw());
     Client::unix(&socket).ask(b"get a\n", b"END\n");
     server.tcp().ask(b"get a\n", b"END\n");
     assert!(!server.log().contains("running as root"), "{}", server.log());
     assert_eq!(server.stop(Signal::SIGTERM), Some(0));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    // Low ports need root, and are opened before the user is changed.
+    // Low ports need root, and are opened before the user changes.
     let low = Server::start(&["-u", "nobody", "-l", "127.77.0.1:997"]);
     low.tcp().ask(b"get a\n", b"END\n");
     assert_refused(&["-p", "0", "-u", "no-such-user"], "no-such-user");
     // Without a user it stays root, with a warning.
     let root = Server::start(&["-p", "0"]);
-    until("it says so", PATIENCE, || root.log().contains("running as root"));
+    until("it is logged", PATIENCE, || root.log().contains("running as root"));
 }
 
-/// Images that run under a bare user id still have the `-u` of their charts.
+/// Container images run under a numeric user id, while their charts still give `-u`.
 #[test]
 fn the_user_of_u_is_ignored_unless_root_starts() {
     let server = start_unprivileged(&["-p", "0", "-u", "no-such-user"]);
@@ -201,12 +201,12 @@ fn the_user_of_u_is_ignored_unless_root_starts() {
     assert_ne!(server.ids("Uid"), [0; 4]);
 }
 
-/// A server of an ordinary user, whose id has no name when root runs the tests.
+/// A server of an ordinary user. If root runs the tests, that user's id has no name.
 fn start_unprivileged(options: &[&str]) -> Server {
     if !getuid().is_root() {
         return Server::start(options);
     }
-    // Such a user may not reach the folder that the tests are built in.
+    // That user may not have access to the folder of the build.
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path().join("miocached");
@@ -218,7 +218,7 @@ fn start_unprivileged(options: &[&str]) -> Server {
     server
 }
 
-/// The arguments of a public Helm chart, word by word: option and value are one argument.
+/// The arguments of a public Helm chart: option and value are one argument.
 #[test]
 fn a_chart_may_write_option_and_value_as_one_argument() {
     let vector = ["-m 64", "--extended=modern,track_sizes", "-I 5m", "-c 16384", "-v", "-u 11211"];
@@ -240,13 +240,13 @@ fn a_pid_file_that_cannot_be_written_is_a_warning() {
         server.tcp().ask(b"get a\n", b"END\n");
         assert_eq!(server.stop(Signal::SIGTERM), Some(0));
     }
-    // What was there is still there, and nothing beside it.
+    // The existing files are unchanged, and no temporary file is left.
     assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
     assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-/// A server without the rights of root, whose limit on descriptors is this.
+/// A server without the rights of root, with this limit on descriptors.
 fn limited(descriptors: &str, options: &[&str]) -> Command {
     let binary = env!("CARGO_BIN_EXE_miocached");
     let mut command = Command::new("sh");
@@ -266,9 +266,9 @@ fn the_connection_limit_is_lowered_to_what_descriptors_allow() {
     for client in &mut clients {
         client.ask(b"get a\n", b"END\n");
     }
-    // The one that is too many still hears why.
+    // A client above the limit still gets the error line.
     server.tcp().expect(b"ERROR Too many open connections\r\n");
-    // A soft limit is no obstacle.
+    // The server raises a soft limit.
     let mut raised = Server::spawn(&mut limited("-S 20", &["-p", "0", "-c", "100"]));
     raised.drain();
     assert!(!raised.said.join("\n").contains("instead of"), "{:?}", raised.said);

@@ -1,4 +1,4 @@
-//! The life of the Unix socket's file: made, replaced, refused, removed.
+//! The file of a Unix socket: when it is created, replaced, refused and removed.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -20,7 +20,7 @@ fn assert_refused(options: &[&str]) {
 }
 
 #[test]
-fn the_file_goes_with_the_server() {
+fn the_socket_file_is_removed_at_exit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
@@ -32,7 +32,7 @@ fn the_file_goes_with_the_server() {
 }
 
 #[test]
-fn a_stale_file_is_replaced() {
+fn a_stale_socket_file_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let mut killed = Server::start(&options(&path));
@@ -45,7 +45,7 @@ fn a_stale_file_is_replaced() {
 }
 
 #[test]
-fn a_live_one_is_left_alone() {
+fn a_socket_with_a_listener_is_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let server = Server::start(&options(&path));
@@ -54,13 +54,13 @@ fn a_live_one_is_left_alone() {
     assert_refused(&options(&path));
     client.ask(b"get a\n", b"VALUE a 1\nx\nEND\n");
     Client::unix(&path).ask(b"get a\n", b"VALUE a 1\nx\nEND\n");
-    // One that is alive but does not take clients at the moment is alive all the same.
+    // A stopped server, which accepts no clients now, still listens.
     server.while_stopped(|| assert_refused(&options(&path)));
     Client::unix(&path).ask(b"get a\n", b"VALUE a 1\nx\nEND\n");
 }
 
 #[test]
-fn what_is_no_socket_is_left_alone() {
+fn a_file_that_is_no_socket_is_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("precious");
     fs::write(&path, "data").unwrap();
@@ -75,7 +75,7 @@ fn what_is_no_socket_is_left_alone() {
 }
 
 #[test]
-fn what_others_have_put_there_since_stays() {
+fn a_file_that_has_replaced_the_socket_is_not_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let mut server = Server::start(&options(&path));
@@ -83,7 +83,7 @@ fn what_others_have_put_there_since_stays() {
     let _others = UnixListener::bind(&path).unwrap();
     assert_eq!(server.stop(Signal::SIGTERM), Some(0));
     assert!(path.exists());
-    // Nor is it an error when the file is gone altogether.
+    // A missing file is no error, either.
     let path = folder.path().join("another");
     let mut server = Server::start(&options(&path));
     fs::remove_file(&path).unwrap();
@@ -100,25 +100,26 @@ fn a_start_that_fails_leaves_no_file() {
     assert!(!path.exists());
 }
 
-/// A backlog that is full refuses a client that does not wait, and makes one wait that does.
+/// If the backlog is full, a blocking connect waits, and a non-blocking one fails with EAGAIN.
 #[test]
-fn a_live_one_whose_backlog_is_full_is_left_alone() {
+fn a_socket_whose_backlog_is_full_is_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let owner = UnixListener::bind(&path).unwrap();
     listen(&owner, Backlog::new(0).unwrap()).unwrap();
     let mut waiting = Vec::new();
-    // mio's sockets do not wait.
+    // mio connects without blocking.
     while let Ok(client) = mio::net::UnixStream::connect(&path) {
         waiting.push(client);
-        assert!(waiting.len() < 100, "the backlog has no end");
+        assert!(waiting.len() < 100, "the backlog is unlimited");
     }
     assert_refused(&options(&path));
     assert!(path.exists());
     assert!(owner.accept().is_ok());
 }
 
-/// Reading a FIFO waits for a writer. Neither a start nor a running server does.
+/// Opening a FIFO for reading blocks until a process opens it for writing. Neither the start nor the
+/// running server must block.
 #[test]
 fn a_fifo_as_auth_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -132,6 +133,6 @@ fn a_fifo_as_auth_file_is_refused() {
     fs::remove_file(&users).unwrap();
     nix::unistd::mkfifo(&users, nix::sys::stat::Mode::S_IRWXU).unwrap();
     server.signal(Signal::SIGHUP);
-    until("the log says so", PATIENCE, || server.log().contains("the users stay as they were"));
+    until("it is logged", PATIENCE, || server.log().contains("the users stay as they were"));
     Client::unix(&path).ask(b"set auth 0 0 9\r\nuser pass\r\n", b"STORED\r\n");
 }

@@ -1,16 +1,16 @@
-//! The memory for items: what may be asked for, and what a full one is like from outside.
+//! The memory for items: which limits are accepted, and how clients are served when it is full.
 
 use crate::harness::process::{MIB, Server, run, value};
 
 #[test]
-fn more_than_addresses_reach_is_refused() {
+fn more_memory_than_the_store_can_address_is_refused() {
     let ended = run(&["-p", "0", "-m", "32769"], b"");
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("at most 32 GiB"), "{}", ended.stderr);
 }
 
 #[test]
-fn an_item_limit_without_room_is_lowered_with_a_line() {
+fn an_item_limit_that_does_not_fit_is_lowered_with_a_warning() {
     let server = Server::start(&["-p", "0", "-m", "8", "-I", "4m"]);
     let said = server.said.join("\n");
     assert!(said.contains("WARN") && said.contains("instead of 4194304"), "{said}");
@@ -20,10 +20,10 @@ fn an_item_limit_without_room_is_lowered_with_a_line() {
     client.ask(&request, b"SERVER_ERROR object too large for cache\n");
 }
 
-/// Making room for a large value takes turns of its own, and then the client hears of it although
-/// nothing more comes from it.
+/// Making room for a large value takes several turns. The client is then answered, although it sends
+/// nothing more.
 #[test]
-fn a_large_value_finds_room_in_full_memory_and_lets_others_pass() {
+fn a_large_value_is_stored_in_full_memory_while_others_are_served() {
     let server = Server::start(&["-p", "0", "-m", "8"]);
     let (mut small, mut large) = (server.tcp(), server.tcp());
     for thousand in 0..100 {

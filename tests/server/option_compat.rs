@@ -25,7 +25,7 @@ fn unsupported_options_are_refused() {
     assert_refused(&["-p", "0", "-Y", "/no/such/file"], "/no/such/file");
 }
 
-/// Those that memcached's own tests look for.
+/// Refusals that memcached's own tests check.
 #[test]
 fn what_memcached_refuses_is_refused() {
     assert_refused(&["-c", "-1"], "connection limit");
@@ -35,14 +35,14 @@ fn what_memcached_refuses_is_refused() {
     assert_refused(&["-R", "0"], "-R");
     assert_refused(&["-I", "1000"], "item size limit");
     assert_refused(&["-I", "256m"], "half of the memory limit");
-    // A name without a dot and behind none of the resolver's own.
+    // A host name that does not resolve.
     assert_refused(&["-l", "fooble"], "fooble");
     for options in [["-B", "http"], ["-p", "-2"], ["-D", ""]] {
         assert_eq!(run(&options, b"").code, Some(2), "{options:?}");
     }
 }
 
-/// Whether the kernel gives any is its own affair, and no reason for a word.
+/// The server starts whether or not the kernel has huge pages.
 #[test]
 fn huge_pages_may_be_asked_for() {
     let server = Server::start(&["-p0", "-L"]);
@@ -65,9 +65,9 @@ fn ignored_options_are_named_in_one_warning() {
     ]);
     let warnings: Vec<_> = server.said.iter().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{:?}", server.said);
-    let told = warnings[0].split_once("without effect here: ").unwrap().1;
+    let ignored = warnings[0].split_once("without effect here: ").unwrap().1;
     assert_eq!(
-        told,
+        ignored,
         "-f 1.25, -n 48, -N 1, -t 4, -U 11211, -o slab_chunk_max=16, -o no_lru_crawler, \
          -o hashpower=20"
     );
@@ -100,14 +100,14 @@ fn supported_and_default_options_cause_no_warning() {
 
 #[test]
 fn repeated_and_shortened_options_follow_getopt() {
-    // The last one counts, long names may be cut short, -- ends the options.
+    // The last one counts, long names may be shortened, and -- ends the options.
     let server =
         Server::start(&["-p", "1", "-p-1", "--memory-l=32", "--conn-l", "7", "-c", "9", "--"]);
     let limits = server.said.last().unwrap();
     assert!(limits.contains("items 32 MiB") && limits.contains(" 9 connections"), "{limits}");
     assert_eq!(server.addresses().len(), 1);
     assert!(server.addresses()[0].port() > 1);
-    // As memcached's own tests put it together.
+    // As memcached's own tests combine them.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let path = path.to_str().unwrap();
@@ -125,7 +125,7 @@ fn a_udp_port_alone_is_the_tcp_port() {
     assert!(server.said.iter().any(|line| line.ends_with(&warning)), "{:?}", server.said);
 }
 
-/// What comes first decides: test suites probe for TLS with `--enable-ssl --version`.
+/// The first option decides: test suites probe for TLS with `--enable-ssl --version`.
 #[test]
 fn options_count_in_the_order_given() {
     let refused: [&[&str]; 6] = [
@@ -157,7 +157,7 @@ fn values_may_follow_white_space_and_may_not_end_in_junk() {
     }
 }
 
-/// memcached's test suite takes a word in the output of `-h` for a feature.
+/// memcached's test suite searches the output of `-h` for the names of features.
 #[test]
 fn the_short_help_names_no_missing_feature() {
     let help = String::from_utf8(run(&["-h"], b"").stdout).unwrap().to_lowercase();
@@ -166,7 +166,7 @@ fn the_short_help_names_no_missing_feature() {
     }
 }
 
-/// `--help` is where an operator finds out what became of an option.
+/// An operator finds in `--help` what the server does with each option of memcached.
 #[test]
 fn the_long_help_lists_ignored_and_refused_options() {
     let help = String::from_utf8(run(&["--help"], b"").stdout).unwrap();
@@ -193,12 +193,12 @@ fn the_license_is_printed() {
 }
 
 #[test]
-fn the_idle_are_closed_without_a_word_and_the_others_are_not() {
+fn only_idle_clients_are_closed_and_nothing_is_sent_to_them() {
     let server = Server::start(&["-p", "0", "-o", "idle_timeout=1", "-v"]);
     let (mut idle, mut busy, mut half) = (server.tcp(), server.tcp(), server.tcp());
     let begun = Instant::now();
     idle.ask(b"get a\n", b"END\n");
-    // Half a line is no request.
+    // Part of a line does not count as a request.
     half.send(b"get a");
     while begun.elapsed() < Duration::from_millis(2600) {
         busy.ask(b"get a\n", b"END\n");
@@ -208,18 +208,18 @@ fn the_idle_are_closed_without_a_word_and_the_others_are_not() {
     half.expect_end();
     busy.ask(b"get a\n", b"END\n");
     assert_eq!(server.log().matches("closed: it was idle").count(), 2, "{}", server.log());
-    // By itself as well, when there is nobody else to wake the server.
+    // The timer alone wakes the server for the last client.
     busy.expect_end();
-    until("all are gone", PATIENCE, || server.log().matches("it was idle").count() == 3);
+    until("all are closed", PATIENCE, || server.log().matches("it was idle").count() == 3);
     let naps = server.naps();
     std::thread::sleep(Duration::from_millis(1500));
-    // It may not have gone to sleep yet when it said that the last one is gone.
-    assert!(server.naps() - naps <= 1, "it wakes up for nobody");
+    // The server may still have been awake when it logged the last close.
+    assert!(server.naps() - naps <= 1, "it wakes up without clients");
 }
 
 /// A client that is slow to take its answer is not idle.
 #[test]
-fn who_is_owed_an_answer_is_not_idle() {
+fn a_client_with_an_unsent_answer_is_not_idle() {
     let server = Server::start(&["-p", "0", "-o", "idle_timeout=1"]);
     let mut client = server.tcp();
     let data = crate::harness::process::value(1_000_000);
@@ -235,7 +235,7 @@ fn who_is_owed_an_answer_is_not_idle() {
 }
 
 #[test]
-fn at_the_limit_clients_can_be_left_to_wait() {
+fn with_no_maxconns_fast_clients_wait_at_the_limit() {
     let server = Server::start(&["-p", "0", "-c", "2", "-o", "no_maxconns_fast"]);
     let (mut first, mut second) = (server.tcp(), server.tcp());
     first.ask(b"get a\n", b"END\n");
@@ -253,14 +253,14 @@ fn at_the_limit_clients_can_be_left_to_wait() {
         assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
     }
     first.ask(b"get a\n", b"END\n");
-    // Each one that leaves lets the next one in, in the order of their coming.
-    let mut leaving = vec![first, second];
+    // Each close lets the server accept the next client, in the order of their connecting.
+    let mut open = vec![first, second];
     for client in waiting {
-        drop(leaving.pop());
+        drop(open.pop());
         client.stream.set_nonblocking(false).unwrap();
         let mut client = client;
         client.expect(b"END\n");
-        leaving.push(client);
+        open.push(client);
     }
     assert!(server.log().contains("connection limit reached"), "{}", server.log());
 }

@@ -1,4 +1,4 @@
-//! The command line: exit codes, what is said on stderr, and where the server then listens.
+//! The command line: exit codes, messages on stderr, and the addresses on which the server listens.
 
 use std::net::{Ipv6Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
@@ -74,7 +74,7 @@ fn options_that_do_not_parse_exit_2() {
     }
 }
 
-/// Exit code 1, and one line that says what and, among it, `why`.
+/// Checks for exit code 1 and one line on stderr, which contains `why`.
 pub(crate) fn assert_refused(options: &[&str], why: &str) {
     let ended = run(options, b"");
     assert_eq!(ended.code, Some(1), "{options:?}: {}", ended.stderr);
@@ -97,15 +97,15 @@ fn what_cannot_be_had_exits_1_with_one_line() {
     assert_refused(&["-l", "127.0.0.1:port"], "127.0.0.1:port");
     assert_refused(&["-l", "127.0.0.1:65536"], "127.0.0.1:65536");
     assert_refused(&["-l", ""], "cannot listen");
-    // A name that no resolver is even asked for: it has an empty label.
+    // A name with an empty label, which is not sent to any name server.
     assert_refused(&["-l", "no..host:0"], "no..host");
-    // An address for documentation, which no machine has.
+    // An address reserved for documentation, which no machine has.
     assert_refused(&["-l", "192.0.2.1:0"], "192.0.2.1:0");
     assert_refused(&["-s", "/no/such/folder/socket"], "/no/such/folder/socket");
-    // Longer than the kernel takes.
+    // Longer than the kernel accepts.
     let long = format!("/tmp/{}", "x".repeat(200));
     assert_refused(&["-s", &long], &long);
-    // A filter has the same limits.
+    // --stdio has the same limits.
     assert_refused(&["--stdio", "-c", "0"], "connection limit");
 }
 
@@ -118,16 +118,16 @@ fn an_address_in_use_exits_1_with_one_line() {
     assert_refused(&["-p", &port], &address);
 }
 
-/// A server that does not start has not listened, whatever it could have had before.
+/// If an address is in use, the server does not start, although it could listen on the others.
 #[test]
-fn an_address_in_use_behind_a_free_one_is_one_line_too() {
+fn an_address_in_use_after_a_free_one_is_one_line_too() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     assert_refused(&["-l", "127.0.0.1:0", "-l", &address], &address);
 }
 
 #[test]
-fn the_start_says_each_listener_and_the_limits() {
+fn the_start_logs_each_listener_and_the_limits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let path = path.to_str().unwrap();
@@ -137,7 +137,7 @@ fn the_start_says_each_listener_and_the_limits() {
     assert_eq!(server.said.len(), 5, "{:?}", server.said);
     assert_eq!(server.places().len(), 4, "{:?}", server.said);
     assert_eq!(server.places()[3], path);
-    // Test suites of clients wait for these words of memcached's.
+    // Test suites of clients wait for these words, which are memcached's.
     assert!(server.said[0].contains("server listening on 127.0.0.1:"), "{:?}", server.said);
     let limits = server.said.last().unwrap();
     for limit in ["items 32 MiB", "512 KiB", "77 connections", "buffers 9 MiB"] {
@@ -148,7 +148,7 @@ fn the_start_says_each_listener_and_the_limits() {
     for (at, address) in addresses.iter().enumerate() {
         assert!(address.ip().is_loopback() && address.port() > 0, "{address}");
         assert!(!addresses[..at].contains(address), "{addresses:?}");
-        // All listeners lead to the same map.
+        // All listeners serve the same map.
         let mut client = Client::tcp(*address);
         client.ask(format!("set key{at} 1\n{at}\n").as_bytes(), b"STORED\n");
     }
@@ -178,7 +178,7 @@ fn ipv6_is_listened_on_and_means_itself_alone() {
     let server = Server::start(&["-l", "[::1]:0"]);
     assert_eq!(server.addresses()[0].ip(), Ipv6Addr::LOCALHOST);
     server.tcp().ask(b"get a\n", b"END\n");
-    // The wildcard address of IPv6 leaves the same port of IPv4 to others, so both can be had.
+    // The wildcard address of IPv6 does not include IPv4, so both can have the same port.
     let both = Server::start(&["-l", "[::]:0"]);
     let port = both.addresses()[0].port();
     let v4 = TcpListener::bind(("127.0.0.1", port));
@@ -243,7 +243,7 @@ fn v_shows_connections_and_vv_every_step() {
         let mut client = server.tcp();
         client.ask(b"get nope\r\nquit\r\n", b"END\r\n");
         client.expect_end();
-        // The second client's answer comes behind all that there is to say about the first.
+        // The second client's answer comes after all log lines about the first.
         server.tcp().ask(b"get a\n", b"END\n");
         if !options.is_empty() {
             until("the log tells of the end", PATIENCE, || server.log().contains("#0 closed"));

@@ -23,22 +23,22 @@ fn signals_end_the_server_at_once_when_nothing_is_pending() {
         took += begun.elapsed();
         idle.expect_end();
     }
-    // A server that waited for an idle client would take a second for each.
+    // If the server waited for idle clients, each stop would take a second.
     assert!(took < Duration::from_secs(1) * stops, "{took:?} for {stops} stops");
 }
 
 #[test]
-fn a_hangup_ends_nothing() {
+fn sighup_does_not_end_the_server() {
     let server = Server::start(&["-p", "0"]);
     let mut client = server.tcp();
     client.ask(b"get a\n", b"END\n");
     server.signal(Signal::SIGHUP);
-    until("it says so", PATIENCE, || server.log().contains("no auth file"));
+    until("it is logged", PATIENCE, || server.log().contains("no auth file"));
     client.ask(b"get a\n", b"END\n");
 }
 
 #[test]
-fn what_is_pending_at_a_signal_is_sent_for_about_a_second() {
+fn a_stopping_server_sends_pending_answers_for_about_a_second() {
     const TIMES: usize = 40;
     let mut server = Server::start(&["-p", "0"]);
     let data = value(MIB - 512);
@@ -61,7 +61,7 @@ fn what_is_pending_at_a_signal_is_sent_for_about_a_second() {
     reader.expect_end();
     assert_eq!(server.wait(), Some(0));
     let took = begun.elapsed();
-    // It has waited for the one that never reads, and not for long.
+    // It has waited for the client that never reads, but not for long.
     assert!((Duration::from_millis(900)..Duration::from_secs(3)).contains(&took), "{took:?}");
     drop(deaf);
 }
@@ -87,7 +87,7 @@ fn a_debuggers_stop_does_not_end_the_server() {
 }
 
 #[test]
-fn the_connection_limit_is_said_and_not_for_good() {
+fn the_connection_limit_is_logged_and_clients_are_accepted_again() {
     let server = Server::start(&["-p", "0", "-c", "2"]);
     let (mut first, mut second) = (server.tcp(), server.tcp());
     first.ask(b"get a\n", b"END\n");
@@ -101,20 +101,20 @@ fn the_connection_limit_is_said_and_not_for_good() {
     drop(first);
     until("a new client is served", PATIENCE, || {
         let mut new = server.tcp();
-        // The one turned away may find its connection gone while it still writes.
+        // The write of a rejected client may fail.
         let _ = std::io::Write::write_all(&mut new.stream, b"get a\n");
         let mut answer = [0; 4];
         new.stream.read_exact(&mut answer).is_ok() && &answer == b"END\n"
     });
     second.ask(b"get a\n", b"END\n");
-    // Clients can make it say so, but not once each.
+    // The log lines are limited: not one for each rejected client.
     let lines = || server.log().matches("rejected a client").count();
-    until("the log tells", PATIENCE, || lines() > 0);
+    until("it is logged", PATIENCE, || lines() > 0);
     assert!(lines() <= 10, "{} lines for 50 clients turned away", lines());
 }
 
-/// A server that may have 16 descriptors, so a handful of clients. Not from its start, or it would
-/// lower its limit on connections, or raise that on descriptors.
+/// A server with a limit of 16 descriptors, enough for a few clients. The limit is set after the start,
+/// so that the server neither lowers its limit on connections nor raises this one.
 fn cramped() -> Server {
     let server = Server::start(&["-p", "0"]);
     let pid = server.pid().to_string();
@@ -124,27 +124,27 @@ fn cramped() -> Server {
 }
 
 #[test]
-fn out_of_descriptors_it_does_not_spin_and_accepts_when_one_leaves() {
+fn out_of_descriptors_it_does_not_spin_and_accepts_after_a_close() {
     let server = cramped();
     let mut clients: Vec<_> = (0..20).map(|_| server.tcp()).collect();
     for client in &mut clients {
         client.send(b"get a\n");
         client.stream.set_nonblocking(true).unwrap();
     }
-    until("the log tells", PATIENCE, || server.log().contains("cannot accept"));
+    until("it is logged", PATIENCE, || server.log().contains("cannot accept"));
     let (ticks, naps, begun) = (server.cpu_ticks(), server.naps(), Instant::now());
     until("a second is over", PATIENCE, || begun.elapsed() > Duration::from_secs(1));
     let (ticks, naps) = (server.cpu_ticks() - ticks, server.naps() - naps);
     assert!(ticks <= 10 && naps <= 30, "{ticks} hundredths of a second, {naps} wake-ups");
-    // The clients behind the limit wait, and one gets in when another leaves: at once, and not by the
-    // timer of accepting, which ends a tenth of a second after the last one was let in.
+    // The other clients wait. Each close lets one of them in at once, and not only after the pause of
+    // a tenth of a second.
     let (mut inside, mut waiting): (Vec<_>, Vec<_>) = clients.into_iter().partition(has_answer);
-    const LEAVES: u32 = 40;
-    assert!(waiting.len() >= 8, "{} clients were let in", inside.len());
+    const CLOSES: u32 = 40;
+    assert!(waiting.len() >= 8, "{} clients were accepted", inside.len());
     let begun = Instant::now();
-    for _ in 0..LEAVES {
+    for _ in 0..CLOSES {
         drop(inside.remove(0));
-        until("the next one is let in", PATIENCE, || {
+        until("the next one is accepted", PATIENCE, || {
             let next = waiting.iter().position(has_answer);
             next.map(|at| inside.push(waiting.swap_remove(at))).is_some()
         });
@@ -153,9 +153,9 @@ fn out_of_descriptors_it_does_not_spin_and_accepts_when_one_leaves() {
         new.stream.set_nonblocking(true).unwrap();
         waiting.push(new);
     }
-    // By the timer they would take twice as long at least.
+    // With the pause they would take at least twice as long.
     let took = begun.elapsed();
-    assert!(took < Duration::from_millis(50) * LEAVES, "{took:?} until the last one was let in");
+    assert!(took < Duration::from_millis(50) * CLOSES, "{took:?} until the last one was accepted");
     drop((inside, waiting));
     server.tcp().ask(b"get a\n", b"END\n");
     let lines = server.log().matches("cannot accept").count();
@@ -167,12 +167,12 @@ fn has_answer(client: &Client<TcpStream>) -> bool {
     (&client.stream).read(&mut answer).is_ok_and(|read| read == 4 && &answer == b"END\n")
 }
 
-/// Without anybody leaving, descriptors may come back by other ways; a timer finds them.
+/// While no client can be accepted, the open connections are served.
 #[test]
-fn out_of_descriptors_those_that_are_in_are_served() {
+fn out_of_descriptors_open_connections_are_served() {
     let server = cramped();
     let mut clients: Vec<_> = (0..20).map(|_| server.tcp()).collect();
-    until("the log tells", PATIENCE, || server.log().contains("cannot accept"));
+    until("it is logged", PATIENCE, || server.log().contains("cannot accept"));
     for _ in 0..100 {
         clients[0].ask(b"get a\n", b"END\n");
     }

@@ -1,13 +1,13 @@
-//! What must survive a turn that cannot go on: a stalled retrieval, an answer of several writes.
+//! Requests that need several turns: a stalled retrieval, and an answer of several writes.
 
 use std::io::Read as _;
 
 use crate::harness::process::{Client, MIB, Server, stored, value};
 
-/// A retrieval stalls between its keys while the client does not read. What the client sends in the
-/// meantime wakes the connection for turns in which nothing can be done.
+/// A retrieval stalls between its keys while the client does not read. Bytes that the client sends
+/// meanwhile cause turns in which the connection can do nothing.
 #[test]
-fn bytes_that_come_during_a_stall_change_nothing() {
+fn bytes_that_arrive_during_a_stall_change_no_answer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let _server = Server::start(&["-s", path.to_str().unwrap()]);
@@ -29,10 +29,10 @@ fn bytes_that_come_during_a_stall_change_nothing() {
     assert!(got == answers, "the answers are those asked for, in order");
 }
 
-/// The kernel may take a large answer in one write. The buffer it came from must not stay with a
-/// connection that has nothing more to say.
+/// The kernel may take a large answer in one write. Its buffer must not stay with a connection that is
+/// then idle.
 #[test]
-fn a_large_answer_leaves_no_memory_behind() {
+fn a_large_answer_leaves_no_memory_with_its_connection() {
     let server = Server::start(&["-p", "0", "-I", "8m"]);
     let (set, block) = stored("large", &value(3 * MIB));
     let answer = [&block[..], b"END\n"].concat();

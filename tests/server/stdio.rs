@@ -1,11 +1,11 @@
-//! `--stdio`: one conversation through a pipe. And `--dialect`, which a pipe shows best.
+//! `--stdio`: one conversation through a pipe. Also `--dialect`, which is easiest to test by a pipe.
 
 use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
 use crate::harness::process::{MIB, PATIENCE, command, run, until, value};
 
-/// What comes out for `input`, from a program that ends well and says nothing on stderr.
+/// The answers to `input`. Checks for exit code 0 and an empty stderr.
 fn answers(options: &[&str], input: &[u8]) -> Vec<u8> {
     let ended = run(&[&["--stdio"], options].concat(), input);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
@@ -19,12 +19,12 @@ fn a_conversation_goes_through_a_pipe() {
         b"STORED\nVALUE a 1\nx\nEND\nVALUE a 0 1\r\nx\r\nEND\r\nERROR\n"
     );
     assert_eq!(answers(&[], b""), b"");
-    // What is cut off gets no answer, and what stands behind `quit` is not looked at.
+    // An incomplete request is not answered, and bytes after `quit` are ignored.
     assert_eq!(answers(&[], b"get a\nset a 5\nxx"), b"END\n");
     assert_eq!(answers(&[], b"get a\r\nquit\r\nget a\r\n"), b"END\r\n");
 }
 
-/// A person at a terminal sees each answer before the next request.
+/// A user at a terminal gets each answer before typing the next request.
 #[test]
 fn answers_do_not_wait_for_more_requests() {
     let mut child =
@@ -51,7 +51,7 @@ fn a_large_value_goes_through_a_pipe() {
 
 /// `miocached --stdio | head -1` is no failure.
 #[test]
-fn a_reader_who_goes_away_is_no_failure() {
+fn a_closed_output_pipe_is_no_failure() {
     let mut child = command(&["--stdio"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -60,7 +60,7 @@ fn a_reader_who_goes_away_is_no_failure() {
         .unwrap();
     let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     drop(stdout);
-    // Its own end stays open, so that only the broken pipe can be the reason to stop.
+    // Its input stays open, so that only the broken pipe can end it.
     stdin.write_all(b"get a\n").unwrap();
     until("it ends", PATIENCE, || child.try_wait().unwrap().is_some());
     let mut stderr = String::new();
@@ -69,7 +69,7 @@ fn a_reader_who_goes_away_is_no_failure() {
 }
 
 #[test]
-fn each_dialect_is_what_it_says() {
+fn dialect_selects_the_dialect_of_all_lines() {
     let requests = b"set a 1\nx\nget a\nget a\r\n";
     assert_eq!(
         answers(&["--dialect", "auto"], requests),
@@ -79,7 +79,7 @@ fn each_dialect_is_what_it_says() {
         answers(&["--dialect", "simple"], requests),
         b"STORED\nVALUE a 1\nx\nEND\nCLIENT_ERROR bad command line format\n"
     );
-    // To memcached a line may end in LF, and a value may not.
+    // memcached accepts LF at the end of a line, but not after a value.
     assert_eq!(
         answers(&["--dialect", "classic"], b"nonsense\nset a 0 0 1\nx\r\nget a\n"),
         b"ERROR\r\nSTORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n"

@@ -1,5 +1,5 @@
-//! How bytes and their end may come and go: half-closed, urgent, late, cut, and a stderr that is
-//! gone or full.
+//! Streams: half-closed connections, urgent data, slow readers, cut requests, and a stderr that is closed
+//! or full.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -33,8 +33,8 @@ fn a_half_closed_client_gets_all_its_answers() {
     client.expect_end();
 }
 
-/// The server is stopped while the client writes, so that it finds everything in one edge: more
-/// than it reads at once, and behind that the end.
+/// The server is stopped while the client writes, so that one edge reports everything: more bytes than
+/// one read takes, and the FIN after them.
 #[test]
 fn data_and_fin_may_come_in_one_edge() {
     const REQUESTS: usize = 5_000;
@@ -43,7 +43,7 @@ fn data_and_fin_may_come_in_one_edge() {
     let server = Server::start(&["-p", "0", "-s", path.to_str().unwrap()]);
     let (requests, answers) = (b"get key\n".repeat(REQUESTS), b"END\n".repeat(REQUESTS));
     let (mut tcp, mut unix) = (server.tcp(), Client::unix(&path));
-    // A first round trip, so that the edge is not that of the new connection.
+    // After a round trip the edge is not the first one of a new connection.
     tcp.ask(b"get a\n", b"END\n");
     unix.ask(b"get a\n", b"END\n");
     server.while_stopped(|| {
@@ -56,7 +56,7 @@ fn data_and_fin_may_come_in_one_edge() {
     tcp.expect_end();
     unix.expect(&answers);
     unix.expect_end();
-    // The same on connections that are new to the server.
+    // The same on new connections.
     let (mut tcp, mut unix) = server.while_stopped(|| {
         let (mut tcp, mut unix) = (server.tcp(), Client::unix(&path));
         tcp.send(&requests);
@@ -71,7 +71,7 @@ fn data_and_fin_may_come_in_one_edge() {
     unix.expect_end();
 }
 
-/// A short request and the end in one edge: the short read must not be taken for all there is.
+/// A short request and the FIN in one edge: after the short read, the server has to read on.
 #[test]
 fn a_short_request_and_fin_in_one_edge_end_the_connection() {
     let server = Server::start(&["-p", "0"]);
@@ -89,9 +89,9 @@ fn send_urgent(stream: &TcpStream) {
     assert_eq!(send(stream.as_raw_fd(), b"!", MsgFlags::MSG_OOB), Ok(1));
 }
 
-/// A read stops in front of an urgent byte, and is short although there is more behind it.
+/// A read stops before an urgent byte, and is short although bytes follow.
 #[test]
-fn requests_behind_urgent_data_are_answered() {
+fn requests_after_urgent_data_are_answered() {
     let server = Server::start(&["-p", "0"]);
     let mut client = server.tcp();
     for _ in 0..20 {
@@ -100,7 +100,7 @@ fn requests_behind_urgent_data_are_answered() {
         client.send(b"get b\n");
         client.expect(b"END\nEND\n");
     }
-    // All in one edge, and more in front of it than one read takes.
+    // All in one edge, with more bytes before the urgent byte than one read takes.
     let requests = b"get key\n".repeat(3_000);
     server.while_stopped(|| {
         client.send(&requests);
@@ -108,7 +108,7 @@ fn requests_behind_urgent_data_are_answered() {
         client.send(&requests);
     });
     client.expect(&b"END\n".repeat(6_000));
-    // Urgent data and nothing else is no reason to spin, nor to end.
+    // With urgent data alone the server neither spins nor closes.
     send_urgent(&client.stream);
     client.ask(b"get a\n", b"END\n");
     send_urgent(&client.stream);
@@ -122,14 +122,14 @@ fn requests_behind_urgent_data_are_answered() {
     assert!(spent < 50, "{spent} hundredths of a second for a hundred round trips");
 }
 
-/// Asks for much in one request, and in many behind it, and reads late and bit by bit.
+/// Sends one request and then many, all with large answers, and reads late and slowly.
 fn read_late(server: &Server, mut slow: Client<impl Read + Write>) {
     const TIMES: usize = 16;
     let (set, block) = stored("a", &value(MIB - 512));
     slow.ask(&set, b"STORED\n");
     slow.send(format!("get{}\n", " a".repeat(TIMES)).as_bytes());
     slow.send(&b"get a\nget b\n".repeat(TIMES));
-    // What it asked for is on its way, and others are served, before it reads on.
+    // Other clients are served before it reads on.
     slow.expect(&block[..1]);
     let mut other = server.tcp();
     for _ in 0..100 {
@@ -155,8 +155,8 @@ fn a_slow_reader_gets_everything_intact() {
     let slow = server.tcp();
     setsockopt(&slow.stream, sockopt::RcvBuf, &32_768).unwrap();
     read_late(&server, slow);
-    // Here the kernel takes less, so that each value goes in many writes, and the requests behind
-    // it wait through turns in which nothing but writing is done.
+    // With a small send buffer each value takes many writes, and the requests after it wait through
+    // turns that only write.
     read_late(&server, Client::unix(&path));
 }
 
@@ -175,7 +175,7 @@ fn a_value_cut_by_a_client_that_vanishes_is_not_stored() {
             let mut client = server.tcp();
             client.send(&request[..cut]);
             if abruptly {
-                // A reset instead of an orderly end.
+                // A reset instead of a FIN.
                 let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
                 setsockopt(&client.stream, sockopt::Linger, &linger).unwrap();
             }
@@ -189,7 +189,7 @@ fn a_value_cut_by_a_client_that_vanishes_is_not_stored() {
     }
 }
 
-/// Sets, gets and new connections, all of which `-vv` has something to say about.
+/// Sets, gets and new connections, all of which cause log lines with `-vv`.
 fn converse(server: &Server, times: usize) {
     for _ in 0..times {
         let mut client = server.tcp();
@@ -208,7 +208,7 @@ fn a_closed_stderr_does_not_end_the_server() {
 }
 
 #[test]
-fn a_stderr_that_was_never_there_does_not_end_the_server() {
+fn a_start_without_stderr_does_not_end_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let binary = env!("CARGO_BIN_EXE_miocached");
@@ -243,7 +243,7 @@ fn a_log_file_at_its_size_limit_does_not_end_the_server() {
     for _ in 0..20 {
         client.ask(b"get a\n", b"END\n");
     }
-    // Rotated, it goes on, and says that something is missing.
+    // After the file is truncated, logging goes on, with a line about the dropped lines.
     std::fs::write(&log, "").unwrap();
     client.ask(b"get a\n", b"END\n");
     let text = std::fs::read_to_string(&log).unwrap();
@@ -255,9 +255,9 @@ fn a_log_file_at_its_size_limit_does_not_end_the_server() {
 #[test]
 fn a_full_stderr_does_not_stop_the_server() {
     let mut server = Server::spawn(&mut command(&["-p", "0", "-vv"]));
-    // Several times what a pipe holds.
+    // Several times the capacity of a pipe.
     converse(&server, 100);
-    // When somebody reads again, the log goes on, and says that something is missing.
+    // When the pipe is read again, logging goes on, with a line about the dropped lines.
     server.drain();
     let deadline = Instant::now() + Duration::from_millis(500);
     while Instant::now() < deadline {
