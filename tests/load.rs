@@ -1,11 +1,11 @@
-//! The load-shaped requirements: many clients, clients that misbehave, and what a request costs.
+//! Requirements under load: many clients, misbehaving clients, and the cost of a request.
 //!
-//! * `crowds`: memory stays within the budget under crowds that stop at the worst moment
-//! * `costs`: system calls and naps per request, none without one, and what a start touches
-//! * `endurance`: what stays as it is after millions of stores
+//! * `crowds`: memory stays within the budget while crowds stop at the worst moment
+//! * `costs`: system calls and sleeps per request, none without requests, and the memory of a start
+//! * `endurance`: resident memory stays constant over millions of stores
 //!
-//! Here: answers in order under load, and neighbours that are slow or deaf. Counts and sizes are
-//! asserted, and times only with much room: how fast the server is, is for benches/.
+//! Here: answers in order under load, and other clients that are slow or do not read. The tests assert
+//! counts and sizes, and times only with wide bounds. Speed is measured in benches/.
 
 mod costs;
 mod crowds;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::process::{Client, MIB, PATIENCE, Server, stored, value};
 
-/// Round trips of a client that wants little. Others must not be able to hold it up.
+/// Round trips of a client with small requests, which other clients must not delay.
 pub(crate) fn assert_undisturbed(client: &mut Client<TcpStream>, what: &str) {
     const ROUND_TRIPS: u32 = 200;
     let begun = Instant::now();
@@ -31,14 +31,14 @@ pub(crate) fn assert_undisturbed(client: &mut Client<TcpStream>, what: &str) {
     }
     let all = begun.elapsed();
     assert!(all < PATIENCE, "{what}: {all:?} for {ROUND_TRIPS} round trips");
-    assert!(worst < Duration::from_secs(1), "{what}: {worst:?} at worst");
+    assert!(worst < Duration::from_secs(1), "{what}: the longest took {worst:?}");
 }
 
-/// Requests of both dialects, all mixed, and all that must come back.
+/// Mixed requests of both dialects, and all of their answers.
 fn pipeline(client: usize, requests: usize) -> (Vec<u8>, Vec<u8>) {
     let (mut sent, mut expected) = (Vec::new(), Vec::new());
     for request in 0..requests {
-        // Each value is asked for in the dialect that did not store it, too.
+        // Each value is also fetched in the dialect that did not store it.
         let (key, data) = (format!("key-{client}-{}", request / 8), request / 8 * 8);
         let (ask, answer) = match request % 8 {
             0 => (format!("set {key} 4\n{data:04}\n"), "STORED\n".into()),
@@ -76,9 +76,9 @@ fn fifty_clients_with_a_thousand_pipelined_requests_get_every_answer_in_order() 
     });
 }
 
-/// One client sends a byte at a time, others ask for much and never read.
+/// One client sends a byte at a time. Others request large values and never read.
 #[test]
-fn slow_and_deaf_clients_disturb_nobody() {
+fn slow_and_deaf_clients_do_not_delay_others() {
     const DEAF: usize = 10;
     let server = Server::start(&["-p", "0", "--buffer-limit", "8"]);
     let (set, _) = stored("large", &value(MIB - 512));
@@ -113,9 +113,9 @@ fn slow_and_deaf_clients_disturb_nobody() {
     drop(deaf);
 }
 
-/// One line of 2 KiB must not make a GiB of output.
+/// One line of 2 KiB must not make the server hold a GiB of output.
 #[test]
-fn a_gib_asked_for_in_one_line_is_never_held_and_comes_intact() {
+fn a_gib_requested_in_one_line_is_never_held_and_arrives_intact() {
     const TIMES: usize = 1000;
     let server = Server::start(&["-p", "0", "-I", "2m"]);
     let (set, block) = stored("a", &value(MIB));

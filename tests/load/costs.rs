@@ -1,4 +1,4 @@
-//! What requests cost in system calls and naps, that no request costs nothing, and what a start costs.
+//! System calls and sleeps per request, none without requests, and the memory of a start.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,12 @@ use nix::sys::signal::Signal;
 
 use crate::harness::process::{MIB, PATIENCE, Server, until};
 
-/// System calls of a whole server's life in which one client sends `requests`, this many at a time.
-/// None when there is no strace.
+/// All system calls of a server, from start to exit, while one client sends `requests` in batches of
+/// `at_a_time`. None if strace is not installed.
 fn calls(requests: usize, at_a_time: usize) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
     let counts = folder.path().join("counts");
-    // -D: the tracer is the grandchild, so that the child is the server.
+    // -D makes the tracer a grandchild, so that the server is the child.
     let mut strace = Command::new("strace");
     strace.args(["-D", "-f", "-c", "-o"]).arg(&counts).arg(env!("CARGO_BIN_EXE_miocached"));
     if Command::new("strace").arg("-V").output().is_err() {
@@ -40,7 +40,7 @@ fn calls(requests: usize, at_a_time: usize) -> Option<usize> {
     total
 }
 
-/// From strace's last line: `100.00  0.001773  27  64  1 total`.
+/// The fourth column of strace's last line: `100.00  0.001773  27  64  1 total`.
 fn total_of(counts: &Path) -> Option<usize> {
     let counts = fs::read_to_string(counts).ok()?;
     let total = counts.lines().find(|line| line.ends_with(" total"))?;
@@ -50,14 +50,14 @@ fn total_of(counts: &Path) -> Option<usize> {
 #[test]
 fn a_request_costs_three_system_calls_and_in_batches_a_tenth_of_that() {
     const REQUESTS: usize = 500;
-    // A server that starts, takes a client and stops needs some, too.
+    // Start, one connection and exit need system calls, too. They are subtracted.
     let Some(without) = calls(0, 1) else { return };
     for (at_a_time, most) in [(1, 3.1), (10, 0.35)] {
         let cost = calls(REQUESTS, at_a_time).unwrap() - without;
         let each = f64::from(u32::try_from(cost).unwrap()) / REQUESTS as f64;
         println!("{at_a_time} at a time: {each:.3} system calls for each of {REQUESTS} requests");
         assert!(each <= most, "{at_a_time} at a time: {each:.3} system calls, not {most}");
-        // Less than one write for each batch cannot be: then it was not counted.
+        // A batch needs at least a read and a write. With fewer, strace has not counted.
         assert!(each * at_a_time as f64 >= 2.0, "only {each:.3} system calls were counted");
     }
 }
@@ -71,7 +71,7 @@ fn nothing_wakes_up_without_traffic() {
     for client in &mut clients {
         client.ask(b"set a 1\nx\nget a\n", b"STORED\nVALUE a 1\nx\nEND\n");
     }
-    // One in the middle of a value waits like the others.
+    // A connection in the middle of a value waits like the others.
     clients[0].send(b"set a 10\nxx");
     clients.push(server.tcp());
     let mut naps = 0;
@@ -90,21 +90,21 @@ fn nothing_wakes_up_without_traffic() {
     clients[1].ask(b"get a\n", b"VALUE a 1\nx\nEND\n");
 }
 
-/// With `--busy-poll`, requests that come soon enough are answered without a nap in between, and
-/// after the last one it goes to sleep all the same.
+/// With `--busy-poll`, requests that follow soon enough are answered without a sleep in between. Some time
+/// after the last one the server sleeps.
 #[test]
-fn whoever_polls_busily_naps_only_when_its_time_is_over() {
+fn with_busy_poll_the_server_sleeps_only_after_that_time() {
     const REQUESTS: usize = 20;
     for (awake_us, naps_for_each) in [("0", true), ("1000000", false)] {
         let server = Server::start(&["-p", "0", "--busy-poll", awake_us]);
         let mut client = server.tcp();
         client.ask(b"get a\n", b"END\n");
         let mut naps = 0;
-        // A machine that is busy itself may keep us away for too long, but not every time.
+        // On a busy machine the client may be delayed for too long, but not in every attempt.
         let as_expected = (0..5).any(|_| {
             naps = server.naps();
             for _ in 0..REQUESTS {
-                // Long enough to fall asleep in.
+                // Long enough for the server to sleep without --busy-poll.
                 thread::sleep(Duration::from_millis(2));
                 client.ask(b"get a\n", b"END\n");
             }
@@ -120,9 +120,9 @@ fn whoever_polls_busily_naps_only_when_its_time_is_over() {
     }
 }
 
-/// A start touches nothing of the memory that it asks for, so it takes as long however much that is.
+/// A start touches no page of the memory for items, so its cost does not depend on -m.
 #[test]
-fn a_start_is_as_small_whatever_is_asked_for() {
+fn the_memory_of_a_start_does_not_depend_on_the_limit() {
     let resident = |mebibytes| {
         let server = Server::start(&["-p", "0", "-m", mebibytes]);
         server.tcp().ask(b"get a\n", b"END\n");

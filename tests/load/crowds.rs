@@ -1,5 +1,5 @@
-//! Crowds that stop at the worst moment: all buffers together stay within their budget, and
-//! everyone else is served.
+//! Crowds of clients that stop at the worst moment: all buffers together stay within their budget, and
+//! other clients are served.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::TcpStream;
@@ -17,20 +17,21 @@ use crate::harness::process::{
     Client, MIB, PATIENCE, Server, have_descriptors, stored, until, value,
 };
 
-/// The buffer budget, and what the rest of the server may need beyond its start.
+/// The budget of the buffers, and what the rest of the server may grow by after its start.
 const BUDGET: usize = 64 * MIB;
 const MARGIN: usize = 8 * MIB;
-/// Those that hold the budget and stand still are closed, the first after ten seconds.
+/// Stalled clients that hold the budget are closed, the first after ten seconds.
 const IN_THE_END: Duration = Duration::from_secs(30);
-/// Clients that more than fill a budget of 12 MiB with values of 1 MiB each: half of it is set aside
-/// for the one that may exceed the rest, and the others have to wait.
+/// So many clients with values of 1 MiB more than fill a budget of 12 MiB: half of it is the overdraft of
+/// one client, and the others have to wait.
 const SMALL_BUDGET_MIB: usize = 12;
 const SMALL_CROWD: usize = 9;
 
-/// Two at a time would need twice the memory and twice the time.
+/// Two crowds at a time would need twice the memory and twice the time.
 static ONE_CROWD: Mutex<()> = Mutex::new(());
 
-/// A server for the crowd, and descriptors for both ends of it: the child inherits our limit.
+/// A server for the crowd. The descriptor limit is raised before the start, for both ends of its
+/// connections: the child inherits it.
 fn server(buffer_mib: usize, options: &[&str]) -> Server {
     have_descriptors(3_000);
     let buffer_mib = buffer_mib.to_string();
@@ -49,7 +50,7 @@ impl Stopping {
     fn new(server: &Server) -> Self {
         let client = server.tcp();
         client.stream.set_nonblocking(true).unwrap();
-        // What the server does not take shall stay with us, not with the kernel.
+        // With a small send buffer, bytes that the server does not read stay with the client.
         setsockopt(&client.stream, sockopt::SndBuf, &16_384).unwrap();
         Self { client, sent: 0, closed: false }
     }
@@ -65,7 +66,7 @@ impl Stopping {
     }
 }
 
-/// Pushes until nothing moves any more.
+/// Pushes until the server takes no more.
 fn settle(crowd: &mut [Stopping], request: &[u8]) {
     let (mut sent, mut since) = (0, Instant::now());
     while since.elapsed() < Duration::from_millis(300) {
@@ -78,10 +79,9 @@ fn settle(crowd: &mut [Stopping], request: &[u8]) {
     }
 }
 
-/// Runs `meanwhile` while everyone in the crowd goes on sending, each `bytes` more of the request at a
-/// time.
+/// Runs `meanwhile` while each client of the crowd goes on sending, `bytes` more of the request at a time.
 fn while_pushing(crowd: &mut [Stopping], request: &[u8], bytes: usize, meanwhile: impl FnOnce()) {
-    /// Ends the pushing even when the test fails, or the scope would wait for ever.
+    /// Stops the pushing even if the test fails. Otherwise the scope would wait for ever.
     struct Done<'a>(&'a AtomicBool);
     impl Drop for Done<'_> {
         fn drop(&mut self) {
@@ -103,17 +103,17 @@ fn while_pushing(crowd: &mut [Stopping], request: &[u8], bytes: usize, meanwhile
     });
 }
 
-/// Round trips of somebody who wants little, until the crowd has taken what it can.
+/// Round trips of a normal client, until the crowd has taken the memory that it can get.
 fn assert_undisturbed_until_full(server: &Server, normal: &mut Client<TcpStream>, before: usize) {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(3) {
         assert_undisturbed(normal, "beside the crowd");
     }
-    // With a crowd that takes less than the budget, nothing would be shown.
+    // A crowd that holds less than the budget would show nothing.
     until("the budget is used", PATIENCE, || server.resident() > before + BUDGET / 2);
     let peak = server.resident_peak();
     let bound = before + BUDGET + MARGIN;
-    println!("before {before} bytes, at the worst {peak}, of {bound} that are allowed");
+    println!("{before} bytes before, peak {peak}, {bound} are allowed");
     assert!(peak <= bound, "{peak} bytes resident, {bound} are allowed");
 }
 
@@ -130,13 +130,13 @@ fn a_thousand_values_one_byte_short_stay_within_the_budget() {
         assert_undisturbed_until_full(&server, &mut normal, before);
     });
     drop(crowd);
-    // Nothing of it was stored, and there is room again.
+    // No value of the crowd was stored, and its memory is free again.
     let (set, block) = stored("normal", &value(MIB));
     normal.ask(&set, b"STORED\n");
     normal.ask(b"get crowd normal\n", &[&block[..], b"END\n"].concat());
 }
 
-/// Over a Unix socket, because a TCP socket of the loopback takes two such values into the kernel.
+/// Over a Unix socket: the kernel's buffers of a TCP socket on the loopback take two such values.
 #[test]
 fn three_hundred_values_unread_stay_within_the_budget() {
     let _one = ONE_CROWD.lock().unwrap_or_else(|failed| failed.into_inner());
@@ -150,7 +150,7 @@ fn three_hundred_values_unread_stay_within_the_budget() {
     let before = server.resident();
     let mut crowd = deaf(&path, 300);
     assert_undisturbed_until_full(&server, &mut normal, before);
-    // Those that read after all get what they asked for, late and whole, in whichever order.
+    // Clients that read later get their answers whole, in any order.
     for client in &mut crowd {
         client.expect(&answer);
     }
@@ -159,7 +159,7 @@ fn three_hundred_values_unread_stay_within_the_budget() {
     normal.ask(b"get large\n", &answer);
 }
 
-/// Both crowds at once, each as large as memcached's limit on connections.
+/// Both crowds at once, each as large as memcached's default limit on connections.
 #[test]
 #[ignore = "takes most of a minute"]
 fn a_thousand_values_one_byte_short_and_a_thousand_unread_stay_within_the_budget() {
@@ -177,7 +177,7 @@ fn a_thousand_values_one_byte_short_and_a_thousand_unread_stay_within_the_budget
     let mut crowd: Vec<_> = (0..CROWD).map(|_| Stopping::new(&server)).collect();
     while_pushing(&mut crowd, &request, request.len(), || {
         assert_undisturbed_until_full(&server, &mut normal, before);
-        // Some of them have to be closed before there is room again.
+        // Some of them have to be closed before memory is free again.
         let begun = Instant::now();
         while begun.elapsed() < IN_THE_END {
             assert_undisturbed(&mut normal, "beside both crowds");
@@ -190,7 +190,7 @@ fn a_thousand_values_one_byte_short_and_a_thousand_unread_stay_within_the_budget
     normal.ask(b"get crowd large\n", &[&block[..], b"END\n"].concat());
 }
 
-/// Clients that ask for a large value, which the kernel does not take whole, and do not read it.
+/// Clients that request a value larger than the kernel's buffers, and do not read it.
 fn deaf(path: &Path, clients: usize) -> Vec<Client<UnixStream>> {
     let ask = |_| {
         let mut client = Client::unix(path);
@@ -200,9 +200,9 @@ fn deaf(path: &Path, clients: usize) -> Vec<Client<UnixStream>> {
     (0..clients).map(ask).collect()
 }
 
-/// The budget is full of requests that stop, or all but stop: after settling with `stop` bytes
-/// missing, one byte comes every few milliseconds. Somebody who behaves has a large request done all
-/// the same, once those that do not move have been closed.
+/// The budget is full of requests that stop, or nearly stop: `stop` bytes before their end, each sends
+/// only `trickle` bytes every few milliseconds. A normal client's large request completes all the same,
+/// after stalled clients have been closed.
 fn assert_done_in_the_end(stop: usize, trickle: usize) {
     let server = server(SMALL_BUDGET_MIB, &[]);
     let (set, block) = stored("normal", &value(MIB));
@@ -218,7 +218,7 @@ fn assert_done_in_the_end(stop: usize, trickle: usize) {
         normal.ask(&set, b"STORED\n");
         println!("a large set was done in {:?}", begun.elapsed());
     });
-    until("the log tells", PATIENCE, || server.log().contains("closed a client that held"));
+    until("it is logged", PATIENCE, || server.log().contains("closed a client that held"));
     drop(crowd);
     normal.ask(b"get normal crowd\n", &[&block[..], b"END\n"].concat());
 }
@@ -228,7 +228,7 @@ fn a_large_set_is_done_in_the_end_beside_values_one_byte_short() {
     assert_done_in_the_end(0, usize::MAX / 2);
 }
 
-/// Two hundred bytes a second keep nobody's right to the budget alive.
+/// A client that sends 200 bytes a second counts as stalled.
 #[test]
 fn a_large_set_is_done_in_the_end_beside_values_that_trickle() {
     assert_done_in_the_end(100_000, 1);
@@ -243,12 +243,12 @@ fn a_large_get_is_done_in_the_end_beside_values_unread() {
     let mut normal = server.tcp();
     normal.ask(&set, b"STORED\n");
     let crowd = deaf(&path, SMALL_CROWD);
-    // Behind these, the requests of the crowd have been read.
+    // After these round trips, the requests of the crowd have been read.
     assert_undisturbed(&mut normal, "beside the crowd");
     normal.stream.set_read_timeout(Some(IN_THE_END)).unwrap();
     let begun = Instant::now();
     normal.ask(b"get large\n", &[&block[..], b"END\n"].concat());
     println!("a large get was done in {:?}", begun.elapsed());
     drop(crowd);
-    until("the log tells", PATIENCE, || server.log().contains("closed a client that held"));
+    until("it is logged", PATIENCE, || server.log().contains("closed a client that held"));
 }

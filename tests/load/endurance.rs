@@ -1,4 +1,4 @@
-//! What holds for a long time: run by `cargo test --release --test all -- --ignored load::`.
+//! Resident memory over many stores. Run by `cargo test --release --test all -- --ignored load::`.
 
 use std::io::Write as _;
 
@@ -6,11 +6,11 @@ use crate::harness::process::{MIB, Server, value};
 
 /// Values of this many bytes fit into an item of 1 MiB.
 const VALUE_BYTES_MAX: u64 = (MIB - 512) as u64;
-/// Requests that are sent at once, and the bytes at which a batch ends before that.
+/// Requests in a batch, and the bytes after which a batch ends earlier.
 const BATCH: usize = 1_000;
 const BATCH_BYTES: usize = 2 * MIB;
 
-/// A generator of Marsaglia's (2003): enough to mix up keys and sizes.
+/// Marsaglia's xorshift generator (2003), for keys and sizes.
 fn next(random: &mut u64) -> u64 {
     *random ^= *random << 13;
     *random ^= *random >> 7;
@@ -18,20 +18,20 @@ fn next(random: &mut u64) -> u64 {
     *random
 }
 
-/// From 1 byte to the largest there can be.
+/// A size from 1 byte to the largest possible.
 fn bytes_of_a_value(drawn: u64) -> u64 {
     if drawn.is_multiple_of(2) {
         // Up to 8 KiB, each power of two as likely as the others.
         let bytes = 1_u64 << ((drawn >> 1 & 0xff) % 14);
         bytes - (drawn >> 9) % bytes.div_ceil(2)
     } else {
-        // Each power of two half as likely as the one below, so that all bring as many bytes.
+        // Each power of two half as likely as the one below, so that all have the same share of bytes.
         let bytes = 1_u64 << (drawn >> 1).trailing_zeros().min(20);
         (bytes + (drawn >> 24) % bytes).min(VALUE_BYTES_MAX)
     }
 }
 
-/// Puts requests into the batch, none of which is answered. Returns how many.
+/// Adds requests to the batch, all without an answer. Returns their number.
 fn fill(batch: &mut Vec<u8>, data: &[u8], random: &mut u64) -> usize {
     for requests in 0..BATCH {
         if batch.len() > BATCH_BYTES {
@@ -41,7 +41,7 @@ fn fill(batch: &mut Vec<u8>, data: &[u8], random: &mut u64) -> usize {
         match drawn >> 60 {
             0 => write!(batch, "delete key-{key} noreply\r\n").unwrap(),
             1 => write!(batch, "touch key-{key} 1000 noreply\r\n").unwrap(),
-            // Read, and so given a second chance, and counted up where it is a number.
+            // A read item gets a second chance; incr also increments it if it is a number.
             2 => write!(batch, "incr key-{key} 1 noreply\r\n").unwrap(),
             kind => {
                 let bytes = bytes_of_a_value(drawn);
@@ -56,8 +56,8 @@ fn fill(batch: &mut Vec<u8>, data: &[u8], random: &mut u64) -> usize {
     BATCH
 }
 
-/// Nothing fragments and nothing leaks: after a tenth of the requests memory is full, and stays as
-/// it is, whatever the sizes.
+/// No fragmentation and no leak: after a tenth of the requests memory is full, and then its size is
+/// constant for all value sizes.
 fn endure(requests: usize, memory_mib: usize) {
     let server = Server::start(&["-p", "0", "-m", &memory_mib.to_string()]);
     let mut client = server.tcp();
@@ -83,7 +83,7 @@ fn endure(requests: usize, memory_mib: usize) {
         client.figure("bytes_read"),
     );
     assert!(client.figure("evictions") > 0, "memory has never been full");
-    // The allocator may keep the buffer of one large value, or have given it back just now.
+    // The allocator may keep the buffer of one large value, or may just have freed it.
     let most = after_a_tenth / 100 + 2 * MIB;
     assert!(at_the_end.abs_diff(after_a_tenth) <= most, "it changed by more than {most} bytes");
 }
