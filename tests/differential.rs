@@ -1,13 +1,13 @@
-//! The same bytes to memcached and to us: whatever proptest makes up, the answers must be the same.
+//! Random requests to memcached and to this server: the answers must be the same.
 //!
-//! `requests` makes them up, `answers` says what is compared, `exceptions` is the list of what is
-//! known to be answered differently, on purpose or from one version of memcached to another.
+//! `requests` generates them, `answers` defines what is compared, and `exceptions` lists the known
+//! differences, on purpose or between versions of memcached.
 //!
-//! A short run on requests that stay the same is part of the tests. A long one, on new ones:
+//! `cargo test` includes a short run on requests that are always the same. A long run, on new ones:
 //! ```text
 //! DIFFERENTIAL_LINES=100000 MEMCACHED=path/of/memcached-1.6.45 cargo test differential
 //! ```
-//! `AGAINST=path` puts another memcached in our place, which is how the list was found.
+//! `AGAINST=path` compares two memcacheds instead, which shows the differences between versions.
 
 mod answers;
 mod exceptions;
@@ -25,11 +25,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use requests::{KEYS, Request, requests};
 
-/// Lines that the tests try, and how many a case has in the mean.
+/// Lines in a short run, and the mean number of lines in a case.
 const LINES: u32 = 6_000;
 const LINES_PER_CASE: u32 = 15;
-/// How often answers must differ before they do. A clock may tick between two servers, and
-/// memcached holds an item for a moment longer than its answer took, now and then.
+/// A case fails only if the answers differ this often in a row: a clock may tick between the two servers,
+/// and memcached sometimes keeps a reference to an item for a moment after its answer.
 const TRIES: usize = 3;
 
 enum Server {
@@ -43,7 +43,7 @@ impl Server {
             Self::Ours(ours) => ours.connect(false),
             Self::Memcached(memcached) => Box::new(memcached.connect()),
         };
-        // It may hang up before it has read all, and so may we be reset.
+        // The server may close before it has read everything, which resets the connection.
         let _ = stream.write_all(requests);
         stream.finish();
         let mut answers = Vec::new();
@@ -51,13 +51,13 @@ impl Server {
         answers
     }
 
-    /// Forgets what the case before has stored.
+    /// Deletes the items of the case before.
     fn clear(&self) {
         let line = |key: &&[u8]| [b"delete ", *key, b"\r\n"].concat();
         self.ask(&KEYS.iter().map(line).collect::<Vec<_>>().concat());
     }
 
-    /// The items there are: cas ids and values by key.
+    /// The current items: cas ids and values by key.
     fn items(&self) -> Items {
         let mut answer = &self.ask(&[b"gets ", &KEYS.join(&b' ')[..], b"\r\n"].concat())[..];
         let mut items = BTreeMap::new();
@@ -72,13 +72,13 @@ impl Server {
         items
     }
 
-    /// What it answers to each of the pieces, and what it has stored after each.
+    /// Its answers to each of the pieces, and its items after each.
     fn answers(&self, pieces: &[Vec<Request>]) -> Vec<String> {
         const STORED: &[u8] =
             b"get a b n\r\nmg a s f t h k u\r\nmg b s f t h k u\r\nmg n s f t h k u\r\n";
         self.clear();
-        // memcached holds an item until its answer is sent, and a number that is held is not written
-        // in place but stored anew, without padding.
+        // memcached keeps a reference to an item until its answer is sent. A number with a reference is
+        // not changed in place but stored anew, without padding.
         let pieces = pieces.iter().flat_map(|piece| piece.chunk_by(|_, next| !next.counts()));
         let mut all = Vec::new();
         for piece in pieces {
@@ -94,10 +94,10 @@ type Items = BTreeMap<Vec<u8>, (String, Vec<u8>)>;
 
 /// The bytes of these requests for a server that has these items.
 fn sent(piece: &[Request], items: &Items) -> Vec<u8> {
-    // All as long as each other, because data that is too short makes data of them.
+    // All have the same length, because the data of a request may be too short and then includes them.
     let id = |key| items.get(&[key][..]).map_or("1", |(id, _)| id);
     let id = |key| format!("{:0>20}", id(key));
-    // For a value that is empty or blank memcached takes whatever follows it in memory.
+    // For an empty or blank value memcached parses the bytes that follow it in memory.
     let is_blank =
         |key: &[u8]| items.get(key).is_some_and(|(_, value)| value.trim_ascii().is_empty());
     let reads_beyond = |request: &&Request| {
@@ -106,19 +106,19 @@ fn sent(piece: &[Request], items: &Items) -> Vec<u8> {
     };
     let asked = piece.iter().filter(|request| !reads_beyond(request));
     let mut sent: Vec<u8> = asked.flat_map(|request| request.bytes(id)).collect();
-    // For requests that promised more data. memcached 1.6.45 forgets what it has answered when the
-    // client hangs up on data that it waits for.
+    // For requests that announced more data: if the client closes while memcached 1.6.45 waits for data,
+    // answers are lost.
     sent.extend(b"filler, and again\r\n".repeat(10));
     sent
 }
 
-/// Does a newer memcached say this where an older one says that?
+/// Whether a newer memcached gives this answer where an older one gives that.
 fn is_renamed(old: &str, new: &str) -> bool {
     let plain = |line: &str| line.trim_end_matches("\\r").to_owned();
     RENAMED.contains(&(&plain(old), &plain(new)))
 }
 
-/// Asks both, and says where they differ.
+/// Sends the requests to both, and returns the first difference.
 fn compare(
     theirs: &Server,
     ours: &Server,

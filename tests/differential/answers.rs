@@ -1,18 +1,18 @@
-//! What of an answer is compared: cas ids, slab classes and times are not, and the seconds left only roughly. Nor
-//! is whether a key is shown in base64: memcached forgets that it came so when another command than
-//! ms makes the item anew.
+//! The comparable part of an answer: without cas ids, slab classes and times, and with seconds left only
+//! roughly. Whether a key is shown in base64 is not compared either: memcached forgets that a key was
+//! sent in base64 when a command other than ms stores the item anew.
 //!
-//! Works line by line; values are among the lines, and none of those that requests store looks like
-//! an answer.
+//! Answers are compared line by line. Values are among the lines, and no value that requests store looks
+//! like an answer.
 
-/// Longest time that may be left, in seconds, and is not a date. Two servers can be one second
-/// apart, and of a date that would be seen.
+/// Longest time left, in seconds, that is compared: longer ones come from absolute times, which differ
+/// if the clocks of the two servers are a second apart.
 const RELATIVE_S_MAX: u64 = 60 * 60 * 24 * 30;
 
-/// Keys as they are shown when they came in base64, and when not.
+/// Keys in base64, and as plain text.
 const BASE64: [(&str, &str); 3] = [("kYQ== b", "ka"), ("kYg== b", "kb"), ("kbg== b", "kn")];
 
-/// The answers as they are compared, and shown when they differ.
+/// The answers in the form that is compared, and shown if they differ.
 pub(crate) fn comparable(answers: &[u8]) -> Vec<String> {
     let lines = answers.split(|&byte| byte == b'\n');
     lines.map(|line| masked(&line.escape_ascii().to_string())).collect()
@@ -40,7 +40,7 @@ fn masked(line: &str) -> String {
     }
     let line = words.join(" ");
     let line = BASE64.iter().fold(line, |line, (shown, key)| line.replace(shown, key));
-    // A cas id that was sent, and became part of a value that was promised longer than it was.
+    // A cas id that was sent, and became part of a value whose announced length was too large.
     match line.split_once("0000000000") {
         Some((front, id)) => {
             format!("{front}ID{}", id.trim_start_matches(|c: char| c.is_ascii_digit()))
@@ -49,7 +49,7 @@ fn masked(line: &str) -> String {
     }
 }
 
-/// A flag as it comes back.
+/// A flag of a meta answer.
 fn flag(word: &str) -> String {
     let argument = word.get(1..).unwrap_or_default().trim_end_matches("\\r");
     match word.as_bytes().first() {
@@ -60,7 +60,7 @@ fn flag(word: &str) -> String {
     }
 }
 
-/// Seconds left, without those that may have passed between two servers.
+/// Seconds left, rounded, because a second may pass between the two servers.
 fn seconds(number: &str) -> String {
     match number.parse::<u64>() {
         Ok(left @ ..=RELATIVE_S_MAX) => left.next_multiple_of(20).to_string(),

@@ -1,21 +1,21 @@
-//! What is known to be answered differently, on purpose or from one version of memcached to another:
-//! requests that are not asked, and answers that are as good as others. A list, with the reasons.
+//! Known differences, on purpose or between versions of memcached: requests that are not sent, and answers
+//! that count as equal. Each has its reason.
 
 use super::requests::Request;
 
-/// Who disagrees.
+/// The servers that differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Between {
-    /// We, on purpose, and memcached.
+    /// This server, on purpose, and memcached.
     UsAndThem,
-    /// memcached 1.6.18, and 1.6.45 together with us.
+    /// memcached 1.6.18, and 1.6.45 with this server.
     OldAndNew,
 }
 
-/// Requests that are left out.
+/// Requests that are excluded.
 pub(crate) struct Exception {
     pub(crate) between: Between,
-    /// What they have in common and why they are answered differently.
+    /// Their common property, and why the answers differ.
     pub(crate) why: &'static str,
     pub(crate) applies: fn(&Request) -> bool,
 }
@@ -25,7 +25,7 @@ use Between::{OldAndNew, UsAndThem};
 const STORAGE: [&[u8]; 6] = [b"set", b"add", b"replace", b"append", b"prepend", b"cas"];
 const META: [&[u8]; 5] = [b"mg", b"ms", b"md", b"ma", b"me"];
 
-/// Requests that are not asked.
+/// All excluded requests.
 pub(crate) const EXCEPTIONS: [Exception; 27] = [
     Exception {
         between: UsAndThem,
@@ -59,7 +59,7 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
             is(request, &META)
                 && has_flag(request, |flag| match flag {
                     [b'T' | b'N', b'-', ..] => true,
-                    // Above thirty days it is a time since 1970.
+                    // Above thirty days it is an absolute time.
                     [b'T' | b'N', seconds @ ..] => std::str::from_utf8(seconds)
                         .is_ok_and(|seconds| seconds.parse().is_ok_and(|s: i64| s > 2_592_000)),
                     _ => false,
@@ -236,18 +236,18 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     },
 ];
 
-/// Answers of 1.6.18 and the ones which say the same now.
+/// Answers of 1.6.18, and those of 1.6.45 with the same meaning.
 pub(crate) const RENAMED: [(&str, &str); 9] = [
     // Too few words.
     ("ERROR", "CLIENT_ERROR bad command line format"),
-    // md and ma had one word for all that can be wrong with flags; ma has it still.
+    // md and ma had one message for all errors of flags. ma still has.
     ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR bad command line format"),
     ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR bad token in command line format"),
     ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR invalid flag"),
     ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR duplicate flag"),
     ("CLIENT_ERROR invalid or duplicate flag", "CLIENT_ERROR error decoding key"),
     ("ERROR: shutdown not enabled", "SERVER_ERROR: shutdown not enabled"),
-    // A flag that is no letter was only a flag that is not known.
+    // A flag that is no letter was reported as an unknown flag.
     ("CLIENT_ERROR invalid flag", "CLIENT_ERROR bad command line format"),
     ("CLIENT_ERROR duplicate flag", "CLIENT_ERROR bad command line format"),
 ];
@@ -256,7 +256,7 @@ fn is(request: &Request, names: &[&[u8]]) -> bool {
     names.contains(&request.word(0))
 }
 
-/// Is there such a word after the key? No word is empty.
+/// Whether a word after the key has this property. No word is empty.
 fn has_flag(request: &Request, is_so: fn(&[u8]) -> bool) -> bool {
     request.words.iter().skip(2).any(|flag| is_so(flag))
 }
@@ -265,13 +265,13 @@ fn has_long_key(request: &Request) -> bool {
     request.words.iter().any(|word| word.len() > 250)
 }
 
-/// Is the data as long as it is said to be, where there is any?
+/// Whether the data has the announced length, if there is data.
 fn is_long_enough(request: &Request) -> bool {
     let at = if is(request, &[b"ms"]) { 2 } else { 4 };
     request.data.as_ref().is_none_or(|data| data.len().to_string().as_bytes() == request.word(at))
 }
 
-/// A storage line on which nothing is wrong.
+/// Whether this is a valid storage line.
 fn is_clean_storage(request: &Request) -> bool {
     let wanted = if request.word(0) == b"cas" { 6 } else { 5 };
     let count = request.words.len();

@@ -1,8 +1,6 @@
-//! Requests, legal and broken, as proptest makes them up: all commands over a few keys, numbers at
-//! the edges of what they may be, words too many and too few, odd spacing, data that is not as long
-//! as it was said to be.
-//!
-//! Knows nothing of answers. What makes the clock matter is left out: ends that are near.
+//! Generates valid and invalid requests with proptest: all commands over a few keys, numbers at the ends
+//! of their ranges, too many and too few words, odd spacing, and data of a wrong length. Expiry times
+//! are never near, so that the clock does not matter.
 
 use std::fmt;
 
@@ -27,10 +25,10 @@ pub(crate) const KEYS: [&[u8]; 13] = [
     &[b'k'; 250],
 ];
 
-/// One request: words, what stands between them, the end of the line, and what follows it.
+/// One request: its words, the space between them, its line end, and its data.
 #[derive(Clone)]
 pub(crate) struct Request {
-    /// `{a}` stands for the cas id of the item a, and so on.
+    /// The words. `{a}` stands for the cas id of the item a, and so on.
     pub(crate) words: Vec<Vec<u8>>,
     spaces: Vec<u8>,
     ending: &'static [u8],
@@ -68,12 +66,12 @@ impl Request {
         out
     }
 
-    /// Is this a request that reads a number?
+    /// Whether this request reads a number.
     pub(crate) fn counts(&self) -> bool {
         matches!(self.word(0), b"incr" | b"decr" | b"ma")
     }
 
-    /// The key that it names first, as it stands there and as it is when it is read from base64.
+    /// Its first key, as it is sent and decoded from base64.
     pub(crate) fn keys(&self) -> [&[u8]; 2] {
         let decoded: &[u8] = match self.word(1) {
             b"YQ==" => b"a",
@@ -88,7 +86,7 @@ impl Request {
         self.words.get(at).map_or(b"", |word| word)
     }
 
-    /// Is its line, end and all, shorter than this?
+    /// Whether its line, with its end, is shorter than this.
     pub(crate) fn is_shorter_than(&self, bytes: usize) -> bool {
         let data = self.data.as_ref().map_or(0, |data| data.len() + 2);
         self.bytes(|_| "1".into()).len() - data < bytes
@@ -98,13 +96,13 @@ impl Request {
         self.ending == b"\n"
     }
 
-    /// Does anything stand in front of the first word?
+    /// Whether anything comes before the first word.
     pub(crate) fn is_indented(&self) -> bool {
         self.bytes(|_| "1".into()).first() == Some(&b' ')
     }
 }
 
-/// A handful of requests that are sent in one piece.
+/// A few requests that are sent in one piece.
 pub(crate) fn requests() -> impl Strategy<Value = Vec<Request>> {
     vec(request(), 1..10)
 }
@@ -193,7 +191,7 @@ fn key() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Numbers where their kinds begin and end, as different parsers read them.
+/// Numbers at the ends of integer types, and in forms that parsers read differently.
 fn number() -> impl Strategy<Value = Vec<u8>> {
     const EDGES: [&str; 32] = [
         "-1",
@@ -236,7 +234,7 @@ fn number() -> impl Strategy<Value = Vec<u8>> {
     .prop_map(|text| text.as_bytes().to_vec())
 }
 
-/// Now, never, or so late that no test waits for it.
+/// Expired at once, never, or far in the future.
 fn exptime() -> impl Strategy<Value = Vec<u8>> {
     const EDGES: [&str; 18] = [
         "-1",
@@ -291,7 +289,7 @@ fn data() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// What a request says of the length of its data.
+/// The length of the data that a request announces.
 #[derive(Clone, Debug)]
 enum Count {
     Right,
@@ -329,7 +327,7 @@ fn noreply() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop_oneof![6 => Just(Vec::new()), 1 => Just(vec![b"noreply".to_vec()])]
 }
 
-/// Flags of the meta commands, in whatever order and with whatever argument.
+/// Flags of the meta commands, in any order and with any arguments.
 fn flags() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let with = |letter: &'static str, argument: BoxedStrategy<Vec<u8>>| {
         argument.prop_map(move |argument| [letter.as_bytes(), &argument].concat())
@@ -357,7 +355,7 @@ fn flags() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop_oneof![8 => vec(flag.boxed(), 0..5), 1 => vec(select(vec!["v", "k"]).prop_map(|flag| flag.as_bytes().to_vec()), 17..22)]
 }
 
-/// What is done to a good request, mostly nothing.
+/// A change to a valid request, mostly none.
 #[derive(Clone, Debug)]
 enum Mutation {
     None,
