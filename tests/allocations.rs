@@ -1,4 +1,4 @@
-//! Nothing is allocated for a request, once the same has been asked before.
+//! A request allocates no memory if the same request has been executed before.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::alloc::System;
@@ -18,7 +18,7 @@ use miocached::session::{Session, Stop};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What is asked one after the other, and how often in one go.
+/// The requests, and how many of each are sent at once.
 const REQUESTS: [&str; 12] = [
     "set key 0 0 5\r\nvalue\r\n",
     "set number 7 0 2\r\n10\r\n",
@@ -38,7 +38,7 @@ const WARMING: usize = 3;
 const ROUNDS: usize = 100;
 const ATTEMPTS: usize = 3;
 
-/// The fewest of a few attempts: now and then the thread that waits for the test allocates, too.
+/// The fewest allocations of a few attempts: the thread that waits for the test sometimes allocates, too.
 fn allocations_of(mut run: impl FnMut()) -> usize {
     for _ in 0..WARMING {
         run();
@@ -52,7 +52,7 @@ fn allocations_of(mut run: impl FnMut()) -> usize {
     (0..ATTEMPTS).map(|_| attempt()).min().unwrap()
 }
 
-/// One test, because what is counted is the allocations of all threads.
+/// One test, because the allocations of all threads are counted.
 #[test]
 fn nothing_is_allocated_once_warm() {
     let counted = allocations_of(|| drop(black_box(Vec::<u8>::with_capacity(64))));
@@ -95,7 +95,7 @@ fn a_server_allocates_nothing() {
     let mut answer = vec![0; 1 << 20];
     for request in REQUESTS {
         for times in [1, PIPELINED] {
-            // The last answer is told apart from all others.
+            // The last answer differs from all others.
             let input = [request.repeat(times).as_bytes(), b"mn\r\n"].concat();
             let allocated = allocations_of(|| {
                 client.write_all(&input).unwrap();

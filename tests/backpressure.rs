@@ -1,5 +1,5 @@
-//! Requests that have to wait: for room in the output, or for others' turns. What waits has changed
-//! nothing, and what it does when it goes on is what it would have done at once.
+//! Requests that have to wait, for room in the output or for other connections' turns. A request that
+//! waits has changed nothing, and later has the same effect as if it had not waited.
 
 use miocached::config::Config;
 use miocached::engine::{Engine, Now};
@@ -8,8 +8,8 @@ use miocached::session::{Session, Stop};
 
 const NOW: Now = Now { uptime_s: 1000, unix_s: 1_700_000_000 };
 
-/// All answers of a session whose output is never allowed to grow above `limit` bytes, nor above what
-/// has been asked for and granted, and the number of turns that they took.
+/// All answers of a session, and the number of its turns. Its output may not exceed `limit` bytes, except
+/// for an answer whose length it has asked for and been granted.
 fn answers(requests: &[u8], limit: usize) -> (String, usize) {
     let config = Config::default();
     let (mut session, mut engine) = (Session::new(&config), Engine::new(&config).unwrap());
@@ -33,7 +33,7 @@ fn answers(requests: &[u8], limit: usize) -> (String, usize) {
 }
 
 #[test]
-fn what_is_made_by_a_request_that_waits_wins_all_the_same() {
+fn a_vivified_item_is_won_once_although_its_answer_waits() {
     for before in 0..12 {
         let misses = format!("mg {} k\r\n", "k".repeat(200)).repeat(before);
         let requests = misses.clone() + "mg viv N30 v t\r\nmg viv t\r\n";
@@ -44,8 +44,8 @@ fn what_is_made_by_a_request_that_waits_wins_all_the_same() {
 }
 
 #[test]
-fn no_turn_goes_through_a_large_value_again_and_again() {
-    // No number is read in an item above 512 KiB.
+fn no_turn_copies_a_large_value_many_times() {
+    // `incr` refuses an item above 512 KiB.
     for (request, large) in [
         ("append a 0 0 1 noreply\r\nx\r\n", 900_000),
         ("ms a 1 MA q\r\nx\r\n", 900_000),
@@ -55,18 +55,18 @@ fn no_turn_goes_through_a_large_value_again_and_again() {
         let set = format!("set a 0 0 {large}\r\n{}\r\n", " ".repeat(large));
         let (got, turns) = answers((set + &request.repeat(TIMES)).as_bytes(), 64 << 10);
         assert_eq!(got, "STORED\r\n");
-        // A turn ends with the request after a megabyte.
+        // A turn ends after the request that exceeds a megabyte of copies.
         let turns_min = TIMES * large / ((1 << 20) + large);
         assert!(turns >= turns_min, "{request}: {turns} turns for {TIMES} times {large} bytes");
     }
 }
 
-/// A dump tells one of the map's tables in each step. With keys of the greatest length, each byte of
-/// them shown as three, that is three times what a connection answers in a turn.
+/// A dump writes one of the map's tables in each step. With keys of the greatest length, whose bytes are
+/// each written as three, that is three times the output of a turn.
 #[test]
-fn a_dump_waits_for_the_room_that_it_takes() {
+fn a_dump_waits_for_room_in_the_output() {
     const KEYS: usize = 2000;
-    // Bytes that a key may have, and that are not shown as they are.
+    // Bytes that are valid in a key and escaped in a dump.
     let strange = "\u{e4}".repeat(123);
     let set = |at| format!("set {at:04}{strange} 0 0 1 noreply\r\nx\r\n");
     let sets: String = (0..KEYS).map(set).collect();
@@ -78,8 +78,8 @@ fn a_dump_waits_for_the_room_that_it_takes() {
     }
 }
 
-/// The most keys that are looked up in one turn, and the number of turns, when all of `requests` are
-/// there at once. Every key is a miss.
+/// The most keys that one turn looks up, and the number of turns, if all of `requests` arrive at once.
+/// Every key is a miss.
 fn keys_per_turn(requests: &[u8]) -> (u64, usize) {
     let config = Config::default();
     let (mut session, mut engine) = (Session::new(&config), Engine::new(&config).unwrap());
@@ -109,7 +109,7 @@ fn a_long_line_of_short_keys_takes_many_turns() {
     assert!((KEYS / 16_385..KEYS / 8_000).contains(&turns), "{turns} turns");
 }
 
-/// An input that had to hold a long line may hold as many bytes of short requests after it.
+/// A read buffer that has grown for a long line may later hold as many bytes of short requests.
 #[test]
 fn a_long_input_of_short_requests_takes_many_turns() {
     let requests = "get a\n".repeat(100_000);

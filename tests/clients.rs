@@ -1,8 +1,8 @@
-//! Clients and tools that were written for memcached, unchanged, and a process of ours.
+//! Clients and tools for memcached, unchanged, against this server.
 //!
-//! `.ci/run` installs them: the Python clients below the target folder, the tools from Debian. One
-//! that is missing is skipped with a line, and fails under CI. What the Python clients do stands in
-//! `tests/clients`. `AGAINST=path` puts a real memcached in our place, to try out the tests.
+//! `.ci/run` installs them: the Python clients below the target folder, the tools from Debian. The test of
+//! a missing one is skipped with a line, and fails under CI. The programs of the Python clients are in
+//! `tests/clients`. `AGAINST=path` runs the tests against a real memcached, to check the tests.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use crate::harness::peers::{Memcached, RunningMemcached};
 use crate::harness::process::{Client, PATIENCE, Server};
 use crate::harness::scripts::Conversation;
 
-/// Where Debian puts what comes with memcached.
+/// The folder of memcached's tools in Debian.
 const MEMCACHED_TOOL: &str = "/usr/share/memcached/scripts/memcached-tool";
 
-/// A server with an address, which is ours unless somebody says otherwise.
+/// A server with a TCP address: this server, or the memcached that `AGAINST` names.
 enum Target {
     Ours(Server),
     Memcached(RunningMemcached),
@@ -40,7 +40,7 @@ impl Target {
         }
     }
 
-    /// With `items` in it, named `key0` and so on, with values like themselves.
+    /// A server with `items` items: keys `key0` and so on, each with its key as its value.
     fn with(items: usize) -> Self {
         let target = Self::start();
         let mut client = Client::tcp(target.address());
@@ -53,7 +53,7 @@ impl Target {
     }
 }
 
-/// Is there such a program? Not having it is no failure, unless this is where all have to be.
+/// Whether the program is installed. Under CI a missing one is a failure.
 fn has(program: &str) -> bool {
     let found = if program.starts_with('/') {
         Path::new(program).exists()
@@ -72,7 +72,7 @@ fn require(what: &str, found: bool) -> bool {
     found
 }
 
-/// A program that waits for an answer waits no longer than this.
+/// Time limit of a program.
 fn patient(program: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args([&PATIENCE.as_secs().to_string(), program]);
@@ -85,7 +85,7 @@ fn output(command: &mut Command) -> Output {
     output
 }
 
-/// What a program says on stdout, which must end well.
+/// The stdout of a program, which must exit with 0.
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = output(patient(program).args(arguments));
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -93,7 +93,7 @@ fn said(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs one of the Python clients, if its library is there.
+/// Runs one of the Python clients, if its library is installed.
 fn python(library: &str) {
     let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
     let python = |arguments: &[&str]| {

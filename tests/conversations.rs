@@ -1,24 +1,24 @@
-//! The drivers: every script, cut in every way, over every kind of connection, against ourselves and
-//! against real memcached. What the scripts say stands in `tests/scripts`; how, in `harness/scripts.rs`;
-//! who is talked to, in `harness/peers.rs`.
+//! The drivers of the scripts: each script is cut in all ways, and runs over every kind of connection,
+//! against this server and a real memcached. The scripts are in `tests/scripts`, their syntax in
+//! `harness/scripts.rs`, and the peers in `harness/peers.rs`.
 
 use crate::harness::peers::{InMemory, Memcached, Ours, VERSION, converse};
 use crate::harness::scripts::{Conversation, Step, assert_same, scripts, with_version};
 
-/// Where cutting in two at every place would take too long: how many bytes are sent in all.
+/// Limit of the bytes that are sent in all when a script is cut in two at every place.
 const CUT_BYTES_MAX: usize = 20_000_000;
 
 fn all_scripts() -> Vec<Conversation> {
     [scripts("simple"), scripts("classic")].concat()
 }
 
-/// Those that need a session and nothing else.
+/// The scripts that a session without a process can run.
 fn in_memory() -> Vec<Conversation> {
     all_scripts().into_iter().filter(|conversation| !conversation.needs_process()).collect()
 }
 
-/// Talks to a session in memory which gets what is sent in the pieces that `cut` makes of it, and
-/// whose output is full at `high_water` bytes.
+/// Runs a conversation with a session in memory. `cut` cuts what is sent into pieces, and the output is
+/// full at `high_water` bytes.
 fn check_in_memory(
     conversation: &Conversation,
     steps: &[Step],
@@ -42,7 +42,7 @@ fn step_by_step() {
     }
 }
 
-/// With an output that is full after every byte, so that every retrieval stalls at every key.
+/// The output is full after every byte, so that every retrieval stalls at every key.
 #[test]
 fn byte_by_byte() {
     for conversation in in_memory() {
@@ -55,7 +55,7 @@ fn cut_in_two_at_every_place() {
     for conversation in in_memory() {
         let runs = conversation.runs();
         let longest = runs.iter().map(|run| run.send.len()).max().unwrap();
-        // Every place, as long as the square of the length allows it.
+        // Every place, or fewer in a long script: the bytes sent grow with the square of its length.
         for at in (0..=longest).step_by(1 + longest * longest / CUT_BYTES_MAX) {
             check_in_memory(&conversation, &runs, usize::MAX, |send| {
                 let (front, back) = send.split_at(at.min(send.len()));
@@ -65,7 +65,7 @@ fn cut_in_two_at_every_place() {
     }
 }
 
-/// As a library and as a filter: the same conversations, all at once.
+/// All requests of a conversation at once, with `simulate` and with `--stdio`.
 #[test]
 fn simulated_and_through_a_pipe() {
     let plain = |conversation: &&Conversation| {
@@ -92,7 +92,7 @@ fn over_tcp_and_a_unix_socket() {
     }
 }
 
-/// The oracle. It keeps the classic scripts honest.
+/// A real memcached confirms the classic scripts.
 #[test]
 fn against_real_memcached() {
     let Some(memcached) = Memcached::find() else {

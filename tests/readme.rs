@@ -1,4 +1,4 @@
-//! The README is a promise: what it shows is what the program does.
+//! The README's examples, options and files against the program.
 
 use std::net::Shutdown;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::harness::process::{PATIENCE, Server, run, until};
 const README: &str = include_str!("../README.md");
 const ONE_REQUEST: &str = include_str!("golden/one_request.txt");
 
-/// A log line without its time and level, and with the one thing in it that changes.
+/// A log line without its time and level, and with `PORT` in place of a port.
 fn plain(line: &str) -> String {
     let text = line.split_once("[miocached] ").map_or(line, |(_, text)| text);
     match text.split_once("127.0.0.1:") {
@@ -25,7 +25,7 @@ fn one_request_goes_through_these_steps() {
     assert!(README.contains(ONE_REQUEST), "the README shows tests/golden/one_request.txt");
     let server = Server::start(&["-p", "0", "-vv"]);
     let mut client = server.tcp();
-    // Its own turn first, and the end of input in a turn of its own last.
+    // Connect, request and end of input come in three turns.
     until("the client is known", PATIENCE, || server.log().contains("connected"));
     client.ask(b"set a 1\nx\nget a b\n", b"STORED\nVALUE a 1\nx\nEND\n");
     client.stream.shutdown(Shutdown::Write).unwrap();
@@ -33,7 +33,7 @@ fn one_request_goes_through_these_steps() {
     let log = server.log();
     let lines = log.split_inclusive('\n').filter(|line| !line.contains("WARN"));
     let mut steps: Vec<String> = lines.map(|line| plain(line.trim_end())).collect();
-    // What comes after that may have been logged already or not.
+    // Later lines may be logged already or not.
     let end = steps.iter().position(|step| step.starts_with("#0 closed")).unwrap();
     steps.truncate(end + 1);
     assert_eq!(steps.join("\n") + "\n", ONE_REQUEST);
@@ -77,7 +77,7 @@ fn files_in_the_readme_exist() {
     }
 }
 
-/// The first thing that a stranger tries.
+/// The first example of the README.
 #[test]
 fn the_first_conversation_is_as_shown() {
     let send = "set greeting 5\nhello\nget greeting\nquit\n";

@@ -1,5 +1,5 @@
-//! Random streams of the simple dialect, cut at random, against a model so naive that it is plainly
-//! right: it sees all input at once and does what design.md's rules say, one after the other.
+//! Random streams of the simple dialect, cut at random, against a model that is obviously right: it gets
+//! all input at once and applies the dialect's rules one after the other.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
 
-/// Small, so that random values hit it from both sides.
+/// Small, so that random values are below and above it.
 const ITEM_BYTES_MAX: usize = 1024;
 
-/// The simple dialect by the book.
+/// The model of the simple dialect.
 fn model(mut input: &[u8]) -> Vec<u8> {
     let mut map: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
     let mut out = Vec::new();
@@ -80,7 +80,7 @@ fn model(mut input: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What a session answers that gets `input` in pieces and whose output is soon full.
+/// The answers of a session that gets `input` in pieces, with a small limit of its output.
 fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
     let config = Config {
         item_bytes_max: ITEM_BYTES_MAX,
@@ -105,7 +105,7 @@ fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
             engine.verify();
             spent += used;
             stalls = if used > 0 || !output.is_empty() { 0 } else { stalls + 1 };
-            assert!(stalls < STALLS_MAX, "it stalls without end behind {spent} bytes");
+            assert!(stalls < STALLS_MAX, "it stalls without end after {spent} bytes");
             all.extend(output);
             match stop {
                 Stop::NeedsInput => break,
@@ -129,10 +129,10 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Mostly good requests, some broken ones, and noise.
+/// Mostly valid requests, some invalid ones, and noise.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let set = (key(), value(), -2i64..=2, "[ ]{1,2}").prop_map(|(key, value, off, space)| {
-        // Now and then the count is not the value's.
+        // Sometimes the count is not the length of the value.
         let off = if off.abs() == 2 { off.signum() } else { 0 };
         let count = (i64::try_from(value.len()).unwrap() + off).max(0);
         [format!("set{space}{key}{space}{count}\n").into_bytes(), value, b"\n".to_vec()].concat()

@@ -11,7 +11,7 @@ use crate::harness::scripts::Conversation;
 
 /// The end of the answer to `stats`.
 const END: &[u8] = b"END\r\n";
-/// Names that memcached shows only with threads of its own, which the oracle here runs without.
+/// Names that memcached shows only with background threads, which are off in these tests.
 const NAMES: [&str; 9] = [
     "lru_crawler_running",
     "lru_crawler_starts",
@@ -34,7 +34,7 @@ fn current_memcached() -> Option<Memcached> {
 }
 
 #[test]
-fn every_name_is_there() {
+fn every_name_of_memcached_is_shown() {
     let server = Server::start(&["-p", "0"]);
     let mut ours = server.tcp();
     let all = ours.stats("");
@@ -71,7 +71,7 @@ const REQUESTS: [(&str, &str); 13] = [
     ("delete a\r\n", "DELETED\r\n"),
 ];
 
-/// What they count, in memcached 1.6.45.
+/// The counters that they change in memcached 1.6.45.
 const COUNTED: [(&str, &str); 10] = [
     ("cmd_set", "7"),
     ("total_items", "2"),
@@ -103,7 +103,7 @@ fn requests_are_counted_as_by_memcached() {
     assert_counted(&mut Client { stream: running.connect() }, "memcached's");
 }
 
-/// A client that asks for figures and does not read them leaves nothing to the next one that asks.
+/// A client that sends `stats` and does not read: its snapshot must not reach the next client.
 #[test]
 fn no_client_sees_the_snapshot_of_another() {
     const CROWD: usize = 7;
@@ -117,7 +117,7 @@ fn no_client_sees_the_snapshot_of_another() {
     for topic in ["", " conns"] {
         for _ in 0..60 {
             deaf.send(format!("get a a\r\nstats{topic}\r\n").as_bytes());
-            // By then it has been read, and answered as far as possible.
+            // Afterwards the request has been read, and answered as far as the kernel takes it.
             asking.ask(b"mn\r\n", b"MN\r\n");
         }
     }
@@ -133,7 +133,7 @@ fn no_client_sees_the_snapshot_of_another() {
     assert_eq!(asking.stats("settings")["tcpport"], server.addresses()[0].port().to_string());
 }
 
-/// A client that sends `stats` without pause delays another one's by one turn.
+/// A client that pipelines `stats` delays another client by one turn.
 #[test]
 fn pipelined_stats_do_not_starve_others() {
     let server = Server::start(&["-p", "0"]);
@@ -148,7 +148,7 @@ fn pipelined_stats_do_not_starve_others() {
     // One turn ends with the answer that passes the high-water mark.
     let most = (OUTPUT_HIGH_WATER + (16 << 10)) as u64;
     assert!(written <= most, "{written} bytes came first");
-    // All of them are answered in the end, with figures of their own.
+    // All of them are answered, each with its own figures.
     let (mut answers, mut ends) = (Vec::new(), 0);
     let mut bytes = [0; 64 << 10];
     while ends < requests.len() / 7 {

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 const FUNCTION_LINES_MAX: usize = 70;
 
-/// Who may use whom. `config` and `trace` are there for everybody.
+/// Which layer may use which. All may use `config` and `trace`.
 const LAYERS: [(&str, &[&str]); 7] = [
     ("protocol", &[]),
     ("store", &[]),
     ("engine", &["protocol", "store"]),
     ("session", &["protocol", "engine"]),
-    // The values that pass through: the engine it hands down, and the room it grants.
+    // It hands down values of these layers: the engine and the limit of the output.
     ("net", &["session", "engine", "protocol"]),
     ("config", &[]),
     ("trace", &[]),
 ];
 
-/// Each with its reason beside it in Cargo.toml.
+/// The runtime dependencies. Each has a comment with its reason in Cargo.toml.
 const DEPENDENCIES: [&str; 12] = [
     "clap",
     "hashbrown",
@@ -161,8 +161,8 @@ fn names_after(code: &str, prefix: &str) -> Vec<String> {
     names
 }
 
-/// Which files of a folder each of its files imports from. What `mod.rs` only re-exports is imported
-/// from where it is defined.
+/// For each file of a folder, the files of the folder that it imports from. An item that `mod.rs`
+/// re-exports counts as imported from the file that defines it.
 fn imports_within(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
     let prefix = format!("src/{folder}/");
     let files: BTreeMap<String, String> = sources("src")
@@ -193,7 +193,7 @@ fn imports_within(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
             Some(defined_in.get(name).map_or_else(|| "mod".into(), ToString::to_string))
         }
     };
-    // What it re-exports, `mod.rs` imports only where it names it elsewhere.
+    // A re-export in `mod.rs` counts as an import only if `mod.rs` uses the item elsewhere.
     let own_code: String =
         top.split_inclusive(';').filter(|item| !item.contains("pub use ")).collect();
     let is_named = |word: &str| {
@@ -221,8 +221,8 @@ fn imports_within(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
     imports
 }
 
-/// Takes away, again and again, every file that imports from none of those that are left. What cannot
-/// be taken away is in a ring, or imports from one.
+/// Removes files that import from none of the remaining files, until there is no such file. The files
+/// that remain are in a ring, or import from one.
 fn rings(mut imports: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
     while let Some(free) =
         imports.iter().find(|(_, used)| used.is_empty()).map(|(name, _)| name.clone())
@@ -335,7 +335,7 @@ fn dependencies_are_those_agreed_on() {
             continue;
         }
         let name = line.split(' ').next().unwrap().to_string();
-        // Two crates that are one thing may share a reason.
+        // Two crates that belong together may share a reason.
         assert!(reason || name.starts_with("signal-hook"), "{name} has no reason beside it");
         reason = false;
         found.insert(name);

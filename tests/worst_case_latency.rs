@@ -1,10 +1,9 @@
 //! The longest single operation while a store fills up: what it does, counted, and how long it takes.
 //!
-//! A time on a shared machine says little by itself: the kernel's interrupts, and the host's whims,
-//! are charged to whoever runs, so that the same store of one record takes a microsecond or, once in
-//! millions, three milliseconds. But they do not hit the same operation each time. So the same fill
-//! is done several times, each operation is given the least of its times, and the longest of those
-//! is what the store itself takes.
+//! On a shared machine interrupts and the host are charged to the running process: the same store takes
+//! a microsecond or, once in millions, three milliseconds. But they do not hit the same operation each
+//! time. So the same fill runs several times, the shortest time of each operation is kept, and the
+//! longest of these is the store's own.
 //!
 //! `cargo test --release --test all -- --ignored --nocapture worst_case`
 
@@ -22,20 +21,20 @@ use nix::time::{ClockId, clock_gettime};
 const NOW_S: u32 = 10;
 const ITEMS: usize = 8_000_000;
 const FILLS: usize = 3;
-/// The promise.
+/// The longest time that is promised.
 const TIME_MAX: Duration = Duration::from_millis(1);
-/// So often all recent items are read, so that many are spared at once. The saved chances allow
-/// [`LARGE_BYTES`] of that for one store, and the last of these records may be half beyond.
+/// After so many stores all recent items are read, so that many are reinserted at once. One store may
+/// copy [`LARGE_BYTES`] of the saved reinsertion budget, and half of its last record above that.
 const STORES_BETWEEN_READS: usize = 1_000_000;
 const READ_ITEMS: usize = 700_000;
 const RECORD_BYTES: u64 = 80;
 
-/// What this thread has had of a CPU.
+/// The CPU time of this thread.
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
 
-/// The longest of all fills, and the longest of every operation's shortest.
+/// The longest time of all fills, and the longest of the shortest times of each operation.
 #[derive(Default)]
 struct Longest {
     least: Vec<Duration>,
@@ -65,7 +64,7 @@ fn key(at: usize) -> Vec<u8> {
     format!("key:{at:020}").into_bytes()
 }
 
-/// Stores new items, and returns the most bytes that one of them moved.
+/// Stores new items, and returns the most bytes that one store moved.
 fn fill(store: &mut Store, longest: &mut Longest) -> u64 {
     let mut moved_bytes_max = 0;
     for at in 0..ITEMS {
@@ -86,7 +85,7 @@ fn fill(store: &mut Store, longest: &mut Longest) -> u64 {
     moved_bytes_max
 }
 
-/// What may be measured on any machine, and the time.
+/// Counts, which hold on any machine, and the time.
 #[test]
 #[ignore = "wants 1 GiB and minutes, and a release build"]
 fn no_store_of_eight_million_takes_a_millisecond() {
@@ -105,7 +104,7 @@ fn no_store_of_eight_million_takes_a_millisecond() {
     }
 }
 
-/// A turn of one connection is at most an input buffer full of requests.
+/// A turn of one connection executes at most one read buffer of stores.
 #[test]
 #[ignore = "wants 1 GiB and minutes, and a release build"]
 fn the_longest_turn_of_stores() {
