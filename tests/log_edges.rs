@@ -1,5 +1,5 @@
-//! The places where a store of circular logs is likely to break, each visited on purpose, and the
-//! promises about work and memory, counted. Random walks are `tests/store.rs`'s.
+//! The edge cases of a store of circular logs, each on purpose, and the bounds of its work and memory.
+//! Random operations are in `tests/store.rs`.
 #![allow(clippy::cast_possible_truncation, reason = "small numbers, chosen here")]
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ fn meta(cas: u64) -> Attributes {
     Attributes { cas, ..Attributes::default() }
 }
 
-/// Stores a value that can be told from every other, in however many steps. Returns their number.
+/// Stores a value that differs from all others, in as many steps as it needs. Returns their number.
 fn put(store: &mut Store, number: u64, value_bytes: usize) -> u32 {
     let value = vec![number as u8; value_bytes];
     for steps in 0..10_000 {
@@ -38,8 +38,8 @@ fn has(store: &mut Store, number: u64, value_bytes: usize) -> bool {
     found.is_some_and(|item| item.value == vec![number as u8; value_bytes])
 }
 
-/// Whoever is overwritten, whether at the tail of a log or anywhere else, read or not, by whatever
-/// size: the new value is there afterwards and the sums hold.
+/// Every record is overwritten, at the tail of a log or elsewhere, read or not, by values of several
+/// sizes. Afterwards the new value is found and the sums are right.
 #[test]
 fn every_record_of_both_logs_may_be_overwritten() {
     for (read, grown) in [(false, 40), (true, 40), (false, 200), (true, 200), (true, 900)] {
@@ -50,7 +50,7 @@ fn every_record_of_both_logs_may_be_overwritten() {
             }
             let number = 199 - behind;
             if read {
-                // Those that it meets at the tail are spared as well.
+                // The records at the tail are then reinserted, too.
                 for number in 0..200 {
                     store.get(store.hashed_key(&key(number)), NOW_S);
                 }
@@ -58,14 +58,14 @@ fn every_record_of_both_logs_may_be_overwritten() {
             for bytes in [grown, grown + 100, 32, grown] {
                 put(&mut store, number, bytes);
                 store.verify();
-                assert!(has(&mut store, number, bytes), "{behind} behind, {bytes} bytes");
+                assert!(has(&mut store, number, bytes), "{behind} from the head, {bytes} bytes");
             }
         }
     }
 }
 
-/// Whoever is extended, a little or so much that it goes to another place: it has both its parts
-/// afterwards, or it was among those that left for its room, and then it is gone.
+/// Every record is extended, by a little or by so much that it moves. Afterwards it has both parts, or
+/// it was evicted to make room.
 #[test]
 fn every_record_of_both_logs_may_be_extended() {
     let mut left = 0;
@@ -101,17 +101,17 @@ fn every_record_of_both_logs_may_be_extended() {
                     Side::Before => [more, old].concat(),
                 });
                 match extended {
-                    Some(Stored::Kept) => assert_eq!(item, expected, "{behind} behind"),
+                    Some(Stored::Kept) => assert_eq!(item, expected, "{behind} from the head"),
                     Some(other) => panic!("{behind} behind: {other:?}"),
                     None => left += u32::from(item.is_none() && expected.is_some()),
                 }
             }
         }
     }
-    assert!(left > 0, "one of them was the last at a tail");
+    assert!(left > 0, "none of them was evicted, so the test shows nothing");
 }
 
-/// Each second flush within a second must take what was stored behind the first one.
+/// A later flush within the same second flushes items that were stored after the earlier one.
 #[test]
 fn three_hundred_flushes_in_one_second() {
     let mut store = Store::new(100_000, true).unwrap();
@@ -127,7 +127,7 @@ fn three_hundred_flushes_in_one_second() {
         );
         store.verify();
     }
-    // Reading it has not made it survive the next one.
+    // A read does not protect an item from the next flush.
     store.flush(NOW_S, NOW_S);
     assert!(!has(&mut store, 1, 10));
 }
@@ -149,7 +149,7 @@ fn every_length_meets_every_end_of_a_lap() {
 fn the_largest_record_that_fits_fits() {
     for memory_bytes in [4_096, 100_000, MIB, 3 * MIB + 8] {
         let mut store = Store::new(memory_bytes, true).unwrap();
-        // As memcached counts an item, it is larger than our record.
+        // memcached's size of an item is larger than the record here.
         let largest = Config::item_bytes_possible(memory_bytes) - 48 - 8 - 24 - 1 - 2;
         for number in 0..20 {
             put(&mut store, number, largest);
@@ -160,11 +160,11 @@ fn the_largest_record_that_fits_fits() {
         }
         let value = vec![0; memory_bytes / 2];
         assert_eq!(store.set(store.hashed_key(&key(19)), &value, &meta(1), NOW_S), Stored::NoRoom);
-        assert!(has(&mut store, 19, largest), "what was refused has changed nothing");
+        assert!(has(&mut store, 19, largest), "a refused store has changed nothing");
     }
 }
 
-/// A large value gets its room in steps, each of bounded work, although others store all the time.
+/// Room for a large value is made in steps of bounded work, while other values are stored all the time.
 #[test]
 fn room_for_a_large_value_is_made_in_steps() {
     let mut store = Store::new(8 * MIB, true).unwrap();
@@ -181,13 +181,13 @@ fn room_for_a_large_value_is_made_in_steps() {
         }
         steps += 1;
         assert!(store.counters().evictions - evictions <= LARGE_BYTES / 52 + 1);
-        // More than one step makes room for, in overwrites of main's records and in new ones.
+        // Overwrites in main and new records, which need more room than one step makes.
         for _ in 0..1000 {
             other += 1;
             put(&mut store, other, 8);
             put(&mut store, 150_000 + other % 30_000, 64);
         }
-        assert!(steps < 40, "it comes to an end");
+        assert!(steps < 40, "the store does not complete");
     }
     assert!(steps >= 10, "{steps} steps are few for a MiB");
     assert!(store.peek(store.hashed_key(b"large"), NOW_S).is_some_and(|item| item.value == value));
@@ -195,7 +195,7 @@ fn room_for_a_large_value_is_made_in_steps() {
 }
 
 #[test]
-fn a_large_value_that_was_given_up_is_in_nobodys_way() {
+fn a_large_value_that_was_given_up_delays_no_other() {
     let mut store = Store::new(8 * MIB, true).unwrap();
     for number in 0..200_000 {
         put(&mut store, number, 8);
@@ -212,9 +212,9 @@ fn a_large_value_that_was_given_up_is_in_nobodys_way() {
     }
 }
 
-/// The same through the session: it stalls, gives the others their turn, and goes on where it was.
+/// The same through the session: it stalls, others have their turn, and it goes on where it stopped.
 #[test]
-fn a_stalled_store_is_answered_in_the_end() {
+fn a_stalled_store_is_answered_later() {
     let config = Config { memory_bytes_max: 8 * MIB, ..Config::default() };
     let mut engine = Engine::new(&config).unwrap();
     let (mut small, mut large) = (Session::new(&config), Session::new(&config));
@@ -241,7 +241,7 @@ fn a_stalled_store_is_answered_in_the_end() {
         }
         assert_eq!(stop, Stop::NeedsFlush);
         if spent == request.len() - 8 {
-            // So large a request ends the turn.
+            // Such a large request ends the turn.
             continue;
         }
         stalls += 1;
@@ -256,7 +256,7 @@ fn a_stalled_store_is_answered_in_the_end() {
 }
 
 #[test]
-fn without_eviction_it_fails_instead_and_deleting_helps() {
+fn without_eviction_a_full_store_refuses_until_items_are_deleted() {
     let mut store = Store::new(100_000, false).unwrap();
     let mut kept = 0;
     while store.set(store.hashed_key(&key(kept)), &[1; 40], &meta(1), NOW_S) == Stored::Kept {
@@ -276,15 +276,15 @@ fn without_eviction_it_fails_instead_and_deleting_helps() {
     for number in (0..kept).filter(|number| number % 10 != 0) {
         assert!(
             store.peek(store.hashed_key(&key(number)), NOW_S).is_some(),
-            "{number} was not to leave"
+            "{number} was evicted"
         );
     }
     assert_eq!(store.counters().evictions, 0);
 }
 
-/// What is over gives its memory back before anybody has to leave who is not.
+/// Expired records are reclaimed before live ones are evicted.
 #[test]
-fn what_is_over_is_reclaimed() {
+fn expired_records_are_reclaimed_first() {
     let mut store = Store::new(100_000, true).unwrap();
     for number in 0..900 {
         let meta = Attributes { expires_at_s: NOW_S + 1, ..meta(1) };
@@ -303,7 +303,7 @@ fn what_is_over_is_reclaimed() {
 }
 
 #[test]
-fn what_has_happened_is_counted_and_can_be_counted_anew() {
+fn events_are_counted_and_counters_can_be_reset() {
     let mut store = Store::new(100_000, true).unwrap();
     let expires = |store: &mut Store, number| {
         let meta = Attributes { expires_at_s: NOW_S + 1, ..meta(1) };
@@ -312,7 +312,7 @@ fn what_has_happened_is_counted_and_can_be_counted_anew() {
     (0..4).for_each(|number| expires(&mut store, number));
     put(&mut store, 4, 40);
     assert!(store.get(store.hashed_key(&key(0)), NOW_S).is_some());
-    // Asked for, unnoticed and not, written again, deleted: each was over by its time, once.
+    // Found expired by get, peek, set and delete: each item is counted once.
     assert!(store.get(store.hashed_key(&key(0)), NOW_S + 1).is_none());
     assert!(store.get(store.hashed_key(&key(0)), NOW_S + 1).is_none());
     assert!(store.peek(store.hashed_key(&key(1)), NOW_S + 1).is_none());
@@ -320,9 +320,9 @@ fn what_has_happened_is_counted_and_can_be_counted_anew() {
     assert!(!store.delete(store.hashed_key(&key(3)), NOW_S + 1));
     let counters = *store.counters();
     assert_eq!((counters.expired_found, counters.flushed_found), (4, 0));
-    // Nobody's memory was taken for that.
+    // No record was reclaimed for room.
     assert_eq!((counters.expired_unfetched, counters.reclaimed), (0, 0));
-    // What is both flushed and past its time was flushed, as memcached counts.
+    // As in memcached, an item that is both flushed and expired counts as flushed.
     expires(&mut store, 5);
     store.flush(NOW_S + 1, NOW_S + 1);
     assert!(store.get(store.hashed_key(&key(4)), NOW_S + 2).is_none());
@@ -339,7 +339,7 @@ fn what_has_happened_is_counted_and_can_be_counted_anew() {
 }
 
 #[test]
-fn dead_bytes_stay_few_where_somebody_has_to_leave() {
+fn dead_bytes_stay_few_while_records_are_evicted() {
     let mut store = Store::new(4 * MIB, true).unwrap();
     let mut at = 1u64;
     for round in 0..400_000u64 {
@@ -360,9 +360,9 @@ fn dead_bytes_stay_few_where_somebody_has_to_leave() {
     assert!(counters.moved_bytes < 8 * counters.stored_bytes, "{counters:?}");
 }
 
-/// An item that is there all the time is shown once, although tables split under the walk.
+/// An item that exists during the whole walk is visited once, although tables are split meanwhile.
 #[test]
-fn a_walk_neither_loses_nor_repeats_while_the_map_grows() {
+fn a_walk_visits_each_item_once_while_the_map_grows() {
     for grow in [1, 30, 300, 3000] {
         let mut store = Store::new(8 * MIB, true).unwrap();
         for number in 0..3000 {
@@ -382,7 +382,7 @@ fn a_walk_neither_loses_nor_repeats_while_the_map_grows() {
     }
 }
 
-/// Fills `memory_bytes` and turns it over, and returns resident bytes per item beyond its record.
+/// Stores `items` small items in `memory_bytes`, and checks rehashes and the map's bytes per item.
 fn fill(memory_bytes: usize, items: u64) -> Store {
     let mut store = Store::new(memory_bytes, true).unwrap();
     for number in 0..items {
@@ -411,12 +411,12 @@ fn no_store_touches_many_records_among_eight_million() {
 }
 
 #[test]
-fn memory_that_cannot_be_had_is_an_error() {
+fn memory_that_is_not_granted_is_an_error() {
     assert!(Store::new(usize::MAX / 4, true).is_err());
 }
 
-/// A client that may list keys learns which of them share a table: a step of a walk shows one. It
-/// keeps those, deletes the others, and stores as many new ones, until the table is as full as can be.
+/// A client that may list keys learns which of them share a table, because a step of a walk shows one
+/// table. It keeps those, deletes the others, and stores new ones, until the table is full.
 #[test]
 fn keys_chosen_to_share_a_table_are_bounded() {
     for evicts in [true, false] {
@@ -442,6 +442,6 @@ fn keys_chosen_to_share_a_table_are_bounded() {
         assert!(counters.rehashed_at_once_max <= REHASHED_MAX, "{counters:?}");
         let lost = counters.evictions + refused;
         assert!(store.len() > 300 && lost > 100, "the table was full: {} kept", store.len());
-        assert!(!evicts || refused == 0, "where something may be evicted nothing is refused");
+        assert!(!evicts || refused == 0, "with evictions no store is refused");
     }
 }

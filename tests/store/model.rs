@@ -1,11 +1,11 @@
-//! The plain store: a std `HashMap` that keeps all it is given, so naive that it is plainly right.
-//! What the real store has evicted is taken out of it when that shows, and counted.
+//! The model of the store: a std `HashMap` that keeps everything, so simple that it is obviously right.
+//! When the real store turns out to have evicted an item, the model removes and counts it.
 
 use std::collections::HashMap;
 
 use miocached::store::{Attributes, Item, NEVER};
 
-/// What a key leads to.
+/// One item.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) value: Vec<u8>,
@@ -13,18 +13,18 @@ pub(crate) struct Kept {
     pub(crate) fetched: bool,
 }
 
-/// All items that were ever stored and are live.
+/// All live items.
 #[derive(Default)]
 pub(crate) struct Model {
     items: HashMap<Vec<u8>, Kept>,
-    /// When everything is flushed.
+    /// The second of a delayed flush.
     flush_at_s: Option<u32>,
-    /// Live items that the real store had no more.
+    /// Number of live items that the real store had evicted.
     pub(crate) vanished: u64,
 }
 
 impl Model {
-    /// Drops everything that is expired by now.
+    /// Removes all expired items.
     pub(crate) fn pass(&mut self, now_s: u32) {
         if self.flush_at_s.is_some_and(|at_s| at_s <= now_s) {
             self.flush_at_s = None;
@@ -54,17 +54,17 @@ impl Model {
         self.items.len()
     }
 
-    /// The key is gone because a client said so.
+    /// A client has deleted the key.
     pub(crate) fn remove(&mut self, key: &[u8]) {
         self.items.remove(key);
     }
 
-    /// The real store does not have `key` any more. It may have been evicted.
+    /// The real store does not have `key`, so it may have evicted it.
     pub(crate) fn miss(&mut self, key: &[u8]) {
         self.vanished += u64::from(self.items.remove(key).is_some());
     }
 
-    /// The real store says that this is there: it must be.
+    /// The real store has this item, so the model must have it, too.
     pub(crate) fn check(&self, key: &[u8], item: &Item<'_>) {
         let kept = self.items.get(key).unwrap_or_else(|| {
             panic!("{} is served, but it is expired or flushed", key.escape_ascii());
