@@ -1,6 +1,6 @@
-//! However a conversation is cut, and however often it stalls, the answers are the same: in one
-//! piece with room for all answers, byte by byte with room for none, and in pieces of any size with
-//! as little room as the network gives when its buffers are full.
+//! The answers do not depend on how a conversation is cut and how often it stalls: in one piece with room
+//! for all answers, byte by byte with room for none, and in pieces of any size with the little room that
+//! the network gives when its buffers are full.
 
 use miocached::config::{Config, DialectMode, MIB};
 use miocached::engine::auth::Credentials;
@@ -11,10 +11,10 @@ use miocached::session::{Session, Stop};
 
 use super::grammar::{Source, request};
 
-/// So few that the store never is full. Which items a full store evicts depends on hashes, which are
-/// seeded differently in each store.
+/// Few enough that the store is never full. Which items a full store evicts depends on hashes, whose seed
+/// differs in each store.
 const STREAM_BYTES_MAX: usize = 16 << 10;
-/// Figures that those seeds decide (how full the tables of the map are), and one that the cuts do.
+/// Figures that depend on the seed (how full the tables of the map are), and one that depends on the cuts.
 const NOT_COMPARED: [&str; 6] = [
     "hash_power_level",
     "hash_bytes",
@@ -61,8 +61,8 @@ fn run(input: &[u8]) {
     assert_same(&whole, &converse(&config, &stream, piece_bytes, narrow), "in pieces");
 }
 
-/// Longer than the bounds of a turn: 32 KiB of requests, 16,384 keys. Each long retrieval is resumed,
-/// and what changes the state of the session follows right after one.
+/// Requests above the bounds of a turn: 32 KiB of requests, 16,384 keys. Each long retrieval is resumed,
+/// and a request that changes the state of the session follows directly after one.
 #[test]
 fn turns_that_reach_their_bounds_change_nothing() {
     miocached::trace::set_verbosity(0);
@@ -105,7 +105,7 @@ fn turns_that_reach_their_bounds_change_nothing() {
     }
 }
 
-/// All answers, whether the conversation has ended, and the figures and items of the server after it.
+/// All answers, whether the conversation has ended, and the figures and items afterwards.
 fn converse(config: &Config, stream: &[u8], piece_bytes: usize, room: OutputLimit) -> Outcome {
     let mut engine = Engine::new(config).unwrap();
     engine.set_credentials(Credentials::parse(b"user:password").unwrap());
@@ -141,7 +141,7 @@ fn talk(
         let unread = &stream[start..end];
         let (spent, stop) = session.advance(unread, &mut output, &mut room, engine, now.into());
         start += spent;
-        // As the network does it: first room is made, then more is given.
+        // As in the network: the output is flushed first, and only then more is granted.
         granted = if output.is_empty() { room.needed } else { 0 };
         let moved = spent > 0 || !output.is_empty() || stop == Stop::NeedsInput;
         stalls = if moved { 0 } else { stalls + 1 };
@@ -169,8 +169,8 @@ fn difference(one: &[u8], other: &[u8]) -> String {
     format!("after {same} lines: {:?} and not {:?}", other.get(same), one.get(same))
 }
 
-/// An answer's lines. Those of a dump come in the order of the hashes, so each run of them is sorted;
-/// and a dump that stops after some shows the first ones, so of those no more than the number counts.
+/// An answer's lines. A dump is in the order of the hashes, so each run of its lines is sorted. A dump with
+/// a limit shows any of the items, so only the number of its lines is compared.
 fn shown(answers: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut dumped = Vec::new();

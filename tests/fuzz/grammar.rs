@@ -1,8 +1,8 @@
-//! Requests out of random bytes: mostly well-formed ones of every command, so that a fuzzer gets
-//! deep; then some that are wrong in one place, and bytes as they are.
+//! Generates requests from random bytes: mostly valid ones of every command, so that a fuzzer reaches deep
+//! code; also some with one error, and raw bytes.
 //!
-//! Every byte of a [`Source`] is a choice, and what is not there counts as 0, so that each input means
-//! something, shorter ones mean less, and a small change of one is a small change of the other.
+//! Every byte of a [`Source`] is a choice, and missing bytes count as 0. So every input is valid, a shorter
+//! input gives fewer requests, and a small change of the input is a small change of the requests.
 
 /// Random bytes, used up from the front.
 pub(crate) struct Source<'a> {
@@ -28,7 +28,7 @@ impl<'a> Source<'a> {
         usize::from(self.byte()) % end
     }
 
-    /// Seldom true; never once the bytes are used up.
+    /// Rarely true, and never after the bytes have been used up.
     pub(crate) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == times - 1
     }
@@ -100,7 +100,7 @@ const KEYS: [&[u8]; 14] = [
     b"noreply",
     b"0",
 ];
-/// Around every limit, and in every way in which a number can be wrong.
+/// A number near a limit, or a wrong one of any kind.
 const NUMBERS: [&str; 34] = [
     "2",
     "-1",
@@ -141,7 +141,7 @@ const LENGTHS: [usize; 16] = [0, 1, 2, 7, 8, 20, 21, 64, 130, 250, 251, 400, 950
 const FLAGS: &[u8] = b"bNTRlOPLkstcfvhuqxFCEMJDIkvqtTNCMkvcsftbaBZ09[_!";
 const ENDS: [&str; 8] = ["\r\n", "\r\n", "\r\n", "\n", "\n", "\r\r\n", " \r\n", "\r"];
 
-/// Appends something for a client to send to `out`.
+/// Appends a request or other bytes to `out`.
 pub(crate) fn request(source: &mut Source<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     match source.below(16) {
@@ -221,7 +221,7 @@ fn value(source: &mut Source<'_>) -> Vec<u8> {
     value
 }
 
-/// Mostly the length of what follows.
+/// Mostly the true length of the data.
 fn count(source: &mut Source<'_>, out: &mut Vec<u8>, bytes: usize) {
     match source.byte() {
         0..240 => out.extend(bytes.to_string().bytes()),
@@ -336,7 +336,7 @@ fn meta(source: &mut Source<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Makes what was put there since `start` wrong in one place.
+/// Puts one error into the bytes from `start` on.
 fn spoil(source: &mut Source<'_>, out: &mut Vec<u8>, start: usize) {
     if start == out.len() {
         return;

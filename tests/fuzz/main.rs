@@ -1,19 +1,19 @@
-//! Fuzzing: whatever a client sends, cuts and waits for, nothing panics and every invariant holds.
+//! Fuzzing: for all inputs, cuts and waits of clients, nothing panics and every invariant holds.
 //!
-//! * `session`: whole conversations of several clients, with a clock that moves and a store that is full
+//! * `session`: whole conversations of several clients, with a moving clock and a full store
 //! * `parser`: the parser alone
-//! * `cuts`: the same bytes in one piece and byte by byte are answered the same
-//! * `grammar`: what all three make requests of
+//! * `cuts`: the answers do not depend on how the input is cut
+//! * `grammar`: generates requests for all three
 //!
 //! `cargo test` runs the corpora under `tests/fuzz/__fuzz__` and a second of random inputs for each
-//! target. For as long as is wanted, and guided by which code an input reaches, libFuzzer runs the same
-//! functions, on the same stable toolchain:
+//! target. libFuzzer runs the same functions for any time, guided by coverage, on the same stable
+//! toolchain:
 //!
 //! ```sh
 //! .ci/fuzz session -max_total_time=3600
 //! ```
-//! What it finds becomes a script below `tests/scripts`, or a test beside what was wrong. A random
-//! input that fails is reported as a number: `BOLERO_RANDOM_SEED=number cargo test --test fuzz` repeats it.
+//! A bug that it finds becomes a script in `tests/scripts`, or a unit test. A random input that fails is
+//! reported as a number: `BOLERO_RANDOM_SEED=number cargo test --test fuzz` repeats it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -22,7 +22,7 @@ mod grammar;
 mod parser;
 mod session;
 
-/// Steps that a request may take which neither reads nor answers. Room for a large value is made in
-/// as many steps as there are large values in the store, and a client that has left is waited for
-/// during a thousand.
+/// Limit of steps in a row in which a request is neither executed nor answered. Room for a large value
+/// takes up to one step for each large value in the store, and is reserved for a thousand steps for a
+/// client that has disconnected.
 pub(crate) const STALLS_MAX: u32 = 5000;

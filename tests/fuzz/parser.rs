@@ -1,12 +1,12 @@
-//! The framer alone: it takes no more than it was given, goes on whatever comes, asks for more only
-//! when it can say that more is missing, and finds the same however often it is asked.
+//! The framer alone: it uses no more bytes than it gets, makes progress on every input, returns
+//! `Incomplete` only when more bytes are needed, and returns the same for the same input.
 
 use miocached::config::DialectMode;
 use miocached::protocol::{Command, Framer, Grammar, Parsed, State};
 
 use super::grammar::{Source, request};
 
-/// Longer conversations find nothing that shorter ones do not.
+/// Longer inputs find no more errors than these.
 const STREAM_BYTES_MAX: usize = 64 << 10;
 
 #[test]
@@ -22,7 +22,7 @@ fn run(input: &[u8]) {
     let grammar = if source.one_in(4) { Grammar::Authentication } else { commands };
     let mut framer = Framer { grammar, item_bytes_max };
     let piece_bytes = source.pick(&[usize::MAX, 1, 2, 7, 100, 2048]);
-    // Every so many requests start over, as in a session that must wait for a flush.
+    // Now and then a request starts over, as in a session that waits for a flush.
     let retries = source.pick(&[0, 0, 1, 2, 3, 7]);
     let mut stream = Vec::new();
     while !source.is_empty() && stream.len() < STREAM_BYTES_MAX {

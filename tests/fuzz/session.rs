@@ -1,5 +1,5 @@
-//! Whole conversations: three clients of one engine, whose bytes come in pieces and whose answers
-//! are taken late, on clocks that move as they like, over a store that soon is full.
+//! Whole conversations: three clients of one engine, whose bytes arrive in pieces and whose answers are
+//! taken late. The clocks move at random, and the store is soon full.
 //!
 //! After every step each invariant of the store holds, every answer is made of whole lines and fits
 //! the output limit, and no client waits for ever.
@@ -17,7 +17,7 @@ use miocached::session::{Session, Stop};
 
 use super::grammar::{Source, request};
 
-/// What a line of an answer may take beyond the room that there is: see `engine/meta.rs`.
+/// Bytes by which a line of an answer may exceed the room: see `engine/meta.rs`.
 const LINE_BYTES_MAX: usize = 1024;
 
 #[test]
@@ -28,15 +28,15 @@ fn holds_whatever_comes() {
 /// One conversation.
 struct Client {
     session: Session,
-    /// What has been sent and has not come yet.
+    /// Bytes that have been sent and have not arrived yet.
     sent: Vec<u8>,
     unread: Vec<u8>,
-    /// Output bytes that were asked for.
+    /// Output bytes that were requested.
     granted: usize,
     /// Steps without any progress.
     steps: u32,
     waits: bool,
-    /// Its next turn comes with a snapshot of this.
+    /// Its next turn gets a snapshot of this scope.
     asks: Option<StatsScope>,
 }
 
@@ -44,7 +44,7 @@ struct World {
     config: Config,
     engine: Engine,
     now: Now,
-    /// There is a network to take a snapshot of.
+    /// The test takes snapshots, as a network does.
     is_networked: bool,
     high_water: usize,
     limit: usize,
@@ -71,7 +71,7 @@ fn run(input: &[u8]) {
             world.advance(at);
         }
     }
-    // Clients that have not ended are answered to the end.
+    // The remaining requests of clients that have not ended are answered.
     for client in &mut world.clients {
         client.unread.append(&mut client.sent);
         client.waits = false;
@@ -118,12 +118,12 @@ impl World {
         }
     }
 
-    /// Time passes; the wall clock may be set, too.
+    /// Moves the clocks on. May also step the wall clock.
     fn pass(&mut self, source: &mut Source<'_>) {
         let by_s = source.pick(&[1, 1, 2, 60, 61, 3600, 2_592_000, 1 << 30]);
         self.now.uptime_s = self.now.uptime_s.saturating_add(by_s);
         let step_s = source.pick(&[0, 0, 0, 1, -1, -3600, 86_400, 1 << 40, -(1 << 40)]);
-        // As the network reads it: a wall clock before 1970 counts as 1970.
+        // As in the network, a wall clock before 1970 counts as 1970.
         self.now.unix_s = self.now.unix_s.saturating_add(i64::from(by_s) + step_s).max(0);
     }
 
@@ -146,7 +146,7 @@ impl World {
         assert!(output.is_empty() || output.ends_with(b"\n"), "an answer is made of whole lines");
         let most = limit.saturating_add(LINE_BYTES_MAX);
         assert!(output.len() <= most, "{} bytes of output, of {limit}", output.len());
-        // As in the network, what was granted is kept for the turn with a snapshot.
+        // As in the network, a grant also holds for the turn with a snapshot.
         let keeps = matches!(stop, Stop::NeedsServerStats(_)) && output.is_empty();
         client.granted = match keeps {
             true => client.granted,
@@ -172,7 +172,7 @@ impl World {
     }
 }
 
-/// A snapshot of a network that is not there.
+/// A made-up snapshot of a network.
 fn snapshot(scope: StatsScope) -> ServerStats {
     let connection = ConnectionStats {
         descriptor: 7,
