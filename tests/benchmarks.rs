@@ -1,8 +1,8 @@
-//! The parts of the benchmarks that can be wrong unnoticed: statistics, random laws, the checker of
-//! answers, models of caches, the reading of traces and of `/proc`.
+//! Tests of those parts of the benchmarks whose errors would go unnoticed: statistics, random
+//! distributions, the checker of answers, models of caches, the parsers of traces and of `/proc`.
 //!
-//! A bench without a harness runs no tests of its own, so they are here; `tests/main.rs` includes the
-//! benches' modules.
+//! A bench without a harness cannot run tests, so they are here. `tests/main.rs` includes the modules of
+//! the benches.
 
 mod answers;
 mod counts;

@@ -1,5 +1,5 @@
-//! The parts of the benches that can be wrong without anybody noticing: statistics, random laws, and
-//! the reading of `/proc`. The checker of answers is in `bench_answers`.
+//! Parts of the benches whose errors would go unnoticed: statistics, random distributions, and the parsers
+//! of `/proc`. The tests of the checker of answers are in `answers.rs`.
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 

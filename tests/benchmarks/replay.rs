@@ -1,5 +1,5 @@
-//! The parts of `replay` and `footprint` that can be wrong without anybody noticing: streams, the
-//! model of LRU, the order of a batch, the reading of traces and of answers, how full is full.
+//! Parts of `replay` and `footprint` whose errors would go unnoticed: streams, the model of LRU, the order
+//! of a batch, the parsers of traces and answers, and when a store counts as full.
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 

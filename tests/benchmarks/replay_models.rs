@@ -1,5 +1,5 @@
-//! The models of `replay`: LRU and memcached on paper, the hand that looks for what has expired, and
-//! the streams of sessions that it is measured with.
+//! The models of `replay`: LRU, memcached, the sweep for expired items, and the streams of sessions that it
+//! is measured with.
 //!
 //! A bench without a harness runs no tests of its own, so they are here.
 
@@ -121,7 +121,7 @@ fn replayed(name: &str, design: Design) -> Tally {
 }
 
 #[test]
-fn what_has_expired_makes_room_for_what_is_live_where_somebody_looks_for_it() {
+fn a_sweep_reclaims_expired_items_before_live_ones_are_evicted() {
     for name in ["blockers", "write-mostly", "sessions-mixed"] {
         for design in [Design::Memcached, Design::S3Fifo10Hand] {
             let tally = replayed(name, design);

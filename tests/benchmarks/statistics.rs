@@ -1,5 +1,5 @@
-//! The statistics of the benches, and what they read of the machine: parts that can be wrong without
-//! anybody noticing. A bench without a harness runs no tests of its own, so they are here.
+//! The statistics of the benches, and what they read about the machine: their errors would go unnoticed. A
+//! bench without a harness runs no tests of its own, so they are here.
 
 use std::time::Duration;
 

@@ -54,8 +54,9 @@ fn arguments(conversation: &Conversation, folder: &TempDir) -> Vec<String> {
 /// The version of this server, which replaces `{version}` in scripts.
 pub(crate) const VERSION: &str = VERSION_LINE.split_at("VERSION ".len()).1;
 
-/// Limit of turns in a row in which nothing is executed and nothing answered. A driver fails above it: a
-/// request needs at most one such turn for each large value in the store.
+/// Limit of turns in a row in which nothing is executed and nothing answered. A driver fails above it. A
+/// request needs at most one such turn for each large value in the store, and a thousand while room is
+/// reserved for a client that has disconnected.
 pub(crate) const STALLS_MAX: u32 = 5_000;
 
 /// A session without a socket. The script moves its clock.
