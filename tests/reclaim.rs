@@ -1,6 +1,6 @@
-//! Reclaiming: the memory of expired, flushed and deleted items comes back before anything live is
-//! evicted, at a bounded price per operation. The recipes are those of operators whose caches fell from
-//! all hits to none when their items expired; sizes are an eighth of theirs.
+//! Reclaiming: the memory of expired, flushed and deleted items is reclaimed before live items are evicted,
+//! at a bounded cost per operation. The recipes come from operators whose caches fell from all hits to
+//! none when their items expired. Sizes are an eighth of theirs.
 
 use miocached::config::{Config, MIB};
 use miocached::engine::{Engine, Now};
@@ -10,15 +10,15 @@ use miocached::store::{Attributes, LARGE_BYTES, NEVER, Store, Stored};
 
 const START_S: u32 = 10;
 const VALUE_BYTES: usize = 100;
-/// What one operation on a small item may cost, the step of a second apart: what was saved up for
-/// reinsertions and compaction, and a table of the sweep.
+/// Limit of the work of one operation on a small item, without the step of a second: the saved budgets of
+/// reinsertion and compaction, and a table of the sweep.
 const WORK_BYTES_MAX: u64 = 3 * LARGE_BYTES;
-/// What the first call of a second may cost beside that.
+/// Limit of the additional work of the first call of a second.
 const SECOND_BYTES_MAX: u64 = 1 << 20;
-/// What one step may cost where it copies the largest record that is copied.
+/// Limit of the work of a step that copies the largest record that is ever copied.
 const STEP_BYTES_MAX: u64 = 2 << 20;
 
-/// How what was stored first comes to an end.
+/// How the items that were stored first end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Expired,
@@ -63,9 +63,9 @@ impl Cache {
     }
 }
 
-/// Stores `kept` items for ever and `ended` that come to an end, a tenth of which or so were read at
-/// once; then `new` ones, each read once after `lag` others if that is not 0. Returns how many of the
-/// new ones were found, of how many looked for, and the cache.
+/// Stores `kept` items that stay and `ended` items that end, about a tenth of which are read at once. Then
+/// stores `new` items; if `lag` is not 0, each is read once after `lag` others. Returns how many of the new
+/// items were found, how many were looked up, and the cache.
 fn recipe(
     end: End,
     kept: u32,
@@ -129,7 +129,7 @@ fn recipe(
 #[test]
 fn what_has_ended_is_reclaimed_before_anything_live_is_evicted() {
     for end in [End::Expired, End::Flushed, End::Deleted] {
-        // What was flushed takes what was to be kept with it.
+        // A flush also ends the items that were to be kept.
         for kept in [1, 3_750] {
             for read_every in [0, 100, 10] {
                 let (hits, reads, cache) = recipe(end, kept, 55_000, 50_000, 12_500, read_every);
@@ -142,7 +142,8 @@ fn what_has_ended_is_reclaimed_before_anything_live_is_evicted() {
     }
 }
 
-/// A stream of sessions of one life among items that stay: seven tenths of the memory are live.
+/// A stream of sessions with the same time to live, among items that stay. Seven tenths of the memory are
+/// live.
 #[test]
 fn a_stream_of_sessions_is_found_as_long_as_they_live() {
     let mut cache = Cache::new(8 * MIB, true);
@@ -169,9 +170,9 @@ fn a_stream_of_sessions_is_found_as_long_as_they_live() {
     assert!(cache.work_bytes_max <= WORK_BYTES_MAX, "{} bytes", cache.work_bytes_max);
 }
 
-/// With one call a second, whatever it is.
+/// With one call of any kind a second.
 #[test]
-fn gauges_come_true_within_seconds() {
+fn gauges_are_exact_within_seconds() {
     for flushed in [false, true] {
         let mut cache = Cache::new(64 * MIB, true);
         for number in 0..20_000 {
@@ -199,7 +200,7 @@ fn gauges_come_true_within_seconds() {
 /// A million items expire at once: with some calls a second all are found within a lap of a minute, and
 /// no call but the first of a second looks at more than 512 records and the rest of a table.
 #[test]
-fn gauges_of_a_large_store_come_true_within_a_minute() {
+fn gauges_of_a_large_store_are_exact_within_a_minute() {
     const CALL_BYTES_MAX: u64 = 1_000 * 64;
     let mut cache = Cache::new(128 * MIB, true);
     let (ended, kept) = (1_000_000, 1_000);
@@ -238,7 +239,7 @@ fn the_oldest_item_is_the_oldest_that_is_there() {
     assert_eq!(cache.store.oldest_accessed_s(), Some(START_S + 3));
 }
 
-/// Deleting large items costs nothing, and storing small ones pays for a bounded part of what is moved.
+/// Deleting large items costs no copies, and each store of a small item pays for a bounded number of them.
 #[test]
 fn compaction_is_paid_for_by_what_is_stored() {
     let mut cache = Cache::new(256 * MIB, true);
@@ -274,7 +275,7 @@ fn no_step_is_longer_because_a_record_is_large() {
     cache.store.verify();
 }
 
-/// Stores until it is said that there is no room; how many steps that took.
+/// Repeats a store until it is refused for want of room. Returns the number of steps.
 fn set_in_steps(cache: &mut Cache, key: &str, bytes: usize) -> (Stored, u32) {
     for steps in 0..10_000 {
         let stored = cache.set(key, bytes, NEVER, START_S);
@@ -294,7 +295,7 @@ fn without_eviction_each_step_is_bounded_and_equal_room_is_found_again() {
             kept += 1;
         }
         assert!(kept >= 2, "{kept} of {bytes} bytes");
-        // A small item has room in what is left, or in what it replaces.
+        // A small item fits into the rest, or into the place of the item that it replaces.
         let middle = kept / 2;
         assert!(cache.delete(&format!("k{middle}"), START_S));
         for _ in 0..600 {
@@ -313,7 +314,7 @@ fn without_eviction_each_step_is_bounded_and_equal_room_is_found_again() {
         println!("{bytes} bytes: {kept} kept, {refused} refused, {} of work", cache.work_bytes_max);
         assert_eq!(refused, 0, "{bytes} bytes");
         assert!(cache.work_bytes_max <= STEP_BYTES_MAX, "{} bytes", cache.work_bytes_max);
-        // What cannot be had is refused without a search once that is known.
+        // Once a search has found no room, further stores are refused without one.
         let mut more = 0;
         while set_in_steps(&mut cache, &format!("m{more}"), bytes).0 == Stored::Kept {
             more += 1;
@@ -341,10 +342,10 @@ fn without_eviction_expired_memory_is_given_to_new_items() {
     cache.store.verify();
 }
 
-/// As memcached: an absolute time that is past or now flushes all that is there, whenever it was
-/// stored. One before the server's own start flushes nothing.
+/// As in memcached, an absolute time in the past, or now, flushes all items, whenever they were stored. A
+/// time before the server's start flushes nothing.
 #[test]
-fn a_flush_at_a_time_that_is_past_flushes_everything() {
+fn a_flush_at_a_time_in_the_past_flushes_everything() {
     const UNIX_S: i64 = 1_700_000_000;
     let up_s = |seconds: u32| Now {
         uptime_s: Now::FIRST_S + seconds,
@@ -369,7 +370,7 @@ fn a_flush_at_a_time_that_is_past_flushes_everything() {
     }
 }
 
-/// Every command that stores waits for the steps that its room takes, instead of failing.
+/// Every command that stores waits while room is made in steps, instead of failing.
 #[test]
 fn without_eviction_every_command_waits_for_room() {
     let config = Config { evicts: false, memory_bytes_max: 8 * MIB, ..Config::default() };

@@ -1,5 +1,5 @@
-//! The store against a plain model which knows that it may evict: random operations with a clock
-//! that moves, in so little memory that laps and evictions happen all the time.
+//! The store against a simple model that allows evictions: random operations with a moving clock, in so
+//! little memory that laps and evictions happen all the time.
 #![allow(clippy::cast_possible_truncation, reason = "small numbers, chosen here")]
 
 mod model;
@@ -58,7 +58,7 @@ enum Op {
     Walk,
 }
 
-/// What the policy promises of evictions, checked from outside after each call that may evict. A live
+/// The policy's conditions for evictions, checked from outside after each call that may evict. A live
 /// item is evicted only when
 /// * less than [`DEAD_SHARE`] of main is dead, or compaction has copied [`COMPACTION_FACTOR`] bytes for
 ///   each byte stored, and
@@ -82,7 +82,7 @@ const DEAD_SHARE: u64 = 20;
 const COMPACTION_FACTOR: u64 = 12;
 
 impl Evictions {
-    /// Notes what holds memory before a call.
+    /// Records which items hold memory before a call.
     fn before(&mut self, store: &Store, now_s: u32) {
         self.items_max = self.items_max.max(store.len());
         let calls = self.calls;
@@ -149,7 +149,7 @@ struct Pair {
     stored: u64,
 }
 
-/// Keys of every length: most short, some longer than a byte can say.
+/// Keys of all lengths: most are short, some longer than 255 bytes.
 fn name(key: u16) -> Vec<u8> {
     let mut name = format!("{key:x}").into_bytes();
     let bytes = match key % 16 {
@@ -246,7 +246,7 @@ impl Pair {
         self.model.pass(now_s);
         match *op {
             Op::Set { key, per_mille, flags, ttl_s } => {
-                // By the cube, so that most are small and some are as large as can be.
+                // The cube makes most values small and some as large as possible.
                 let share = (f64::from(per_mille) / 1000.0).powi(3);
                 self.set(key, (share * self.value_bytes_max as f64) as usize, flags, ttl_s);
             }
@@ -444,7 +444,7 @@ impl Random {
     fn op(&mut self, keys: u64) -> Op {
         // The product of two makes small keys frequent.
         let key = (self.below(keys) * self.below(keys) / keys) as u16;
-        // For ever, seconds, an hour at most, a day at most.
+        // No expiry, seconds, at most an hour, at most a day.
         let ttl_s = match self.below(8) {
             0..4 => 0,
             4 | 5 => 1 + self.below(20),
@@ -492,7 +492,7 @@ fn long_run(operations: u64) {
     }
 }
 
-/// How the keys of a wave come to an end.
+/// How the keys of a wave end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Expired,
@@ -500,8 +500,8 @@ enum End {
     Deleted,
 }
 
-/// Waves of new keys with values of about a hundred bytes, none of which is read. So many in ten come to
-/// an end with their wave.
+/// Waves of new keys with values of about a hundred bytes, none of which is read. A given number of tenths
+/// of them ends with their wave.
 fn run_waves(end: End, tenths: u16, memory_bytes: usize, (waves, wave_keys): (u16, u16)) {
     let mut pair = Pair::new(memory_bytes, true);
     let per_mille = (1_000.0 * (110.0 / pair.value_bytes_max as f64).cbrt()) as u16;
@@ -529,8 +529,8 @@ fn run_waves(end: End, tenths: u16, memory_bytes: usize, (waves, wave_keys): (u1
     assert!(end == End::Deleted || counters.swept > 20, "{counters:?}");
 }
 
-/// The memory of what has ended is given to the next wave, although neither a lookup, nor main's tail,
-/// nor the first call of a second finds it.
+/// The memory of ended items is reused by the next wave, although neither a lookup, nor main's tail, nor
+/// the first call of a second finds them.
 #[test]
 fn what_has_ended_does_not_wait_for_a_tail() {
     for (end, tenths) in [
@@ -544,7 +544,7 @@ fn what_has_ended_does_not_wait_for_a_tail() {
     }
 }
 
-/// In so much memory that what compaction saves up is used up: then it may copy what is stored allows.
+/// With so much memory that compaction uses up its saved budget. Then it copies as much as stores add.
 #[test]
 fn compaction_copies_as_much_as_its_budget_allows() {
     run_waves(End::Deleted, 1, 384 << 10, (2, 6_000));
