@@ -139,19 +139,21 @@ impl Map {
         if table < self.tables.len() { table } else { table & self.mask >> 1 }
     }
 
-    /// The record under `key`.
-    #[inline]
+    /// The record under `key`. Inlined, so that its fields need not go through memory.
+    #[inline(always)]
     pub(super) fn find(&self, key: HashedKey<'_>, arena: &Arena) -> Option<Record> {
-        // A record has more fields than a function returns in registers, so its address is returned.
+        if key.epoch == self.epoch {
+            let likely = arena.record(arena.offset(key.likely_address));
+            if likely.has_key(key.bytes, arena) {
+                return Some(likely);
+            }
+        }
         self.find_address(key, arena).map(|address| arena.record(arena.offset(address)))
     }
 
     fn find_address(&self, key: HashedKey<'_>, arena: &Arena) -> Option<u32> {
         let is_under_key =
             |&address: &u32| arena.record(arena.offset(address)).has_key(key.bytes, arena);
-        if key.epoch == self.epoch && is_under_key(&key.likely_address) {
-            return Some(key.likely_address);
-        }
         self.tables[self.table_of(key.hash)].find(key.hash, is_under_key).copied()
     }
 

@@ -133,7 +133,7 @@ impl Store {
     }
 
     /// The live record under `key`. An expired or flushed one is removed.
-    #[inline]
+    #[inline(always)]
     fn find_live(&mut self, key: HashedKey<'_>, now_s: u32) -> Option<Record> {
         self.tick(now_s);
         let record = self.map.find(key, &self.arena)?;

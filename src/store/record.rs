@@ -287,7 +287,8 @@ impl Record {
     pub(super) fn count_access(&mut self, added_marks: u8, now_s: u32, arena: &mut [u8]) {
         self.marks = (self.marks & !COUNTER_MAX | self.counter_after_access()) | added_marks;
         self.accessed_s = now_s;
-        let header = &mut arena[self.offset..][..HEADER_BYTES];
+        let header: &mut [u8; HEADER_BYTES] =
+            arena[self.offset..].first_chunk_mut().expect("every record has a header");
         header[MARKS_OFFSET] = self.marks;
         header[ACCESSED_OFFSET..].copy_from_slice(&now_s.to_le_bytes());
     }
@@ -343,6 +344,27 @@ pub(super) fn write(
     value_slot.copy_from_slice(value);
 }
 
+/// Writes a live record over `old`, which has the same key. There is room for it.
+#[inline]
+pub(super) fn write_over(
+    arena: &mut [u8],
+    old: &Record,
+    (key, value): (&[u8], &[u8]),
+    attributes: &Attributes,
+    now_s: u32,
+) {
+    let lengths = (key.len(), value.len());
+    let counter = old.counter_after_access();
+    let key_offset = write_header(arena, old.offset, lengths, attributes, counter, now_s);
+    let content = &mut arena[key_offset..][..key.len() + value.len()];
+    let (key_slot, value_slot) = content.split_at_mut(key.len());
+    // The key stays where it is, unless a field before it has come or gone.
+    if key_offset != old.key_offset() {
+        key_slot.copy_from_slice(key);
+    }
+    value_slot.copy_from_slice(value);
+}
+
 /// Writes a live record at `offset` with the key and value of `old`, and with `more` added to the
 /// value.
 pub(super) fn write_extended(
@@ -366,6 +388,7 @@ pub(super) fn write_extended(
 }
 
 /// Writes the header and the optional fields. Returns the offset of the key.
+#[inline(always)]
 fn write_header(
     arena: &mut [u8],
     offset: usize,
@@ -378,15 +401,32 @@ fn write_header(
     let short_key = u8::try_from(key_bytes).unwrap_or(LONG_KEY);
     let with_flags = if flags == 0 { 0 } else { WITH_FLAGS };
     let with_long_cas = if cas > SHORT_CAS_MAX { WITH_LONG_CAS } else { 0 };
-    write_first(arena, offset, Kind::Live, value_bytes);
-    let header = &mut arena[offset..offset + HEADER_BYTES];
-    header[KEY_BYTES_OFFSET] = short_key;
-    header[MARKS_OFFSET] = counter | marks_of(marks) | with_flags | with_long_cas;
-    header[CAS_OFFSET..EXPIRES_OFFSET].copy_from_slice(&cas.to_le_bytes()[..6]);
+    let marks = counter | marks_of(marks) | with_flags | with_long_cas;
+    let second = u64::from(short_key) | u64::from(marks) << 8 | cas << 16;
+    // As an array, so that its length is checked once.
+    let header: &mut [u8; HEADER_BYTES] =
+        arena[offset..].first_chunk_mut().expect("there is room for a header");
+    header[..KEY_BYTES_OFFSET].copy_from_slice(&first(Kind::Live, value_bytes).to_le_bytes());
+    header[KEY_BYTES_OFFSET..EXPIRES_OFFSET].copy_from_slice(&second.to_le_bytes());
     header[EXPIRES_OFFSET..ACCESSED_OFFSET].copy_from_slice(&expires_at_s.to_le_bytes());
     header[ACCESSED_OFFSET..].copy_from_slice(&now_s.to_le_bytes());
-    let mut end = offset + HEADER_BYTES;
-    if short_key == LONG_KEY {
+    let end = offset + HEADER_BYTES;
+    if short_key == LONG_KEY || with_flags | with_long_cas != 0 {
+        write_optional(arena, end, key_bytes, flags, cas)
+    } else {
+        end
+    }
+}
+
+/// Writes the optional fields from `end` on. Returns their end.
+fn write_optional(
+    arena: &mut [u8],
+    mut end: usize,
+    key_bytes: usize,
+    flags: u32,
+    cas: u64,
+) -> usize {
+    if key_bytes >= LONG_KEY as usize {
         arena[end..end + 4].copy_from_slice(&length(key_bytes).to_le_bytes());
         end += 4;
     }
@@ -394,7 +434,7 @@ fn write_header(
         arena[end..end + 4].copy_from_slice(&flags.to_le_bytes());
         end += 4;
     }
-    if with_long_cas != 0 {
+    if cas > SHORT_CAS_MAX {
         arena[end..end + 8].copy_from_slice(&cas.to_le_bytes());
         end += 8;
     }
@@ -407,8 +447,12 @@ pub(super) fn write_skipped(arena: &mut [u8], offset: usize, bytes: usize, kind:
 }
 
 fn write_first(arena: &mut [u8], offset: usize, kind: Kind, length: usize) {
-    let first = self::length(length) | (kind as u32) << KIND_SHIFT;
-    arena[offset..offset + 4].copy_from_slice(&first.to_le_bytes());
+    arena[offset..offset + 4].copy_from_slice(&first(kind, length).to_le_bytes());
+}
+
+/// The first four bytes of a record or skipped space.
+fn first(kind: Kind, length: usize) -> u32 {
+    self::length(length) | (kind as u32) << KIND_SHIFT
 }
 
 const fn marks_of(marks: Marks) -> u8 {

@@ -30,17 +30,51 @@ impl Store {
         self.tick(now_s);
         let Attributes { flags, cas, .. } = *attributes;
         let bytes = self.arena.round_up(record::bytes(key.bytes().len(), value.len(), flags, cas));
-        let mut old = self.map.find(key, &self.arena);
+        let old = self.map.find(key, &self.arena);
         let live = old.filter(|old| self.is_live(old, now_s));
         if let Some(old) = live
-            && self.overwrite(&old, bytes, (key, value), attributes, now_s)
+            && (self.arena.bytes_of(&old) == bytes || self.make_fit(&old, bytes))
         {
+            record::write_over(&mut self.arena, &old, (key.bytes(), value), attributes, now_s);
+            self.sweep.note_expiry(attributes.expires_at_s);
+            self.counters.stored_bytes += bytes as u64;
             return Stored::Kept;
         }
+        self.set_elsewhere((key, value), bytes as u64, attributes, (old, live), now_s)
+    }
+
+    /// Makes the space of a live record as large as another one of `bytes` under its key needs, and no
+    /// larger. Returns false if it cannot be so large.
+    fn make_fit(&mut self, old: &Record, bytes: usize) -> bool {
+        let queue = self.queue_of(old.offset);
+        let old_bytes = self.arena.bytes_of(old);
+        let extent = self.logs[queue as usize].extent(old, bytes, &self.arena);
+        if extent < bytes {
+            return false;
+        }
+        self.sizes.remove(old_bytes);
+        self.sizes.add(bytes);
+        let lengths = (old_bytes, bytes, extent);
+        self.logs[queue as usize].overwritten(old.offset, lengths, &mut self.arena);
+        if !self.evicts {
+            self.note_overwrite(extent > old_bytes, extent > bytes);
+        }
+        true
+    }
+
+    /// Stores a value that does not fit in the place of the record under its key, if there is one: `old`
+    /// is in the map, and `live` is the same if it has not expired.
+    fn set_elsewhere(
+        &mut self,
+        (key, value): (HashedKey<'_>, &[u8]),
+        bytes: u64,
+        attributes: &Attributes,
+        (mut old, live): (Option<Record>, Option<Record>),
+        now_s: u32,
+    ) -> Stored {
         if old.is_none() && !self.make_slot(key.hash(), now_s) {
             return Stored::NoRoom;
         }
-        let bytes = bytes as u64;
         let is_large = bytes > self.large_bytes();
         if is_large || !self.evicts {
             match self.make_large_room(key.hash(), bytes, now_s) {
@@ -68,37 +102,6 @@ impl Store {
         self.insert(key.hash(), offset, bytes);
         self.sweep.note_expiry(attributes.expires_at_s);
         Stored::Kept
-    }
-
-    /// Writes a record of `bytes` over the live one under the same key, if it fits there. Returns
-    /// whether it did.
-    fn overwrite(
-        &mut self,
-        old: &Record,
-        bytes: usize,
-        (key, value): (HashedKey<'_>, &[u8]),
-        attributes: &Attributes,
-        now_s: u32,
-    ) -> bool {
-        let queue = self.queue_of(old.offset);
-        let old_bytes = self.arena.bytes_of(old);
-        let extent = self.logs[queue as usize].extent(old, bytes, &self.arena);
-        if extent < bytes {
-            return false;
-        }
-        self.sizes.remove(old_bytes);
-        self.sizes.add(bytes);
-        let counter = old.counter_after_access();
-        let content = (key.bytes(), value);
-        record::write(&mut self.arena, old.offset, content, attributes, counter, now_s);
-        let lengths = (old_bytes, bytes, extent);
-        self.logs[queue as usize].overwritten(old.offset, lengths, &mut self.arena);
-        if !self.evicts {
-            self.note_overwrite(extent > old_bytes, extent > bytes);
-        }
-        self.sweep.note_expiry(attributes.expires_at_s);
-        self.counters.stored_bytes += bytes as u64;
-        true
     }
 
     /// Deletes the item under `key`. Returns false if there is no live one.
