@@ -126,6 +126,7 @@ impl Framer {
     /// Finds the request at the start of `unread`. Until its bytes are dropped, the same bytes are
     /// given again, with more after them.
     #[must_use]
+    #[inline(always)]
     pub fn parse<'a>(&self, state: &State, unread: &'a [u8]) -> Step<'a> {
         match state.0 {
             Position::Start => match unread.first() {

@@ -17,7 +17,7 @@ use super::limits::KEY_BYTES_MAX;
 use super::line::{DataEnd, Line};
 use super::meta_request::{MetaKey, MetaRequest};
 use super::reply::ReplyMode;
-use super::token::Keys;
+use super::token::{Keys, Stop};
 
 /// Digits of a plain number: so many fit into 31 bits.
 const DIGITS_MAX: usize = 9;
@@ -80,8 +80,9 @@ fn meta_get<'a>(rest: &mut &'a [u8]) -> Option<Line<'a>> {
 /// Takes a word that may be a key: up to a space or a control character.
 #[inline(always)]
 fn take_key<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let bytes = plain_bytes(rest)?;
-    if bytes == 0 || bytes > KEY_BYTES_MAX {
+    let longest = &rest[..rest.len().min(KEY_BYTES_MAX + 1)];
+    let bytes = Stop::SpaceOrControl.find(longest)?;
+    if bytes == 0 {
         return None;
     }
     let key;
@@ -126,28 +127,4 @@ fn take_if<'a, const N: usize>(
     }
     *rest = others;
     Some(next)
-}
-
-/// The number of bytes before the first space or control character, if there is one not far behind the
-/// longest key. Looks at eight bytes at once (Mycroft, 1987).
-#[inline(always)]
-fn plain_bytes(bytes: &[u8]) -> Option<usize> {
-    const ABOVE: u64 = u64::from_le_bytes([b' ' + 1; 8]);
-    const HIGH_BITS: u64 = u64::from_le_bytes([0x80; 8]);
-    let mut before = 0;
-    let mut rest = bytes;
-    while let Some((chunk, others)) = rest.split_first_chunk() {
-        // The high bit of a byte is set if the byte is lower; a borrow changes only bytes above that.
-        let word = u64::from_le_bytes(*chunk);
-        let lower = word.wrapping_sub(ABOVE) & !word & HIGH_BITS;
-        if lower != 0 {
-            return Some(before + lower.trailing_zeros() as usize / 8);
-        }
-        if before > KEY_BYTES_MAX {
-            return None;
-        }
-        before += 8;
-        rest = others;
-    }
-    rest.iter().position(|&byte| byte <= b' ').map(|in_rest| before + in_rest)
 }
