@@ -33,6 +33,8 @@ pub(super) struct Arena {
     bytes: MmapMut,
     /// Log2 of the unit of addresses. All offsets are multiples of the unit.
     shift: u32,
+    /// The unit less 1.
+    rest: usize,
 }
 
 impl Arena {
@@ -46,13 +48,13 @@ impl Arena {
         Vec::<u8>::new().try_reserve_exact(all).map_err(|_| OutOfMemory)?;
         let mapping = MmapMut::map_anon(bytes).map_err(|_| OutOfMemory)?;
         let fine = memory_bytes as u64 <= FINE_BYTES_MAX;
-        Ok(Self { bytes: mapping, shift: if fine { FINE_SHIFT } else { COARSE_SHIFT } })
+        let shift = if fine { FINE_SHIFT } else { COARSE_SHIFT };
+        Ok(Self { bytes: mapping, shift, rest: (1 << shift) - 1 })
     }
 
     /// `bytes`, rounded up to where the next record may start.
     pub(super) const fn round_up(&self, bytes: usize) -> usize {
-        let rest = (1 << self.shift) - 1;
-        (bytes + rest) & !rest
+        (bytes + self.rest) & !self.rest
     }
 
     /// The offset of an address, in bytes from the start of the arena.

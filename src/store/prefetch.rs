@@ -16,8 +16,8 @@ use super::{HashedKey, Store};
 pub const PREFETCH_BATCH: usize = 16;
 /// Bytes that one load brings into the processor's caches.
 const CACHE_LINE_BYTES: usize = 64;
-/// Limit of bytes prefetched of a record. The hardware prefetcher loads the rest of a longer one.
-const RECORD_BYTES_MAX: usize = 512;
+/// Limit of bytes prefetched of a record's key and value. The hardware prefetcher loads the rest of a longer one.
+const CONTENT_BYTES_MAX: usize = 512;
 
 impl Store {
     /// Loads into the processor's caches the memory that lookups of the first [`PREFETCH_BATCH`] of
@@ -38,14 +38,15 @@ impl Store {
         }
         for &offset in &offsets[..count] {
             let record = self.arena.record(offset);
-            let bytes = record.content_bytes().min(RECORD_BYTES_MAX);
+            let bytes = HEADER_BYTES + record.content_bytes().min(CONTENT_BYTES_MAX);
+            let record = &self.arena[offset..][..bytes];
             // The first line is loaded already.
-            let rest = &self.arena[offset..][..HEADER_BYTES + bytes];
-            let (lines, end) = rest.as_chunks::<CACHE_LINE_BYTES>();
-            for line in lines {
-                sum ^= line[CACHE_LINE_BYTES - 1];
+            let mut at = CACHE_LINE_BYTES;
+            while let Some(byte) = record.get(at) {
+                sum ^= byte;
+                at += CACHE_LINE_BYTES;
             }
-            sum ^= end.last().copied().unwrap_or_default();
+            sum ^= record[bytes - 1];
         }
         // The compiler would remove loads whose result is never used.
         black_box(sum);

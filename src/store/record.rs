@@ -30,6 +30,10 @@ const MARKS_OFFSET: usize = 5;
 const CAS_OFFSET: usize = 6;
 const EXPIRES_OFFSET: usize = 12;
 const ACCESSED_OFFSET: usize = 16;
+/// Bytes of the optional fields.
+const LONG_KEY_BYTES: usize = 4;
+const FLAGS_BYTES: usize = 4;
+const CAS_BYTES: usize = 8;
 /// The largest cas id that fits in the header.
 const SHORT_CAS_MAX: u64 = (1 << 48) - 1;
 /// Unit of the length of skipped space.
@@ -110,6 +114,7 @@ pub(super) struct Record {
     first: u32,
     marks: u8,
     key_bytes: usize,
+    key_offset: usize,
     pub(super) expires_at_s: u32,
     pub(super) accessed_s: u32,
     /// The header's 48 bits of the cas id.
@@ -127,11 +132,25 @@ pub enum Side {
 
 /// Bytes of a record, not rounded up to the arena's unit.
 pub(super) const fn bytes(key_bytes: usize, value_bytes: usize, flags: u32, cas: u64) -> usize {
-    let long_key = if key_bytes >= LONG_KEY as usize { 4 } else { 0 };
-    let flags = if flags == 0 { 0 } else { 4 };
-    let cas = if cas > SHORT_CAS_MAX { 8 } else { 0 };
-    HEADER_BYTES + long_key + flags + cas + key_bytes + value_bytes
+    let long_key = if key_bytes >= LONG_KEY as usize { LONG_KEY_BYTES } else { 0 };
+    HEADER_BYTES + long_key + marked_bytes(optional_marks(flags, cas)) + key_bytes + value_bytes
 }
+
+/// The marks of the optional fields that an item with these flags and this cas id needs.
+const fn optional_marks(flags: u32, cas: u64) -> u8 {
+    let with_flags = if flags == 0 { 0 } else { WITH_FLAGS };
+    let with_long_cas = if cas > SHORT_CAS_MAX { WITH_LONG_CAS } else { 0 };
+    with_flags | with_long_cas
+}
+
+/// Bytes of the optional fields that a record with these marks has.
+const fn marked_bytes(marks: u8) -> usize {
+    (marks / WITH_FLAGS) as usize * FLAGS_BYTES
+}
+
+const _: () = assert!(marked_bytes(WITH_FLAGS) == FLAGS_BYTES);
+const _: () = assert!(marked_bytes(WITH_LONG_CAS) == CAS_BYTES);
+const _: () = assert!(marked_bytes(WITH_FLAGS - 1) == 0);
 
 impl Record {
     /// Reads the header at `offset`. Inlined, so that a caller loads only the fields that it uses.
@@ -141,15 +160,18 @@ impl Record {
             arena[offset..].first_chunk().expect("every record has a header");
         let first = u32_at(header, 0);
         let second = u64_at(header, KEY_BYTES_OFFSET);
-        let key_bytes = match header[KEY_BYTES_OFFSET] {
-            LONG_KEY => u32_at(arena, offset + HEADER_BYTES) as usize,
-            bytes => usize::from(bytes),
+        let marks = header[MARKS_OFFSET];
+        let fields_offset = offset + HEADER_BYTES;
+        let (key_bytes, long_key) = match header[KEY_BYTES_OFFSET] {
+            LONG_KEY => (u32_at(arena, fields_offset) as usize, LONG_KEY_BYTES),
+            bytes => (usize::from(bytes), 0),
         };
         Self {
             offset,
             first,
-            marks: header[MARKS_OFFSET],
+            marks,
             key_bytes,
+            key_offset: fields_offset + long_key + marked_bytes(marks),
             expires_at_s: u32_at(header, EXPIRES_OFFSET),
             accessed_s: u32_at(header, ACCESSED_OFFSET),
             cas: second >> 16,
@@ -208,25 +230,18 @@ impl Record {
         if self.counter() < COUNTER_MAX { self.counter() + 1 } else { COUNTER_MAX }
     }
 
-    const fn key_offset(&self) -> usize {
-        let long_key = if self.key_bytes >= LONG_KEY as usize { 4 } else { 0 };
-        let flags = if self.marks & WITH_FLAGS == 0 { 0 } else { 4 };
-        let cas = if self.marks & WITH_LONG_CAS == 0 { 0 } else { 8 };
-        self.offset + HEADER_BYTES + long_key + flags + cas
-    }
-
     const fn value_offset(&self) -> usize {
-        self.key_offset() + self.key_bytes
+        self.key_offset + self.key_bytes
     }
 
     pub(super) fn key<'s>(&self, arena: &'s [u8]) -> &'s [u8] {
-        &arena[self.key_offset()..][..self.key_bytes]
+        &arena[self.key_offset..][..self.key_bytes]
     }
 
     /// Is this its key?
     #[inline(always)]
     pub(super) fn has_key(&self, key: &[u8], arena: &[u8]) -> bool {
-        self.key_bytes == key.len() && is_equal(&arena[self.key_offset()..][..key.len()], key)
+        self.key_bytes == key.len() && is_equal(&arena[self.key_offset..][..key.len()], key)
     }
 
     /// Bytes of key and value, which are contiguous.
@@ -246,13 +261,14 @@ impl Record {
 
     #[inline(always)]
     pub(super) fn attributes(&self, arena: &[u8]) -> Attributes {
-        let mut optional = self.key_offset();
+        let mut optional = self.key_offset;
         let mut cas = self.cas;
         if self.marks & WITH_LONG_CAS != 0 {
-            optional -= 8;
+            optional -= CAS_BYTES;
             cas = u64_at(arena, optional);
         }
-        let flags = if self.marks & WITH_FLAGS == 0 { 0 } else { u32_at(arena, optional - 4) };
+        let flags =
+            if self.marks & WITH_FLAGS == 0 { 0 } else { u32_at(arena, optional - FLAGS_BYTES) };
         Attributes {
             flags,
             expires_at_s: self.expires_at_s,
@@ -302,8 +318,8 @@ impl Record {
     /// Writes another cas id. Returns false if the record has no room for it.
     pub(super) fn set_cas(&mut self, cas: u64, arena: &mut [u8]) -> bool {
         if self.marks & WITH_LONG_CAS != 0 {
-            let offset = self.key_offset() - 8;
-            arena[offset..offset + 8].copy_from_slice(&cas.to_le_bytes());
+            let offset = self.key_offset - CAS_BYTES;
+            arena[offset..offset + CAS_BYTES].copy_from_slice(&cas.to_le_bytes());
             return true;
         }
         if cas > SHORT_CAS_MAX {
@@ -359,7 +375,7 @@ pub(super) fn write_over(
     let content = &mut arena[key_offset..][..key.len() + value.len()];
     let (key_slot, value_slot) = content.split_at_mut(key.len());
     // The key stays where it is, unless a field before it has come or gone.
-    if key_offset != old.key_offset() {
+    if key_offset != old.key_offset {
         key_slot.copy_from_slice(key);
     }
     value_slot.copy_from_slice(value);
@@ -382,7 +398,7 @@ pub(super) fn write_extended(
         Side::After => (value_offset, value_offset + old.value_bytes()),
         Side::Before => (value_offset + more.len(), value_offset),
     };
-    arena.copy_within(old.key_offset()..old.value_offset(), key_offset);
+    arena.copy_within(old.key_offset..old.value_offset(), key_offset);
     arena.copy_within(old.value_offset()..old.value_offset() + old.value_bytes(), old_to);
     arena[more_to..more_to + more.len()].copy_from_slice(more);
 }
@@ -399,9 +415,8 @@ fn write_header(
 ) -> usize {
     let Attributes { flags, expires_at_s, cas, marks } = *attributes;
     let short_key = u8::try_from(key_bytes).unwrap_or(LONG_KEY);
-    let with_flags = if flags == 0 { 0 } else { WITH_FLAGS };
-    let with_long_cas = if cas > SHORT_CAS_MAX { WITH_LONG_CAS } else { 0 };
-    let marks = counter | marks_of(marks) | with_flags | with_long_cas;
+    let optional = optional_marks(flags, cas);
+    let marks = counter | marks_of(marks) | optional;
     let second = u64::from(short_key) | u64::from(marks) << 8 | cas << 16;
     // As an array, so that its length is checked once.
     let header: &mut [u8; HEADER_BYTES] =
@@ -411,7 +426,7 @@ fn write_header(
     header[EXPIRES_OFFSET..ACCESSED_OFFSET].copy_from_slice(&expires_at_s.to_le_bytes());
     header[ACCESSED_OFFSET..].copy_from_slice(&now_s.to_le_bytes());
     let end = offset + HEADER_BYTES;
-    if short_key == LONG_KEY || with_flags | with_long_cas != 0 {
+    if short_key == LONG_KEY || optional != 0 {
         write_optional(arena, end, key_bytes, flags, cas)
     } else {
         end

@@ -31,8 +31,9 @@ impl Store {
         let Attributes { flags, cas, .. } = *attributes;
         let bytes = self.arena.round_up(record::bytes(key.bytes().len(), value.len(), flags, cas));
         let old = self.map.find(key, &self.arena);
-        let live = old.filter(|old| self.is_live(old, now_s));
-        if let Some(old) = live
+        let is_live = old.is_some_and(|old| self.is_live(&old, now_s));
+        if let Some(old) = old
+            && is_live
             && (self.arena.bytes_of(&old) == bytes || self.make_fit(&old, bytes))
         {
             record::write_over(&mut self.arena, &old, (key.bytes(), value), attributes, now_s);
@@ -40,7 +41,7 @@ impl Store {
             self.counters.stored_bytes += bytes as u64;
             return Stored::Kept;
         }
-        self.set_elsewhere((key, value), bytes as u64, attributes, (old, live), now_s)
+        self.set_elsewhere((key, value), bytes as u64, attributes, (old, is_live), now_s)
     }
 
     /// Makes the space of a live record as large as another one of `bytes` under its key needs, and no
@@ -62,16 +63,18 @@ impl Store {
         true
     }
 
-    /// Stores a value that does not fit in the place of the record under its key, if there is one: `old`
-    /// is in the map, and `live` is the same if it has not expired.
+    /// Stores a value that does not fit in the place of `old`, the record under its key, if any. Not
+    /// inlined, because its variables would take the registers of a store in place.
+    #[inline(never)]
     fn set_elsewhere(
         &mut self,
         (key, value): (HashedKey<'_>, &[u8]),
         bytes: u64,
         attributes: &Attributes,
-        (mut old, live): (Option<Record>, Option<Record>),
+        (mut old, is_live): (Option<Record>, bool),
         now_s: u32,
     ) -> Stored {
+        let live = old.filter(|_| is_live);
         if old.is_none() && !self.make_slot(key.hash(), now_s) {
             return Stored::NoRoom;
         }
@@ -86,7 +89,7 @@ impl Store {
         }
         let queue = self.queue_for(key.hash(), bytes, live.as_ref());
         match old {
-            Some(old) if live.is_none() => self.remove_expired(key.hash(), &old),
+            Some(old) if !is_live => self.remove_expired(key.hash(), &old),
             Some(old) => self.remove_record(key.hash(), &old),
             None => {}
         }
