@@ -7,7 +7,8 @@
 //!       start              head                    tail                        end
 //! ```
 //! Head and tail are positions that only grow, so an empty log differs from a full one, and each lap
-//! from the next. The offset in the arena is the start plus the position modulo the size. A record
+//! from the next. The offset in the arena is the start plus the position modulo the size, which is found
+//! without a division: every record is in the head's lap or in the one before. A record
 //! never spans the end of a lap: if it does not fit before that end, the rest of the lap is skipped. A
 //! flush is a position, too: all records below it are flushed. Knows no key, no map and no policy.
 
@@ -28,6 +29,9 @@ pub(super) struct Log {
     tail: u64,
     /// Position of the next record.
     head: u64,
+    /// Position at which the head's lap began, a multiple of the size. Invariant:
+    /// `lap_start <= head < lap_start + size`, unless the size is 0.
+    lap_start: u64,
     /// All records below this position were flushed.
     flushed_to: u64,
     /// Bytes of dead records and holes between tail and head.
@@ -44,6 +48,7 @@ impl Log {
             size: (end - start) as u64,
             tail: 0,
             head: 0,
+            lap_start: 0,
             flushed_to: 0,
             dead_bytes: 0,
             lap_end_bytes: 0,
@@ -88,15 +93,31 @@ impl Log {
         self.start + self.size as usize
     }
 
+    /// The offset of a position from the tail to the head.
     #[allow(clippy::cast_possible_truncation, reason = "below the size, which came from a usize")]
     const fn offset(&self, position: u64) -> usize {
-        self.start + (position % self.size) as usize
+        let is_in_lap = position >= self.lap_start;
+        let lap_start = if is_in_lap { self.lap_start } else { self.lap_start - self.size };
+        self.start + (position - lap_start) as usize
+    }
+
+    /// Bytes from the head to the end of its lap.
+    const fn lap_rest(&self) -> u64 {
+        self.lap_start + self.size - self.head
+    }
+
+    /// Moves the head, by at most a lap.
+    const fn move_head(&mut self, bytes: u64) {
+        self.head += bytes;
+        if self.head >= self.lap_start + self.size {
+            self.lap_start += self.size;
+        }
     }
 
     /// Bytes by which the head moves for a record of `bytes`, including what is skipped at the end of a
     /// lap.
     pub(super) const fn stride(&self, bytes: u64) -> u64 {
-        let lap_rest = self.size - self.head % self.size;
+        let lap_rest = self.lap_rest();
         if bytes <= lap_rest { bytes } else { lap_rest + bytes }
     }
 
@@ -117,9 +138,10 @@ impl Log {
             let offset = self.offset(self.head);
             record::write_skipped(arena, offset, skipped as usize, Kind::LapEnd);
             self.lap_end_bytes += skipped;
+            self.move_head(skipped);
         }
-        let offset = self.offset(self.head + skipped);
-        self.head += skipped + bytes;
+        let offset = self.offset(self.head);
+        self.move_head(bytes);
         assert!(self.used_bytes() <= self.size, "the head has overtaken the tail");
         offset
     }
@@ -135,11 +157,11 @@ impl Log {
             if gap == 0 {
                 break;
             }
-            let hole = gap.min(self.size - self.head % self.size);
+            let hole = gap.min(self.lap_rest());
             let offset = self.offset(self.head);
             record::write_skipped(arena, offset, hole as usize, Kind::Hole);
             self.dead_bytes += hole;
-            self.head += hole;
+            self.move_head(hole);
             gap -= hole;
             *slot = Some(offset);
         }
@@ -157,7 +179,7 @@ impl Log {
         let passed = self.position(offset) - self.tail;
         let holes = self.close_gap(arena);
         self.tail += passed;
-        self.head += passed;
+        self.move_head(passed);
         holes
     }
 
@@ -255,16 +277,11 @@ impl Log {
         self.holds_flushed() && self.position(offset) < self.flushed_to
     }
 
-    /// The position of the record at `offset`: in the head's lap if the offset is before the head's,
-    /// else in the previous lap.
+    /// The position of the record at `offset`: in the head's lap if that is before the head, else in the
+    /// previous lap.
     const fn position(&self, offset: usize) -> u64 {
-        let (from_start, head_from_start) = ((offset - self.start) as u64, self.head % self.size);
-        let lap_start = self.head - head_from_start;
-        if from_start < head_from_start {
-            lap_start + from_start
-        } else {
-            lap_start + from_start - self.size
-        }
+        let position = self.lap_start + (offset - self.start) as u64;
+        if position < self.head { position } else { position - self.size }
     }
 
     /// Passes all records that are in the map to `visit`. For tests.
@@ -300,6 +317,8 @@ impl Log {
             position += bytes;
         }
         assert_eq!(position, self.head, "the last record ends at the head");
+        let in_lap = self.head.checked_rem(self.size).unwrap_or_default();
+        assert_eq!(self.lap_start + in_lap, self.head, "the head is in the lap");
         assert!(self.used_bytes() <= self.size, "a log holds no more than its size");
         assert_eq!(dead_bytes, self.dead_bytes, "dead bytes add up");
         assert_eq!(lap_end_bytes, self.lap_end_bytes, "bytes at the end of a lap add up");

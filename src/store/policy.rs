@@ -236,6 +236,7 @@ impl Store {
     }
 
     /// Makes room for a record of `bytes` that is not large at a log's head.
+    #[inline]
     pub(super) fn make_small_room(&mut self, queue: Queue, bytes: u64, now_s: u32) {
         if self.logs[queue as usize].has_room(bytes, self.reserved_bytes(queue)) {
             return;
