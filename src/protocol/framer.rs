@@ -137,10 +137,17 @@ impl Framer {
                 Some(_) => self.find_line(unread, 0),
             },
             Position::Line { scanned: 0 } if self.grammar.has_plain_forms() => {
-                match plain::parse(unread) {
-                    Some((line, line_bytes)) => self.take_line(unread, line, line_bytes),
-                    None => self.find_line(unread, 0),
+                // One return for each form, so that the compiler knows the command in it.
+                if let Some((line, line_bytes)) = plain::get(unread) {
+                    return self.take_line(unread, line, line_bytes);
                 }
+                if let Some((line, line_bytes)) = plain::set(unread) {
+                    return self.take_line(unread, line, line_bytes);
+                }
+                if let Some((line, line_bytes)) = plain::meta_get(unread) {
+                    return self.take_line(unread, line, line_bytes);
+                }
+                self.find_line(unread, 0)
             }
             Position::Line { scanned } => self.find_line(unread, scanned as usize),
             Position::Value { line_bytes, value_bytes, end } => {

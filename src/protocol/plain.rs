@@ -25,32 +25,18 @@ const DIGITS_MAX: usize = 9;
 /// Parses the line at the start of `unread`, and returns its length, the line end included. None where
 /// it is not of a plain form or not complete.
 #[inline(always)]
-pub(super) fn parse(unread: &[u8]) -> Option<(Line<'_>, usize)> {
-    let (verb, rest) = unread.split_first_chunk()?;
-    let rest = &mut { rest };
-    let line = match verb {
-        b"get " => get(rest)?,
-        b"set " => set(rest)?,
-        [b'm', b'g', b' ', _] => {
-            *rest = &unread[3..];
-            meta_get(rest)?
-        }
-        _ => return None,
-    };
-    Some((line, unread.len() - rest.len()))
-}
-
-#[inline(always)]
-fn get<'a>(rest: &mut &'a [u8]) -> Option<Line<'a>> {
+pub(super) fn get(unread: &[u8]) -> Option<(Line<'_>, usize)> {
+    let rest = &mut unread.strip_prefix(b"get ")?;
     let key = take_key(rest)?;
     take(rest, b"\r\n")?;
     let retrieval = Retrieval { with_cas: false, touch: None };
     let command = Command::Retrieve { retrieval, keys: Keys::one(key) };
-    Some(Line::Command { command, mode: ReplyMode::CLASSIC })
+    Some((Line::Command { command, mode: ReplyMode::CLASSIC }, unread.len() - rest.len()))
 }
 
 #[inline(always)]
-fn set<'a>(rest: &mut &'a [u8]) -> Option<Line<'a>> {
+pub(super) fn set(unread: &[u8]) -> Option<(Line<'_>, usize)> {
+    let rest = &mut unread.strip_prefix(b"set ")?;
     let key = take_key(rest)?;
     let flags = take_number(rest)?;
     let exptime = take_number(rest)?.cast_signed();
@@ -61,11 +47,13 @@ fn set<'a>(rest: &mut &'a [u8]) -> Option<Line<'a>> {
     }
     let command = Command::Store { mode: StoreMode::Set, key, flags, exptime, value: &[] };
     let mode = ReplyMode { noreply, ..ReplyMode::CLASSIC };
-    Some(Line::Value { command, mode, value_bytes, end: DataEnd::CrLf })
+    let line = Line::Value { command, mode, value_bytes, end: DataEnd::CrLf };
+    Some((line, unread.len() - rest.len()))
 }
 
 #[inline(always)]
-fn meta_get<'a>(rest: &mut &'a [u8]) -> Option<Line<'a>> {
+pub(super) fn meta_get(unread: &[u8]) -> Option<(Line<'_>, usize)> {
+    let rest = &mut unread.strip_prefix(b"mg ")?;
     let key = MetaKey { written: take_key(rest)?, encoded: false };
     let mut meta = MetaRequest::new(key);
     let flags = *rest;
@@ -74,7 +62,8 @@ fn meta_get<'a>(rest: &mut &'a [u8]) -> Option<Line<'a>> {
         meta.add_letter(*letter)?;
     }
     meta.set_words(&flags[..flags.len() - rest.len() - 2]);
-    Some(Line::Command { command: Command::MetaGet(meta), mode: ReplyMode::CLASSIC })
+    let line = Line::Command { command: Command::MetaGet(meta), mode: ReplyMode::CLASSIC };
+    Some((line, unread.len() - rest.len()))
 }
 
 /// Takes a word that may be a key: up to a space or a control character.
