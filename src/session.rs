@@ -214,7 +214,9 @@ impl Session {
         let Step { ref parsed, used, ref next } = ahead.step;
         let stop = match *parsed {
             Parsed::Command { ref command, mode } => {
-                trace::parsed(&mode.dialect, command);
+                if trace::shows_steps() {
+                    trace::parsed(&mode.dialect, command);
+                }
                 let mut reply = ReplyWriter::new(output, limit, mode);
                 match engine.execute(command, ahead.key, turn, &mut reply) {
                     Executed::Done => None,

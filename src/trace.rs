@@ -36,6 +36,13 @@ pub fn set_verbosity(level: u8) {
     });
 }
 
+/// Whether `-vv` is on. For calls whose arguments take some instructions.
+#[inline]
+#[must_use]
+pub fn shows_steps() -> bool {
+    log::log_enabled!(target: TARGET, log::Level::Trace)
+}
+
 /// The kernel has refused huge pages for the items, or the system has none.
 pub fn no_huge_pages(why: &dyn Display) {
     log::warn!(target: TARGET, "-L: no huge pages: {why}");

@@ -82,6 +82,11 @@ fn take_key<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// Takes a space and a number.
 #[inline(always)]
 fn take_number(rest: &mut &[u8]) -> Option<u32> {
+    // Most flags and times are 0.
+    if let [b' ', digit @ b'0'..=b'9', b' ', ..] = **rest {
+        *rest = &rest[2..];
+        return Some(u32::from(digit - b'0'));
+    }
     take(rest, b" ")?;
     let before = *rest;
     let mut number = 0u32;

@@ -4,9 +4,15 @@
 
 use super::dialect::Dialect;
 
+macro_rules! version_line {
+    () => {
+        concat!("VERSION 1.6.45-miocached-", env!("CARGO_PKG_VERSION"))
+    };
+}
+
 /// What `version` answers. Clients and tools read the leading number to decide what a server can
 /// do, so it is that of the memcached whose text protocol this is.
-pub const VERSION_LINE: &str = concat!("VERSION 1.6.45-miocached-", env!("CARGO_PKG_VERSION"));
+pub const VERSION_LINE: &str = version_line!();
 
 /// How a request wants to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +43,14 @@ macro_rules! replies {
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
             }
+
+            /// The line with the terminator of this dialect.
+            pub(super) const fn line(self, dialect: Dialect) -> &'static str {
+                match dialect {
+                    Dialect::Classic => match self { $(Self::$name => concat!($text, "\r\n"),)+ },
+                    Dialect::Simple => match self { $(Self::$name => concat!($text, "\n"),)+ },
+                }
+            }
         }
     };
 }
@@ -54,7 +68,7 @@ replies! {
     Noop = "MN",
     /// Of `me`, and at the end of a list of keys.
     Missing = "EN",
-    Version = VERSION_LINE,
+    Version = version_line!(),
 
     /// There is no such command.
     Error = "ERROR",

@@ -118,6 +118,7 @@ impl<'a> Words<'a> {
 impl<'a> Iterator for Words<'a> {
     type Item = &'a [u8];
 
+    #[inline(always)]
     fn next(&mut self) -> Option<&'a [u8]> {
         let skipped = self.rest.iter().position(|&byte| byte != b' ')?;
         let word = &self.rest[skipped..];

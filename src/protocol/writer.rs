@@ -46,8 +46,7 @@ impl<'o> ReplyWriter<'o> {
     /// An answer of one line, unless the request wants none.
     pub fn line(&mut self, reply: Reply) {
         if !self.mode.noreply {
-            self.output.extend_from_slice(reply.text().as_bytes());
-            self.newline();
+            self.output.extend_from_slice(reply.line(self.mode.dialect).as_bytes());
         }
     }
 
@@ -107,9 +106,12 @@ impl<'o> ReplyWriter<'o> {
     }
 
     /// The end of a retrieval's hits, or of a list.
+    #[inline]
     pub fn end(&mut self) {
-        self.output.extend_from_slice(b"END");
-        self.newline();
+        match self.mode.dialect {
+            Dialect::Simple => self.output.extend_from_slice(b"END\n"),
+            Dialect::Classic => self.output.extend_from_slice(b"END\r\n"),
+        }
     }
 
     /// Bytes as they are.
