@@ -101,9 +101,9 @@ pub(super) fn debug(mut words: Words<'_>) -> Line<'_> {
 
 /// Counts the flags of a line of which `before` words have been read. `None` if a flag among the
 /// words that memcached looks at does not begin like one.
-fn count_flags(mut words: Words<'_>, before: usize) -> Option<usize> {
+fn count_flags(words: Words<'_>, before: usize) -> Option<usize> {
     let mut flags = 0;
-    while let Some(word) = words.next() {
+    for word in words {
         if before + flags < WORDS_MAX && !matches!(word[0], b'0'..=b'9' | b'A'..=b'z') {
             return None;
         }

@@ -173,12 +173,12 @@ impl<'a> MetaRequest<'a> {
     }
 
     /// Parses the `words` after the key.
-    pub(super) fn parse(mut words: Words<'a>, written: &'a [u8]) -> Result<Self, Reply> {
+    pub(super) fn parse(words: Words<'a>, written: &'a [u8]) -> Result<Self, Reply> {
         let mut meta = Self { words, ..Self::new(MetaKey { written, encoded: false }) };
         // A later flag's error replaces an earlier one's, except `F`'s, as memcached does.
         let mut error = None;
         let mut digits = [false; 10];
-        while let Some(word) = words.next() {
+        for word in words {
             // No word is empty, and the grammar has checked that each begins with a digit or a letter.
             let (flag, argument) = (word[0], &word[1..]);
             let is_digit = flag.is_ascii_digit();

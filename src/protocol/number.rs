@@ -123,7 +123,7 @@ pub fn write_digits(mut number: u64, space: &mut [u8]) -> usize {
     }
     if number > 0 || start == space.len() {
         start -= 1;
-        space[start] = b'0' + number as u8;
+        [_, space[start]] = last_two_digits(number);
     }
     start
 }
@@ -137,10 +137,11 @@ pub const fn last_two_digits(number: u64) -> [u8; 2] {
 
 /// The two digits of each number below 100.
 const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[b'0'; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+    let mut pairs = [[0; 2]; 100];
+    let (mut tens, mut ones, mut number) = (b'0', b'0', 0);
+    while number < pairs.len() {
+        pairs[number] = [tens, ones];
+        (tens, ones) = if ones == b'9' { (tens + 1, b'0') } else { (tens, ones + 1) };
         number += 1;
     }
     pairs

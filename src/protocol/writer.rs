@@ -130,10 +130,11 @@ impl<'o> ReplyWriter<'o> {
     #[inline]
     pub fn number(&mut self, number: u64) {
         let (text, bytes) = if number < 10 {
-            ([b' ', b'0' + number as u8, 0, 0, 0, 0, 0, 0], 2)
+            let [_, ones] = number::last_two_digits(number);
+            ([b' ', ones, 0, 0, 0, 0, 0, 0], 2)
         } else if number < 1000 {
             let [tens, ones] = number::last_two_digits(number);
-            let hundreds = b'0' + (number / 100) as u8;
+            let [_, hundreds] = number::last_two_digits(number / 100);
             if number < 100 {
                 ([b' ', tens, ones, 0, 0, 0, 0, 0], 3)
             } else {
