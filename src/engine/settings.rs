@@ -78,7 +78,7 @@ fn write_parts(config: &Config, reply: &mut ReplyWriter<'_>) {
         ("tail_repair_time", &0),
         ("flush_enabled", &yes(config.flush_enabled)),
         ("dump_enabled", &yes(config.dump_enabled)),
-        ("hash_algorithm", &"siphash13"),
+        ("hash_algorithm", &"nh"),
         ("lru_maintainer_thread", &"no"),
         ("lru_segmented", &"no"),
         ("hot_lru_pct", &0),
