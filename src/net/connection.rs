@@ -498,6 +498,6 @@ mod tests {
     #[test]
     fn a_connection_is_small() {
         let socket_bytes = size_of::<Socket>() - 8;
-        assert_eq!(size_of::<Connection>() - socket_bytes, 280);
+        assert_eq!(size_of::<Connection>() - socket_bytes, 264);
     }
 }
