@@ -102,6 +102,11 @@ impl Sweep {
         self.earliest_s
     }
 
+    /// The second in which the flushed records were flushed, or an earlier one. For tests.
+    pub(super) const fn flushed_s(&self) -> u32 {
+        self.flushed_s
+    }
+
     /// Can any record have expired, or have been flushed, by the second `at_s`?
     pub(super) const fn may_find(&self, at_s: u32) -> bool {
         self.earliest_s <= at_s

@@ -20,6 +20,10 @@ impl Store {
                     expires_at_s == NEVER || expires_at_s >= self.sweep.earliest_s(),
                     "no record expires before the sweep's lower bound"
                 );
+                assert!(
+                    !log.is_flushed(record.offset) || self.sweep.may_find(self.sweep.flushed_s()),
+                    "no record was flushed before the sweep's lower bound"
+                );
                 live += 1;
             });
         }
