@@ -69,6 +69,9 @@ pub fn turn(number: u64, events: usize) {
 
 /// The poll has returned an event of a connection, which therefore gets a turn.
 pub fn ready(connection: usize, readable: bool, writable: bool, closed: bool) {
+    if !shows_steps() {
+        return;
+    }
     let readable = if readable { " readable" } else { "" };
     let writable = if writable { " writable" } else { "" };
     let closed = match closed {
