@@ -25,8 +25,8 @@
 //! | enum | variants | returned to |
 //! |---|---|---|
 //! | [`protocol::Parsed`] | `Command`, `Error`, `Skipped`, `HangUp`, `Incomplete` | the session |
-//! | [`engine::Executed`] | `Done`, `Retry`, `Resume`, `NeedsServerStats`, `Authenticated`, `Quit`, `Shutdown` | the session |
-//! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `NeedsServerStats`, `Ended` | the connection |
+//! | [`engine::Executed`] | `Done`, `Retry`, `Resume`, `LeftOut`, `NeedsServerStats`, `Authenticated`, `Quit`, `Shutdown` | the session |
+//! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `NeedsValue`, `NeedsServerStats`, `Ended` | the connection |
 //! | [`net::connection::Next`] | `Wait`, `Again`, `NeedsServerStats`, `Shutdown`, `Close` | the reactor |
 //!
 //! ## The life of a byte
@@ -41,9 +41,11 @@
 //!    says how far the input has been searched, so no line end is searched for twice however the
 //!    input is cut.
 //! 5. [`engine::Engine::execute`] does what the command means. `set` copies the value once, into the
-//!    store; `get` copies it once, from the store's own slice into the output. No buffer points into
-//!    the store.
-//! 6. The connection writes all answers at once, gives the working buffers back, and returns a
+//!    store; `get` copies it once, from the store's own slice into the output. A value of 64 KiB and more
+//!    is left out of the output, and the session stops after it. No buffer points into the store.
+//! 6. The connection writes all answers at once, and with them, straight from the store, the value that
+//!    was left out. What the kernel does not take of it is copied before any other request can change
+//!    the store. Then the connection gives the working buffers back, and returns a
 //!    [`Next`](net::connection::Next): wait for an event, run again after the others, or close.
 //!
 //! ## Invariants

@@ -29,6 +29,10 @@ pub enum Stop {
     NeedsInput,
     /// The output is full, or the turn has done its share: write what there is, then come back.
     NeedsFlush,
+    /// The output lacks a large value: write what there is, with [`Engine::left_out`] at its place,
+    /// before the engine is used again; then come back. Only where [`OutputLimit::left_out_max`] allows
+    /// it.
+    NeedsValue,
     /// The next request needs figures of the network: come back with a snapshot of at least this
     /// scope in [`Turn::server`]. The request is still in the input.
     NeedsServerStats(StatsScope),
@@ -236,9 +240,11 @@ impl Session {
                         return (0, Some(Stop::NeedsServerStats(scope)));
                     }
                     Executed::Resume(rest) => {
-                        let resumable = Resumable::new(rest, mode, &input[..used]);
-                        (self.state, self.resumable) = (*next, Some(resumable));
-                        return (used - resumable.bytes, Some(Stop::NeedsFlush));
+                        return self.resume_with(rest, mode, ahead, input, Stop::NeedsFlush);
+                    }
+                    Executed::LeftOut(None) => Some(Stop::NeedsValue),
+                    Executed::LeftOut(Some(rest)) => {
+                        return self.resume_with(rest, mode, ahead, input, Stop::NeedsValue);
                     }
                 }
             }
@@ -253,6 +259,21 @@ impl Session {
         };
         (self.state, self.resumable) = (*next, None);
         (used, stop)
+    }
+
+    /// Commits the part of a request that has been answered, and keeps the `rest`.
+    fn resume_with(
+        &mut self,
+        rest: Unfinished<'_>,
+        mode: ReplyMode,
+        ahead: &Ahead<'_>,
+        input: &[u8],
+        stop: Stop,
+    ) -> (usize, Option<Stop>) {
+        let Step { used, next, .. } = ahead.step;
+        let resumable = Resumable::new(rest, mode, &input[..used]);
+        (self.state, self.resumable) = (next, Some(resumable));
+        (used - resumable.bytes, Some(stop))
     }
 
     /// Bytes of the request at the start of the input, or the most that it can have. A buffer for it

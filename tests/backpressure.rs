@@ -16,7 +16,8 @@ fn answers(requests: &[u8], limit: usize) -> (String, usize) {
     let (mut spent, mut all, mut turns, mut granted) = (0, Vec::new(), 0, 0);
     loop {
         let room_bytes = limit.max(granted);
-        let mut room = OutputLimit { high_water: limit, limit: room_bytes, needed: 0 };
+        let mut room =
+            OutputLimit { high_water: limit, limit: room_bytes, ..OutputLimit::UNBOUNDED };
         let mut output = Vec::new();
         let unread = &requests[spent..];
         let (used, stop) = session.advance(unread, &mut output, &mut room, &mut engine, NOW.into());

@@ -5,6 +5,7 @@
 //! * `daemon`: the process's user, background, limits and files
 //! * `stdio`: one conversation through a pipe, and the dialects
 //! * `files`: the life of the Unix socket's file
+//! * `large_values`: values that are written straight from the store
 //! * `memory`: what may be asked for, and a full one from outside
 //! * `streams`: how bytes and their end may come and go, on sockets and on stderr
 //! * `stalls`: turns in which a connection cannot go on
@@ -14,6 +15,7 @@
 
 mod daemon;
 mod files;
+mod large_values;
 mod memory;
 mod option_compat;
 mod options;

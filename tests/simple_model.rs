@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::harness::peers::STALLS_MAX;
 use miocached::config::{Config, DialectMode, MIB};
-use miocached::engine::{Engine, Now};
+use miocached::engine::{Engine, LeftOut, Now};
 use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 use proptest::collection::vec;
@@ -98,10 +98,15 @@ fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
     for cut in cuts {
         loop {
             let mut output = Vec::new();
-            let mut room = OutputLimit { high_water, ..OutputLimit::UNBOUNDED };
+            let left_out_max = usize::MAX;
+            let mut room = OutputLimit { high_water, left_out_max, ..OutputLimit::UNBOUNDED };
             let unread = &input[spent..cut];
             let (used, stop) =
                 session.advance(unread, &mut output, &mut room, &mut engine, now.into());
+            if stop == Stop::NeedsValue {
+                let LeftOut { value, at } = engine.left_out();
+                output.splice(at..at, value.iter().copied());
+            }
             engine.verify();
             spent += used;
             stalls = if used > 0 || !output.is_empty() { 0 } else { stalls + 1 };
@@ -109,7 +114,7 @@ fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
             all.extend(output);
             match stop {
                 Stop::NeedsInput => break,
-                Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}
+                Stop::NeedsFlush | Stop::NeedsValue | Stop::NeedsServerStats(_) => {}
                 Stop::Ended(why) => panic!("it ended: {why}"),
             }
         }

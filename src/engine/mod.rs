@@ -29,9 +29,9 @@ mod turn;
 
 use crate::config::Config;
 use crate::protocol::command::{Command, DebugCommand, Retrieval, StoreLine, Unfinished};
-use crate::protocol::{Keys, Reply, ReplyWriter};
+use crate::protocol::{Keys, Reply, ReplyWriter, Room, Words};
 pub use crate::store::{HashedKey, PREFETCH_BATCH};
-use crate::store::{OutOfMemory, Store};
+use crate::store::{ItemAddress, OutOfMemory, Store};
 use crate::trace;
 use auth::Credentials;
 use cas_ids::CasIds;
@@ -56,6 +56,9 @@ pub enum Executed<'a> {
     /// Part of it is answered. This is left to do once the output has drained and other connections
     /// have had their turn.
     Resume(Unfinished<'a>),
+    /// It is answered, but for the value that [`Engine::left_out`] returns, and for the part that is left
+    /// to do after it.
+    LeftOut(Option<Unfinished<'a>>),
     /// Nothing has changed: the request starts over as soon as [`Turn::server`] covers this much.
     NeedsServerStats(StatsScope),
     /// The client has authenticated.
@@ -64,6 +67,15 @@ pub enum Executed<'a> {
     Quit,
     /// The client ends the server.
     Shutdown,
+}
+
+/// A large value that was left out of the output.
+#[derive(Clone, Copy, Debug)]
+pub struct LeftOut<'e> {
+    /// The value, in the store.
+    pub value: &'e [u8],
+    /// Where it belongs in the output.
+    pub at: usize,
 }
 
 /// The meaning of every command, over one store.
@@ -78,6 +90,8 @@ pub struct Engine {
     pub counters: Counters,
     prefixes: Prefixes,
     credentials: Credentials,
+    /// The item whose value was left out last, and where the value belongs in the output.
+    left_out: Option<(ItemAddress, usize)>,
     /// Bytes of stored values that commands copied or parsed, beside those that clients sent or fetched.
     copied_bytes: u64,
     /// `debugtime`, in builds with debug assertions: how far the clock was moved, and where it was
@@ -107,6 +121,7 @@ impl Engine {
             counters: Counters::default(),
             prefixes: Prefixes::new(config),
             credentials: Credentials::default(),
+            left_out: None,
             copied_bytes: 0,
             clock_moved_s: 0,
             clock_paused: None,
@@ -135,6 +150,16 @@ impl Engine {
     #[must_use]
     pub const fn copied_bytes(&self) -> u64 {
         self.copied_bytes + self.store.work_bytes()
+    }
+
+    /// The value that the last command left out of its answer.
+    ///
+    /// # Panics
+    /// When none was left out.
+    #[must_use]
+    pub fn left_out(&self) -> LeftOut<'_> {
+        let (address, at) = self.left_out.expect("a command has left out a value");
+        LeftOut { value: self.store.value_at(address), at }
     }
 
     /// Executes one command and writes its answer. `key` is that of [`Command::key`].
@@ -201,8 +226,10 @@ impl Engine {
             Executed::Resume(Unfinished::Retrieve { retrieval, keys })
         };
         // The first key by itself: most retrievals have no other.
-        if !self.fetch(first, retrieval, reply) {
-            return resume(keys.all(), "the output is full");
+        match self.fetch(first, retrieval, reply) {
+            Room::Whole => {}
+            Room::WithoutValue => return without_value(retrieval, keys.after_first(), reply),
+            Room::Nothing => return resume(keys.all(), "the output is full"),
         }
         let mut keys = keys.after_first();
         let mut batches = 0;
@@ -220,9 +247,16 @@ impl Engine {
             }
             self.store.prefetch(batch[..count].iter_mut());
             for (index, key) in batch[..count].iter().enumerate() {
-                if !self.fetch(*key, retrieval, reply) {
-                    rest.by_ref().take(index).for_each(drop);
-                    return resume(rest, "the output is full");
+                match self.fetch(*key, retrieval, reply) {
+                    Room::Whole => {}
+                    Room::WithoutValue => {
+                        rest.by_ref().take(index + 1).for_each(drop);
+                        return without_value(retrieval, rest, reply);
+                    }
+                    Room::Nothing => {
+                        rest.by_ref().take(index).for_each(drop);
+                        return resume(rest, "the output is full");
+                    }
                 }
             }
         }
@@ -230,19 +264,23 @@ impl Engine {
         Executed::Done
     }
 
-    /// Writes one key's hit, or nothing for a miss. False when the hit does not fit into the output.
+    /// Writes one key's hit, as far as there is room, or nothing for a miss.
     fn fetch(
         &mut self,
         key: HashedKey<'_>,
         retrieval: Retrieval,
         reply: &mut ReplyWriter<'_>,
-    ) -> bool {
+    ) -> Room {
+        let mut room = Room::Whole;
         let hit = if let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) {
             found.count_fetch();
             let item = found.item();
             let cas = retrieval.with_cas.then_some(item.attributes.cas);
-            if !reply.value(key.bytes(), item.attributes.flags, item.value, cas) {
-                return false;
+            room = reply.value(key.bytes(), item.attributes.flags, item.value, cas);
+            match room {
+                Room::Whole => {}
+                Room::WithoutValue => self.left_out = Some((found.address(), reply.left_out_at())),
+                Room::Nothing => return room,
             }
             trace::hit(key.bytes(), item.value.len());
             if let Some(exptime) = retrieval.touch {
@@ -260,7 +298,7 @@ impl Engine {
             (Some(_), true) => self.counters.touch_hits += 1,
             (Some(_), false) => self.counters.touch_misses += 1,
         }
-        true
+        room
     }
 
     fn touch(&mut self, key: HashedKey<'_>, exptime: i32, reply: &mut ReplyWriter<'_>) {
@@ -367,4 +405,18 @@ impl Engine {
     pub fn verify(&self) {
         self.store.verify();
     }
+}
+
+/// Ends a retrieval's answer after a value that was left out, or has it resumed where more keys follow.
+#[cold]
+fn without_value<'a>(
+    retrieval: Retrieval,
+    keys: Words<'a>,
+    reply: &mut ReplyWriter<'_>,
+) -> Executed<'a> {
+    if keys.is_empty() {
+        reply.end();
+        return Executed::LeftOut(None);
+    }
+    Executed::LeftOut(Some(Unfinished::Retrieve { retrieval, keys }))
 }

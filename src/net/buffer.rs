@@ -4,7 +4,8 @@
 //! connections share them, one after the other, so they stay in the processor's cache and an idle
 //! connection holds none. Between two turns a connection keeps unread and unsent bytes in buffers of its
 //! own. A request that is longer than the working buffer gets its own buffer at once, from the pool if
-//! one there fits. [`super::account`] limits what all buffers hold.
+//! one there fits. [`super::account`] limits what all buffers hold. A large value is written
+//! straight from the store, and only what the kernel does not take of it comes into a buffer.
 //!
 //! If an allocation here fails, the client is closed, and the server goes on.
 
@@ -14,6 +15,7 @@ use std::mem;
 use super::account::{counted, pool_bytes};
 use super::{INPUT_BYTES, OUTPUT_BYTES, OUTPUT_BYTES_MAX, OUTPUT_HIGH_WATER, POOL_BYTES_MAX};
 use crate::config::Config;
+use crate::engine::LeftOut;
 
 /// The buffers that all connections share.
 #[derive(Debug)]
@@ -358,6 +360,41 @@ impl WriteBuffer {
         debug_assert!(self.sent <= self.bytes.len(), "more was sent than there is");
     }
 
+    /// What is unsent: the answers, of which none is sent, with the value that was left out of them.
+    pub(super) fn pieces_with<'p>(&'p self, left_out: &LeftOut<'p>) -> [&'p [u8]; 3] {
+        debug_assert_eq!(self.sent, 0, "answers are sent before others are written");
+        let (before, after) = self.bytes.split_at(left_out.at);
+        [before, left_out.value, after]
+    }
+
+    /// The kernel has taken the first `bytes` of those pieces. The others are copied into a buffer of
+    /// the connection's own, and the working buffer goes back.
+    pub(super) fn sent_with(
+        &mut self,
+        left_out: &LeftOut<'_>,
+        bytes: usize,
+        working: &mut Vec<u8>,
+        pool: &mut BufferPool,
+    ) -> Result<(), TryReserveError> {
+        let pieces = self.pieces_with(left_out);
+        let unsent = pieces.iter().map(|piece| piece.len()).sum::<usize>() - bytes;
+        let mut rest = Vec::new();
+        if unsent > 0 {
+            rest = pool.take(unsent).unwrap_or_default();
+            rest.clear();
+            reserve(&mut rest, unsent, pool)?;
+            let mut sent = bytes;
+            for piece in pieces {
+                let skipped = sent.min(piece.len());
+                rest.extend_from_slice(&piece[skipped..]);
+                sent -= skipped;
+            }
+        }
+        *working = mem::replace(&mut self.bytes, rest);
+        working.clear();
+        Ok(())
+    }
+
     /// Ends a turn: copies the unsent bytes to a buffer of their size where that saves memory, and gives
     /// the working buffer back.
     pub(super) fn keep(
@@ -482,6 +519,25 @@ mod tests {
             output.sent(answer - sent);
             output.keep(&mut working, &mut pool).expect("there is memory");
             assert!(output.is_empty() && output.held() == 0);
+            assert!(working.capacity() >= OUTPUT_BYTES);
+        }
+    }
+
+    #[test]
+    fn what_is_unsent_of_a_value_is_kept_from_every_place_on() {
+        let (mut working, mut pool) = (Vec::with_capacity(OUTPUT_BYTES), pool());
+        let (left_out, whole) = (LeftOut { value: b"value", at: 4 }, b"headvaluetail");
+        for sent in 0..=whole.len() {
+            let mut output = WriteBuffer::default();
+            output.borrow(&mut working, &mut pool).expect("there is memory");
+            output.bytes.extend_from_slice(b"headtail");
+            assert_eq!(output.pieces_with(&left_out).concat(), whole);
+            let kept = output.sent_with(&left_out, sent, &mut working, &mut pool);
+            kept.expect("there is memory");
+            assert!(working.is_empty() && working.capacity() >= OUTPUT_BYTES);
+            assert_eq!(output.unsent(), &whole[sent..]);
+            output.keep(&mut working, &mut pool).expect("there is memory");
+            assert_eq!(output.unsent(), &whole[sent..]);
             assert!(working.capacity() >= OUTPUT_BYTES);
         }
     }

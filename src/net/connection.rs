@@ -6,7 +6,7 @@
 //! the whole requests among them, and leaves an unfinished one in the kernel's buffer.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
@@ -343,7 +343,8 @@ impl Connection {
             }
             let bytes = may_answer.min(self.output.bytes.capacity());
             let high_water = OUTPUT_HIGH_WATER.min(bytes);
-            let mut limit = OutputLimit { high_water, limit: bytes, needed: 0 };
+            let mut limit =
+                OutputLimit { high_water, limit: bytes, left_out_max: may_answer, needed: 0 };
             let turn = Turn { now: shared.moment.now, server: shared.stats };
             let output = &mut self.output.bytes;
             let unread = self.input.unread();
@@ -356,6 +357,11 @@ impl Connection {
             }
             if matches!(stop, Stop::Ended(_)) {
                 self.drop_unread();
+            }
+            if stop == Stop::NeedsValue {
+                let is_last = self.input.unread().is_empty();
+                self.stop = if is_last { Stop::NeedsInput } else { Stop::NeedsFlush };
+                return self.flush_with_value(shared);
             }
             if limit.needed == 0 || !self.output.is_empty() {
                 // The answers so far are sent first.
@@ -418,20 +424,43 @@ impl Connection {
         }
         let unsent = self.output.unsent();
         let unsent_bytes = unsent.len();
-        match self.socket.write(unsent) {
+        let written = self.socket.write(unsent);
+        let bytes = self.has_written(written, unsent_bytes, shared)?;
+        self.output.sent(bytes);
+        Ok(())
+    }
+
+    /// Writes once, with a value out of the store at its place among the answers. Only what the socket
+    /// does not take is copied.
+    fn flush_with_value(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+        let pieces = self.output.pieces_with(&shared.engine.left_out());
+        let unsent_bytes = pieces.iter().map(|piece| piece.len()).sum();
+        let written = self.socket.write_vectored(&pieces.map(IoSlice::new));
+        let bytes = self.has_written(written, unsent_bytes, shared)?;
+        let Buffers { write, pool, .. } = &mut *shared.buffers;
+        Ok(self.output.sent_with(&shared.engine.left_out(), bytes, write, pool)?)
+    }
+
+    /// Notes how many of so many bytes the kernel has taken.
+    fn has_written(
+        &mut self,
+        written: io::Result<usize>,
+        unsent_bytes: usize,
+        shared: &mut Shared<'_>,
+    ) -> io::Result<usize> {
+        match written {
             Ok(bytes) => {
                 trace::writes(self.share.key(), bytes, unsent_bytes);
                 self.readiness.writable = bytes == unsent_bytes;
-                self.output.sent(bytes);
                 shared.engine.counters.bytes_written += bytes as u64;
                 self.active_ms = shared.moment.uptime_ms;
                 self.has_moved(bytes, shared.moment.uptime_ms);
-                Ok(())
+                Ok(bytes)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 trace::would_block(self.share.key(), "write");
                 self.readiness.writable = false;
-                Ok(())
+                Ok(0)
             }
             Err(error) => Err(error),
         }
@@ -469,7 +498,7 @@ impl Connection {
         match self.stop {
             Stop::Ended(reason) => Next::Close(Why::Reason(reason.text())),
             Stop::NeedsServerStats(scope) => Next::NeedsServerStats(scope),
-            Stop::NeedsFlush => Next::Again,
+            Stop::NeedsFlush | Stop::NeedsValue => Next::Again,
             Stop::NeedsInput if self.at_end => Next::Close(Why::Reason("its input ended")),
             Stop::NeedsInput if self.readiness.readable => Next::Again,
             Stop::NeedsInput => Next::Wait,

@@ -9,7 +9,8 @@
 //!                                                  flush    unsent answers
 //!                                                  read     -> ReadBuffer (buffer.rs), once
 //!                                                  execute  -> Session -> engine
-//!                                                  flush    WriteBuffer (buffer.rs), once
+//!                                                  flush    WriteBuffer (buffer.rs), once, and with it
+//!                                                           a large value from the store
 //!                                                  keep     -> Account (account.rs): what is left
 //!                                                  Next     wait, again, or close
 //!                                               -> linger.rs: closes without a reset
@@ -63,7 +64,8 @@ pub use start::{StartError, engine_for, watch_signals};
 /// Bytes of the working read buffer, and so of the requests that a connection executes in a turn. Only
 /// a single request that is longer gets a longer buffer; the session then ends the turn after 32 KiB.
 pub const INPUT_BYTES: usize = 16 * 1024;
-/// Bytes of answers at which a connection stops executing and writes.
+/// Bytes of answers at which a connection stops executing and writes. A value that is as large by itself
+/// is written straight from the store.
 pub const OUTPUT_HIGH_WATER: usize = 64 * 1024;
 /// Smallest capacity of the working write buffer, in bytes. The last answer of a turn begins below
 /// [`OUTPUT_HIGH_WATER`], so an answer of up to half this capacity always fits.

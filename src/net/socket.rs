@@ -1,7 +1,7 @@
 //! A client's socket: TCP or Unix, and the system calls on it.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
@@ -140,6 +140,13 @@ impl Write for Socket {
         match self {
             Self::Tcp(stream) => retry(|| stream.write(bytes)),
             Self::Unix(stream) => retry(|| stream.write(bytes)),
+        }
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => retry(|| stream.write_vectored(pieces)),
+            Self::Unix(stream) => retry(|| stream.write_vectored(pieces)),
         }
     }
 

@@ -43,6 +43,7 @@ fn converse(config: &Config, from: &mut impl io::Read, to: &mut impl io::Write) 
             Stop::Ended(_) => return Ok(()),
             Stop::NeedsFlush | Stop::NeedsServerStats(_) => continue,
             Stop::NeedsInput => {}
+            Stop::NeedsValue => unreachable!("the limit lets no value be left out"),
         }
         if unread == input.len() {
             input.resize((unread * 2).min(session.bytes_wanted()).max(unread + 1), 0);

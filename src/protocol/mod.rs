@@ -43,4 +43,4 @@ pub use limits::{
 pub use meta_request::MetaRequest;
 pub use reply::{Reply, ReplyMode, VERSION_LINE};
 pub use token::{Keys, Words};
-pub use writer::{OutputLimit, ReplyWriter};
+pub use writer::{OutputLimit, ReplyWriter, Room};

@@ -18,16 +18,32 @@ const HIT_BYTES_MAX: usize = 96;
 #[derive(Clone, Copy, Debug)]
 pub struct OutputLimit {
     /// Once the output holds this many bytes, no further value is written and no request executed.
+    /// Invariant: at most `limit`.
     pub high_water: usize,
     /// No value is written that would make the output hold more than this many bytes.
     pub limit: usize,
-    /// Bytes that the output would have held with a value that `limit` forbade; 0 when none was.
+    /// A value of `high_water` bytes and more may be left out of the output, for the caller to write
+    /// from where it is stored, if there are at most so many bytes with it. 0: none is left out.
+    pub left_out_max: usize,
+    /// Bytes that the output would have held with a value that a limit forbade; 0 when none was.
     pub needed: usize,
 }
 
 impl OutputLimit {
     /// No limit: for conversations whose whole answer is wanted at once.
-    pub const UNBOUNDED: Self = Self { high_water: usize::MAX, limit: usize::MAX, needed: 0 };
+    pub const UNBOUNDED: Self =
+        Self { high_water: usize::MAX, limit: usize::MAX, left_out_max: 0, needed: 0 };
+}
+
+/// What there is room for in the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// The whole hit.
+    Whole,
+    /// All but the value, which is left out (see [`OutputLimit::left_out_max`]).
+    WithoutValue,
+    /// Nothing. The request has to wait for a flush.
+    Nothing,
 }
 
 /// Appends the answers to one request to `output`.
@@ -61,38 +77,96 @@ impl<'o> ReplyWriter<'o> {
     /// `bytes` may be written in one piece. If not, the request has to wait for a flush.
     #[must_use]
     pub fn fits(&mut self, bytes: usize) -> bool {
-        let needed = self.output.len() + bytes;
-        if self.output.len() >= self.limit.high_water {
-            return false;
-        }
-        if needed > self.limit.limit {
-            self.limit.needed = needed;
-            return false;
-        }
-        true
+        self.room(bytes, 0) == Room::Whole
     }
 
-    /// One hit of a retrieval. Writes nothing and returns false when it does not fit.
+    /// What there is room for of a hit of `bytes`, of which `value_bytes` are the value.
     #[must_use]
-    pub fn value(&mut self, key: &[u8], flags: u32, value: &[u8], cas: Option<u64>) -> bool {
-        let bytes = key.len() + value.len() + HIT_BYTES_MAX;
-        if !self.fits(bytes) {
-            return false;
+    pub fn room(&mut self, bytes: usize, value_bytes: usize) -> Room {
+        let needed = self.output.len() + bytes;
+        if needed < self.limit.high_water {
+            Room::Whole
+        } else {
+            self.room_above_mark(needed, value_bytes)
         }
-        self.output.reserve(bytes);
+    }
+
+    #[cold]
+    fn room_above_mark(&mut self, needed: usize, value_bytes: usize) -> Room {
+        let OutputLimit { high_water, limit, left_out_max, .. } = *self.limit;
+        if self.output.len() >= high_water {
+            return Room::Nothing;
+        }
+        let is_left_out = value_bytes >= high_water && left_out_max > 0;
+        let (room, bytes_max) =
+            if is_left_out { (Room::WithoutValue, left_out_max) } else { (Room::Whole, limit) };
+        if needed > bytes_max {
+            self.limit.needed = needed;
+            return Room::Nothing;
+        }
+        room
+    }
+
+    /// Where the value belongs that has been left out of the line written last.
+    #[must_use]
+    pub const fn left_out_at(&self) -> usize {
+        let line_end = match self.mode.dialect {
+            Dialect::Simple => "\n",
+            Dialect::Classic => "\r\n",
+        };
+        self.output.len() - line_end.len()
+    }
+
+    /// One hit of a retrieval, as far as there is room.
+    #[must_use]
+    pub fn value(&mut self, key: &[u8], flags: u32, value: &[u8], cas: Option<u64>) -> Room {
+        let needed = self.output.len() + key.len() + value.len() + HIT_BYTES_MAX;
+        let numbers = (flags, value.len(), cas);
+        if needed >= self.limit.high_water {
+            return self.value_above_mark(needed, key, numbers, value);
+        }
+        self.hit(key, numbers, value);
+        Room::Whole
+    }
+
+    #[cold]
+    fn value_above_mark(
+        &mut self,
+        needed: usize,
+        key: &[u8],
+        numbers: (u32, usize, Option<u64>),
+        value: &[u8],
+    ) -> Room {
+        let room = self.room_above_mark(needed, value.len());
+        match room {
+            Room::Whole => self.hit(key, numbers, value),
+            Room::WithoutValue => self.hit(key, numbers, b""),
+            Room::Nothing => {}
+        }
+        room
+    }
+
+    /// A hit, with its value or without. Inlined, because nearly all calls are in one place.
+    #[inline(always)]
+    fn hit(
+        &mut self,
+        key: &[u8],
+        (flags, value_bytes, cas): (u32, usize, Option<u64>),
+        value: &[u8],
+    ) {
+        self.output.reserve(key.len() + value.len() + HIT_BYTES_MAX);
         self.output.extend_from_slice(b"VALUE ");
         self.output.extend_from_slice(key);
         if self.mode.dialect == Dialect::Classic {
             self.number(u64::from(flags));
         }
-        self.number(value.len() as u64);
+        self.number(value_bytes as u64);
         if let Some(cas) = cas {
             self.number(cas);
         }
         self.newline();
         self.output.extend_from_slice(value);
         self.newline();
-        true
     }
 
     /// A hit of an `mg` that shows the value and no flag. [`Self::fits`] has been asked.

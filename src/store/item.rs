@@ -13,12 +13,22 @@ pub struct ItemMut<'s> {
     now_s: u32,
 }
 
+/// Where an item is in the memory. It holds until the next call that may change the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemAddress(u32);
+
 impl Store {
     /// A handle on the live item under `key`. The lookup does not count as an access.
     #[inline]
     pub fn item_mut(&mut self, key: HashedKey<'_>, now_s: u32) -> Option<ItemMut<'_>> {
         let record = self.find_live(key, now_s)?;
         Some(ItemMut { store: self, record, now_s })
+    }
+
+    /// The value of the item at an address that was returned since the store changed last.
+    #[must_use]
+    pub fn value_at(&self, address: ItemAddress) -> &[u8] {
+        self.arena.record(self.arena.offset(address.0)).item(&self.arena).value
     }
 }
 
@@ -28,6 +38,12 @@ impl ItemMut<'_> {
     #[inline]
     pub fn item(&self) -> Item<'_> {
         self.record.item(&self.store.arena)
+    }
+
+    /// Where the item is, for [`Store::value_at`].
+    #[must_use]
+    pub fn address(&self) -> ItemAddress {
+        ItemAddress(self.store.arena.address(self.record.offset))
     }
 
     /// Counts a read, which sets [`Item::fetched`] and [`Item::accessed_s`].

@@ -47,7 +47,7 @@ use arena::Arena;
 pub use arena::OutOfMemory;
 pub use counters::StoreCounters;
 use ghost::Ghost;
-pub use item::ItemMut;
+pub use item::{ItemAddress, ItemMut};
 use log::Log;
 use map::Map;
 pub use map::{HashedKey, REHASHED_MAX};

@@ -4,7 +4,7 @@
 
 use miocached::config::{Config, DialectMode, MIB};
 use miocached::engine::auth::Credentials;
-use miocached::engine::{Engine, Now};
+use miocached::engine::{Engine, LeftOut, Now};
 use miocached::net::ALLOWANCE_BYTES;
 use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
@@ -55,9 +55,9 @@ fn run(input: &[u8]) {
         request(&mut source, &mut stream);
     }
     let whole = converse(&config, &stream, usize::MAX, OutputLimit::UNBOUNDED);
-    let short = OutputLimit { high_water: 1, ..OutputLimit::UNBOUNDED };
+    let short = OutputLimit { high_water: 1, left_out_max: usize::MAX, ..OutputLimit::UNBOUNDED };
     assert_same(&whole, &converse(&config, &stream, 1, short), "byte by byte");
-    let narrow = OutputLimit { high_water: limit, limit, needed: 0 };
+    let narrow = OutputLimit { high_water: limit, limit, ..OutputLimit::UNBOUNDED };
     assert_same(&whole, &converse(&config, &stream, piece_bytes, narrow), "in pieces");
 }
 
@@ -98,7 +98,8 @@ fn turns_that_reach_their_bounds_change_nothing() {
         let whole = converse(&config, &stream, usize::MAX, OutputLimit::UNBOUNDED);
         assert!(whole.ended, "at quit");
         for (piece_bytes, high_water) in [(7, 1), (16 << 10, 1), (1000, 700), (usize::MAX, 1)] {
-            let room = OutputLimit { high_water, ..OutputLimit::UNBOUNDED };
+            let left_out_max = if piece_bytes == 7 { usize::MAX } else { 0 };
+            let room = OutputLimit { high_water, left_out_max, ..OutputLimit::UNBOUNDED };
             let cut = converse(&config, &stream, piece_bytes, room);
             assert_same(&whole, &cut, &format!("in pieces of {piece_bytes} bytes"));
         }
@@ -141,6 +142,10 @@ fn talk(
         let unread = &stream[start..end];
         let (spent, stop) = session.advance(unread, &mut output, &mut room, engine, now.into());
         start += spent;
+        if stop == Stop::NeedsValue {
+            let LeftOut { value, at } = engine.left_out();
+            output.splice(at..at, value.iter().copied());
+        }
         // As in the network: the output is flushed first, and only then more is granted.
         granted = if output.is_empty() { room.needed } else { 0 };
         let moved = spent > 0 || !output.is_empty() || stop == Stop::NeedsInput;
@@ -148,7 +153,7 @@ fn talk(
         assert!(stalls < super::STALLS_MAX, "it stalls without end after {start} bytes");
         answers.append(&mut output);
         match stop {
-            Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}
+            Stop::NeedsFlush | Stop::NeedsValue | Stop::NeedsServerStats(_) => {}
             Stop::NeedsInput if end == stream.len() => return (answers, false),
             Stop::NeedsInput => end += piece_bytes.min(stream.len() - end),
             Stop::Ended(_) => return (answers, true),

@@ -10,7 +10,7 @@ use std::sync::Once;
 use miocached::config::{Config, DialectMode};
 use miocached::engine::auth::Credentials;
 use miocached::engine::server_stats::{ConnectionStats, NO_NETWORK};
-use miocached::engine::{Engine, Now, ServerStats, StatsScope, Turn};
+use miocached::engine::{Engine, LeftOut, Now, ServerStats, StatsScope, Turn};
 use miocached::net::ALLOWANCE_BYTES;
 use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
@@ -131,7 +131,8 @@ impl World {
     fn advance(&mut self, at: usize) {
         let client = &mut self.clients[at];
         let limit = self.limit.max(client.granted);
-        let mut room = OutputLimit { high_water: self.high_water.min(limit), limit, needed: 0 };
+        let high_water = self.high_water.min(limit);
+        let mut room = OutputLimit { high_water, limit, left_out_max: limit, needed: 0 };
         let mut output = Vec::new();
         let snapshot = client.asks.map(snapshot);
         let turn = match self.is_networked {
@@ -141,6 +142,10 @@ impl World {
         let (spent, stop) =
             client.session.advance(&client.unread, &mut output, &mut room, &mut self.engine, turn);
         client.asks = None;
+        if stop == Stop::NeedsValue {
+            let LeftOut { value, at } = self.engine.left_out();
+            output.splice(at..at, value.iter().copied());
+        }
         client.unread.drain(..spent);
         self.engine.verify();
         assert!(output.is_empty() || output.ends_with(b"\n"), "an answer is made of whole lines");
@@ -162,7 +167,7 @@ impl World {
                 let wanted = client.session.bytes_wanted();
                 assert!(wanted > client.unread.len(), "it can say that more is missing");
             }
-            Stop::NeedsFlush => {}
+            Stop::NeedsFlush | Stop::NeedsValue => {}
             Stop::NeedsServerStats(scope) => client.asks = Some(scope),
             Stop::Ended(_) => {
                 self.clients[at] = Client::new(&self.config);

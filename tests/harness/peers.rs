@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use miocached::config::{Config, DialectMode, MIB};
-use miocached::engine::{Engine, Now};
+use miocached::engine::{Engine, LeftOut, Now};
 use miocached::protocol::{OutputLimit, VERSION_LINE};
 use miocached::session::{Session, Stop};
 use tempfile::TempDir;
@@ -110,7 +110,8 @@ impl InMemory {
 
     /// Sends bytes and returns the answers so far. Fails when a command stalls without end. An answer
     /// that is longer than the output limit is written only after its length has been granted, as by a
-    /// connection that waits for memory.
+    /// connection that waits for memory. Values of `high_water` bytes and more are left out of the
+    /// output and inserted here.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.unread.extend_from_slice(bytes);
         let mut answers = Vec::new();
@@ -118,11 +119,16 @@ impl InMemory {
         while !self.ended {
             let mut output = Vec::new();
             let limit = self.high_water.max(granted);
-            let mut room = OutputLimit { high_water: self.high_water, limit, needed: 0 };
+            let high_water = self.high_water;
+            let mut room = OutputLimit { high_water, limit, left_out_max: limit, needed: 0 };
             let Self { session, engine, unread, now, .. } = self;
             let (spent, stop) =
                 session.advance(unread, &mut output, &mut room, engine, (*now).into());
             unread.drain(..spent);
+            if stop == Stop::NeedsValue {
+                let LeftOut { value, at } = engine.left_out();
+                output.splice(at..at, value.iter().copied());
+            }
             engine.verify();
             granted = if output.is_empty() { room.needed } else { 0 };
             let moved = spent > 0 || !output.is_empty();
@@ -131,7 +137,7 @@ impl InMemory {
             answers.extend(output);
             match stop {
                 Stop::NeedsInput => break,
-                Stop::NeedsFlush | Stop::NeedsServerStats(_) => {}
+                Stop::NeedsFlush | Stop::NeedsValue | Stop::NeedsServerStats(_) => {}
                 Stop::Ended(_) => self.ended = true,
             }
         }
