@@ -12,7 +12,7 @@ use super::{Engine, Executed, HashedKey};
 use crate::protocol::command::{Command, Direction};
 use crate::protocol::meta_request::{KeySpace, MetaKey};
 use crate::protocol::number::{DIGITS_MAX, digits_of};
-use crate::protocol::{MetaRequest, Reply, ReplyWriter, StoreMode, item_bytes};
+use crate::protocol::{MetaRequest, Reply, ReplyWriter, Room, StoreMode, item_bytes};
 use crate::store::{Attributes, Marks, NEVER, Stored};
 use crate::trace;
 
@@ -65,11 +65,21 @@ impl Engine {
         let item = found.item();
         let old = item.attributes;
         let shows_value = meta.has(b'v') && meta.compare() != Some(old.cas);
-        if shows_value && !reply.fits(item.value.len() + HEAD_BYTES_MAX) {
+        let room = match shows_value {
+            true => reply.room(item.value.len() + HEAD_BYTES_MAX, item.value.len()),
+            false => Room::Whole,
+        };
+        if room == Room::Nothing {
             return Executed::Retry;
         }
         trace::hit(key.bytes(), item.value.len());
         let fetched = show(meta, key.bytes(), &item, is_new, shows_value, self.now, reply);
+        if shows_value {
+            if room == Room::Whole {
+                reply.text(item.value);
+            }
+            reply.newline();
+        }
         // Counted after that: `h` and `l` show the state before this access.
         if !meta.has(b'u') {
             found.count_fetch();
@@ -83,6 +93,10 @@ impl Engine {
         match meta.ttl() {
             Some(_) => self.counters.touch_hits += 1,
             None => self.counters.get_hits += 1,
+        }
+        if room == Room::WithoutValue {
+            self.left_out = Some((found.address(), reply.left_out_at()));
+            return Executed::LeftOut(None);
         }
         Executed::Done
     }

@@ -1,4 +1,4 @@
-//! The answers of meta commands: their return flags, and the whole answer of `mg`.
+//! The answers of meta commands: their return flags, and the first line of an `mg`'s hit.
 //!
 //! The flags are handled in the order in which they came, as memcached does: a `t` before a `T` shows
 //! the old time. Changes no item: what has to be changed is returned to `meta`.
@@ -17,7 +17,7 @@ pub(super) struct Fetched {
     pub(super) wins: bool,
 }
 
-/// The answer to an `mg` that has found, or created, an item.
+/// The first line of the answer to an `mg` that has found, or created, an item.
 pub(super) fn show(
     meta: &MetaRequest<'_>,
     key: &[u8],
@@ -32,7 +32,7 @@ pub(super) fn show(
     let mut expires_at_s = attributes.expires_at_s;
     let mut wins = false;
     if shows_value && !meta.has_others_than(UNRETURNED) && !marks.win_sent && !marks.stale {
-        reply.plain_meta_value(value);
+        reply.plain_meta_line(value.len());
         return Fetched { expires_at_s, wins };
     }
     head(shows_value.then_some(value.len()), reply);
@@ -70,10 +70,6 @@ pub(super) fn show(
         reply.flag_text(b'W', b"");
     }
     reply.newline();
-    if shows_value {
-        reply.text(value);
-        reply.newline();
-    }
     Fetched { expires_at_s, wins }
 }
 

@@ -169,13 +169,10 @@ impl<'o> ReplyWriter<'o> {
         self.newline();
     }
 
-    /// A hit of an `mg` that shows the value and no flag. [`Self::fits`] has been asked.
-    pub fn plain_meta_value(&mut self, value: &[u8]) {
-        self.output.reserve(value.len() + HIT_BYTES_MAX);
+    /// The first line of a hit of `mg` that shows a value of so many bytes and no flag.
+    pub fn plain_meta_line(&mut self, value_bytes: usize) {
         self.output.extend_from_slice(b"VA");
-        self.number(value.len() as u64);
-        self.newline();
-        self.output.extend_from_slice(value);
+        self.number(value_bytes as u64);
         self.newline();
     }
 
