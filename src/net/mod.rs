@@ -7,7 +7,7 @@
 //!    signals     stop, reload
 //!    drive       one turn per connection      -> Connection::drive (connection.rs)
 //!                                                  flush    unsent answers
-//!                                                  read     -> ReadBuffer (buffer.rs), once
+//!                                                  read     -> ReadBuffer (buffer.rs), once; a value on
 //!                                                  execute  -> Session -> engine
 //!                                                  flush    WriteBuffer (buffer.rs), once, and with it
 //!                                                           a large value from the store
@@ -64,6 +64,8 @@ pub use start::{StartError, engine_for, watch_signals};
 /// Bytes of the working read buffer, and so of the requests that a connection executes in a turn. Only
 /// a single request that is longer gets a longer buffer; the session then ends the turn after 32 KiB.
 pub const INPUT_BYTES: usize = 16 * 1024;
+/// Bytes of a value that a turn reads after its first read, before the others get their turn.
+pub const VALUE_READ_BYTES: usize = 1 << 20;
 /// Bytes of answers at which a connection stops executing and writes. A value that is as large by itself
 /// is written straight from the store.
 pub const OUTPUT_HIGH_WATER: usize = 64 * 1024;
