@@ -1,9 +1,10 @@
 //! One connection: its socket, its buffers, its session, and its turn.
 //!
 //! A turn has named stages: *flush* what an earlier turn left unsent, *read* once, *execute* the
-//! requests, *flush* once, and *keep* what is left. An unfinished value
-//! is read on, up to [`VALUE_READ_BYTES`]. A turn returns a [`Next`]: what the connection waits for. When memory is short, a turn leaves nothing to keep: it peeks at the received bytes, executes
-//! the whole requests among them, and leaves an unfinished one in the kernel's buffer.
+//! requests, *flush* once, and *keep* what is left. An unfinished value is read on, up to
+//! [`VALUE_READ_BYTES`]. A turn returns a [`Next`]: what the connection waits for. When memory is short,
+//! a turn leaves nothing to keep: it peeks at the received bytes, executes the whole requests among them,
+//! and leaves an unfinished one in the kernel's buffer.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};

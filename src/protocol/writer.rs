@@ -82,6 +82,7 @@ impl<'o> ReplyWriter<'o> {
 
     /// What there is room for of a hit of `bytes`, of which `value_bytes` are the value.
     #[must_use]
+    #[inline]
     pub fn room(&mut self, bytes: usize, value_bytes: usize) -> Room {
         let needed = self.output.len() + bytes;
         if needed < self.limit.high_water {
@@ -170,6 +171,7 @@ impl<'o> ReplyWriter<'o> {
     }
 
     /// The first line of a hit of `mg` that shows a value of so many bytes and no flag.
+    #[inline(always)]
     pub fn plain_meta_line(&mut self, value_bytes: usize) {
         self.output.extend_from_slice(b"VA");
         self.number(value_bytes as u64);
