@@ -6,7 +6,7 @@
 //! * `grammar`: which grammar a line is parsed with
 //! * `simple`, `classic`, `meta`, `admin`: the grammars. Each turns one line into a `line`
 //! * [`writer`]: writes the answers; [`command`]: the requests; [`meta_request`]: the flags of a
-//!   meta command
+//!   meta command; `kind`: the kinds of stores, arithmetic and figures
 //! * [`reply`]: the table of one-line answers; [`dialect`]: which dialect a line is in; `verb`: the
 //!   table of command words
 //! * `token`: words; [`number`]: numbers as memcached reads them; [`base64`]: keys that are no text;
@@ -20,6 +20,7 @@ pub mod dialect;
 mod end_reason;
 pub mod framer;
 mod grammar;
+mod kind;
 pub mod limits;
 mod line;
 mod meta;
@@ -32,11 +33,12 @@ pub mod token;
 mod verb;
 pub mod writer;
 
-pub use command::{Command, Retrieval, StoreMode};
+pub use command::{Command, Retrieval};
 pub use dialect::{Dialect, dialect_of};
 pub use end_reason::EndReason;
 pub use framer::{Framer, Parsed, State, Step};
 pub use grammar::Grammar;
+pub use kind::StoreMode;
 pub use limits::{
     KEY_BYTES_MAX, LINE_BYTES_MAX, LONG_LINE_BYTES_MAX, VALUE_BYTES_MAX, WORDS_MAX, item_bytes,
 };
