@@ -1,17 +1,30 @@
-//! The lines of `stats`.
+//! The figures of `stats`, in the form that each protocol has for them.
 
 use std::fmt::Display;
 
 use crate::protocol::ReplyWriter;
 
+/// Where figures are written to.
+pub(super) trait Figures {
+    /// Writes one figure.
+    fn figure(&mut self, name: &dyn Display, figure: &dyn Display);
+}
+
+/// A line for each figure.
+impl Figures for ReplyWriter<'_> {
+    fn figure(&mut self, name: &dyn Display, figure: &dyn Display) {
+        self.show(&format_args!("STAT {name} {figure}\r\n"));
+    }
+}
+
 /// Writes one figure.
-pub(super) fn write(name: &str, figure: &dyn Display, reply: &mut ReplyWriter<'_>) {
-    reply.show(&format_args!("STAT {name} {figure}\r\n"));
+pub(super) fn write(name: &str, figure: &dyn Display, figures: &mut dyn Figures) {
+    figures.figure(&name, figure);
 }
 
 /// Writes many figures.
-pub(super) fn write_all(figures: &[(&str, &dyn Display)], reply: &mut ReplyWriter<'_>) {
-    for (name, figure) in figures {
-        write(name, figure, reply);
+pub(super) fn write_all(all: &[(&str, &dyn Display)], figures: &mut dyn Figures) {
+    for (name, figure) in all {
+        write(name, figure, figures);
     }
 }

@@ -5,9 +5,8 @@
 
 use std::fmt::Display;
 
-use super::figures::write_all;
+use super::figures::{Figures, write_all};
 use crate::config::{Config, DialectMode, MIB};
-use crate::protocol::ReplyWriter;
 
 const fn yes(is: bool) -> &'static str {
     if is { "yes" } else { "no" }
@@ -17,7 +16,7 @@ pub(super) fn write_settings(
     config: &Config,
     tcp_port: u16,
     detail_enabled: bool,
-    reply: &mut ReplyWriter<'_>,
+    reply: &mut dyn Figures,
 ) {
     let unix = config.unix.first();
     let addresses: Vec<_> = config.tcp.iter().map(|address| address.ip().to_string()).collect();
@@ -66,7 +65,7 @@ pub(super) fn write_settings(
 }
 
 /// The settings of memcached's parts, most of which do not exist here.
-fn write_parts(config: &Config, reply: &mut ReplyWriter<'_>) {
+fn write_parts(config: &Config, reply: &mut dyn Figures) {
     let parts: [(&str, &dyn Display); 39] = [
         ("slab_automove", &0),
         ("slab_automove_ratio", &"0.00"),

@@ -8,7 +8,7 @@
 use std::fmt::Display;
 
 use super::counters::Counters;
-use super::figures::{write, write_all};
+use super::figures::{Figures, write, write_all};
 use super::server_stats::{ConnectionStats, NO_NETWORK, ServerStats, StatsScope};
 use super::settings::write_settings;
 use super::{Engine, Executed, Now};
@@ -31,46 +31,69 @@ impl Engine {
         server: Option<&ServerStats>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
-        self.store.tick(self.now.uptime_s);
-        // Topics that need nothing of the network are answered without its figures.
-        let mut figures = server.unwrap_or(&NO_NETWORK);
-        if let Some(scope) = scope_of(topic) {
-            match server.filter(|server| server.covers(scope)) {
-                Some(server) => figures = server,
-                None => return Executed::NeedsServerStats(scope),
-            }
-        }
-        if !reply.fits(self.stats_bytes(topic, figures)) {
+        let server = match self.server_stats_for(topic, server) {
+            Ok(server) => server,
+            Err(scope) => return Executed::NeedsServerStats(scope),
+        };
+        if !reply.fits(self.stats_bytes(topic, server)) {
             return Executed::Retry;
         }
+        if topic == StatsTopic::Reset {
+            self.reset_stats();
+            reply.line(Reply::Reset);
+        } else if let StatsTopic::Detail(detail) = topic {
+            self.write_detail(detail, reply);
+        } else {
+            self.write_figures(topic, server, reply);
+            reply.end();
+        }
+        Executed::Done
+    }
+
+    /// The figures of the network for this topic, or what is missing of them.
+    pub(super) fn server_stats_for<'s>(
+        &mut self,
+        topic: StatsTopic,
+        server: Option<&'s ServerStats>,
+    ) -> Result<&'s ServerStats, StatsScope> {
+        self.store.tick(self.now.uptime_s);
+        match scope_of(topic) {
+            Some(scope) => server.filter(|server| server.covers(scope)).ok_or(scope),
+            // Topics that need nothing of the network are answered without its figures.
+            None => Ok(server.unwrap_or(&NO_NETWORK)),
+        }
+    }
+
+    pub(super) fn reset_stats(&mut self) {
+        self.counters = Counters::default();
+        self.store.reset_counters();
+        self.prefixes.reset();
+    }
+
+    /// Writes the figures of a topic that has some.
+    pub(super) fn write_figures(
+        &self,
+        topic: StatsTopic,
+        server: &ServerStats,
+        reply: &mut dyn Figures,
+    ) {
         match topic {
-            StatsTopic::Reset => {
-                self.counters = Counters::default();
-                self.store.reset_counters();
-                self.prefixes.reset();
-                reply.line(Reply::Reset);
-                return Executed::Done;
-            }
-            StatsTopic::Detail(detail) => {
-                self.write_detail(detail, reply);
-                return Executed::Done;
-            }
-            StatsTopic::Server => self.write_server(figures, reply),
+            StatsTopic::Server => self.write_server(server, reply),
             StatsTopic::Settings => {
-                write_settings(&self.config, figures.tcp_port, self.prefixes.enabled, reply)
+                write_settings(&self.config, server.tcp_port, self.prefixes.enabled, reply);
             }
             StatsTopic::Items => self.write_items(reply),
             StatsTopic::Slabs => self.write_slabs(reply),
             StatsTopic::Sizes => self.write_sizes(reply),
-            StatsTopic::Conns => write_connections(figures, reply),
-            StatsTopic::Loop => self.write_loop(figures, reply),
+            StatsTopic::Conns => write_connections(server, reply),
+            StatsTopic::Loop => self.write_loop(server, reply),
             StatsTopic::Store => self.write_store(reply),
+            StatsTopic::Reset | StatsTopic::Detail(_) => {}
         }
-        reply.end();
-        Executed::Done
     }
 
-    fn stats_bytes(&self, topic: StatsTopic, server: &ServerStats) -> usize {
+    /// Bytes that the answer may take in either protocol.
+    pub(super) fn stats_bytes(&self, topic: StatsTopic, server: &ServerStats) -> usize {
         match topic {
             StatsTopic::Conns => {
                 let connections = server.connections.as_deref().unwrap_or_default();
@@ -106,13 +129,13 @@ impl Engine {
         }
     }
 
-    fn write_server(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+    fn write_server(&self, server: &ServerStats, reply: &mut dyn Figures) {
         self.write_process(server, reply);
         self.write_commands(reply);
         self.write_memory(server, reply);
     }
 
-    fn write_process(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+    fn write_process(&self, server: &ServerStats, reply: &mut dyn Figures) {
         let counters = &self.counters;
         let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
         let figures: [(&str, &dyn Display); 14] = [
@@ -146,7 +169,7 @@ impl Engine {
         write_all(&buffers, reply);
     }
 
-    fn write_commands(&self, reply: &mut ReplyWriter<'_>) {
+    fn write_commands(&self, reply: &mut dyn Figures) {
         let (counters, store) = (&self.counters, self.store.counters());
         let figures: [(&str, u64); 27] = [
             ("cmd_get", counters.get_hits + counters.get_misses),
@@ -182,7 +205,7 @@ impl Engine {
         }
     }
 
-    fn write_memory(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+    fn write_memory(&self, server: &ServerStats, reply: &mut dyn Figures) {
         let (counters, store) = (&self.counters, self.store.counters());
         let map_bytes = self.store.map_bytes() as u64;
         let figures: [(&str, u64); 45] = [
@@ -242,7 +265,7 @@ impl Engine {
     }
 
     /// One class of items, if there are any.
-    fn write_items(&self, reply: &mut ReplyWriter<'_>) {
+    fn write_items(&self, reply: &mut dyn Figures) {
         if self.store.is_empty() {
             return;
         }
@@ -280,12 +303,12 @@ impl Engine {
             ("hits_to_temp", 0),
         ];
         for (name, figure) in figures {
-            reply.show(&format_args!("STAT items:1:{name} {figure}\r\n"));
+            reply.figure(&format_args!("items:1:{name}"), &figure);
         }
     }
 
     /// One class of chunks, each as large as an item is on average.
-    fn write_slabs(&self, reply: &mut ReplyWriter<'_>) {
+    fn write_slabs(&self, reply: &mut dyn Figures) {
         let counters = &self.counters;
         let (items, bytes) = (self.store.len() as u64, self.store.bytes());
         if items > 0 {
@@ -310,14 +333,14 @@ impl Engine {
                 ("touch_hits", counters.touch_hits),
             ];
             for (name, figure) in figures {
-                reply.show(&format_args!("STAT 1:{name} {figure}\r\n"));
+                reply.figure(&format_args!("1:{name}"), &figure);
             }
         }
         write("active_slabs", &u8::from(items > 0), reply);
         write("total_malloced", &self.store.log_bytes().0, reply);
     }
 
-    fn write_sizes(&self, reply: &mut ReplyWriter<'_>) {
+    fn write_sizes(&self, reply: &mut dyn Figures) {
         if !self.config.sizes_tracked {
             return write("sizes_status", &"disabled", reply);
         }
@@ -326,7 +349,7 @@ impl Engine {
         }
     }
 
-    fn write_loop(&self, server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+    fn write_loop(&self, server: &ServerStats, reply: &mut dyn Figures) {
         write("turns", &server.turns, reply);
         write("longest_turn_us", &self.counters.longest_turn_us, reply);
         for (power, turns) in self.counters.turns_by_duration.iter().enumerate() {
@@ -339,7 +362,7 @@ impl Engine {
         write("waiting_for_memory", &server.waiting_for_memory, reply);
     }
 
-    fn write_store(&self, reply: &mut ReplyWriter<'_>) {
+    fn write_store(&self, reply: &mut dyn Figures) {
         let store = self.store.counters();
         let (used, dead) = self.store.log_bytes();
         let figures = [
@@ -379,14 +402,14 @@ const fn scope_of(topic: StatsTopic) -> Option<StatsScope> {
     }
 }
 
-fn write_connections(server: &ServerStats, reply: &mut ReplyWriter<'_>) {
+fn write_connections(server: &ServerStats, reply: &mut dyn Figures) {
     for shown in server.connections.iter().flatten() {
         let ConnectionStats { descriptor, address, listen_address, state, idle_s } = shown;
-        reply.show(&format_args!("STAT {descriptor}:addr {address}\r\n"));
+        reply.figure(&format_args!("{descriptor}:addr"), address);
         if let Some(listen_address) = listen_address {
-            reply.show(&format_args!("STAT {descriptor}:listen_addr {listen_address}\r\n"));
+            reply.figure(&format_args!("{descriptor}:listen_addr"), listen_address);
         }
-        reply.show(&format_args!("STAT {descriptor}:state {state}\r\n"));
-        reply.show(&format_args!("STAT {descriptor}:secs_since_last_cmd {idle_s}\r\n"));
+        reply.figure(&format_args!("{descriptor}:state"), state);
+        reply.figure(&format_args!("{descriptor}:secs_since_last_cmd"), idle_s);
     }
 }
