@@ -342,14 +342,19 @@ impl Engine {
             _ if !self.config.flush_enabled => reply.line(Reply::FlushForbidden),
             None => reply.line(Reply::BadExptime),
             Some(delay) => {
-                let at_s = if delay > 0 { self.now.deadline_s(delay) } else { self.now.uptime_s };
-                // As memcached: a time that has passed flushes everything, whenever it was stored;
-                // only one before the server's own start flushes nothing.
-                if at_s >= Now::FIRST_S {
-                    self.store.flush(at_s, self.now.uptime_s);
-                }
+                self.flush(delay);
                 reply.line(Reply::Ok);
             }
+        }
+    }
+
+    /// Invalidates all items, now or later.
+    fn flush(&mut self, delay: i32) {
+        let at_s = if delay > 0 { self.now.deadline_s(delay) } else { self.now.uptime_s };
+        // As memcached: a time that has passed flushes everything, whenever it was stored; only one
+        // before the server's own start flushes nothing.
+        if at_s >= Now::FIRST_S {
+            self.store.flush(at_s, self.now.uptime_s);
         }
     }
 

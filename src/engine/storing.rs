@@ -6,7 +6,7 @@ use super::{Engine, Executed, HashedKey};
 use crate::protocol::command::{Command, StoreLine};
 use crate::protocol::meta_request::KeySpace;
 use crate::protocol::{Reply, ReplyWriter, StoreMode, item_bytes};
-use crate::store::{Attributes, Marks, Side, Stored};
+use crate::store::{Attributes, Marks, NEVER, Side, Stored};
 use crate::trace;
 
 /// A store by any of the commands.
@@ -27,6 +27,24 @@ pub(super) struct StoreRequest<'a> {
     pub(super) may_be_stale: bool,
     /// An `append` or `prepend` creates a missing item.
     pub(super) vivifies: bool,
+}
+
+impl<'a> StoreRequest<'a> {
+    /// An unconditional store of an empty value that never expires.
+    pub(super) const fn set(key: HashedKey<'a>) -> Self {
+        Self {
+            mode: StoreMode::Set,
+            key,
+            key_encoded: false,
+            value: b"",
+            flags: 0,
+            expires_at_s: NEVER,
+            compare: None,
+            next_cas: None,
+            may_be_stale: false,
+            vivifies: false,
+        }
+    }
 }
 
 /// The outcome of a store.
@@ -103,11 +121,16 @@ impl Engine {
             }
             StoreLine::Meta(meta) => (meta.key.decode(&mut space), true),
         };
+        self.drop_too_large(key, unlinks);
+        reply.line(Reply::TooLarge);
+    }
+
+    /// Counts a store over the item limit, and deletes the item that it would have replaced.
+    pub(super) fn drop_too_large(&mut self, key: &[u8], unlinks: bool) {
         if unlinks {
             self.store.delete(self.store.hashed_key(key), self.now.uptime_s);
         }
         self.counters.store_too_large += 1;
-        reply.line(Reply::TooLarge);
     }
 
     /// Executes a store, if its condition holds.
@@ -162,7 +185,11 @@ impl Engine {
 
     /// Stores the value unconditionally. If the item that it replaces is `newer`, the value is marked as
     /// stale and keeps that item's expiry.
-    fn put(&mut self, request: &StoreRequest<'_>, newer: Option<&Attributes>) -> Outcome {
+    pub(super) fn put(
+        &mut self,
+        request: &StoreRequest<'_>,
+        newer: Option<&Attributes>,
+    ) -> Outcome {
         let cas = self.cas_for(request);
         let attributes = Attributes {
             flags: request.flags,
