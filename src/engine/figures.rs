@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::protocol::ReplyWriter;
+use crate::protocol::{BinaryReply, ReplyWriter};
 
 /// Where figures are written to.
 pub(super) trait Figures {
@@ -14,6 +14,13 @@ pub(super) trait Figures {
 impl Figures for ReplyWriter<'_> {
     fn figure(&mut self, name: &dyn Display, figure: &dyn Display) {
         self.show(&format_args!("STAT {name} {figure}\r\n"));
+    }
+}
+
+/// A frame for each figure.
+impl Figures for BinaryReply<'_, '_> {
+    fn figure(&mut self, name: &dyn Display, figure: &dyn Display) {
+        BinaryReply::figure(self, name, figure);
     }
 }
 

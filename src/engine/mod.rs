@@ -6,6 +6,7 @@
 //!
 //! * `storing`: stores of every kind, with their conditions; `arithmetic`: `incr`, `decr` and `ma`
 //! * `meta`: the meta commands; `meta_reply`: the flags that they return
+//! * `binary`: the requests of the binary protocol
 //! * `stats`: figures, out of [`counters`] and a snapshot of what the network knows
 //!   ([`server_stats`]); `settings` and `prefixes` are parts of it, `figures` writes them
 //! * `dump`: the list of keys, by a walk over the store
@@ -13,6 +14,7 @@
 
 mod arithmetic;
 pub mod auth;
+mod binary;
 mod cas_ids;
 pub mod counters;
 mod dump;
@@ -206,6 +208,9 @@ impl Engine {
             Command::Debug(command) => {
                 self.debug(command);
                 reply.line(Reply::Ok);
+            }
+            Command::Binary(ref request) => {
+                return self.binary(request, key, turn.server, reply);
             }
             Command::Version => reply.line(Reply::Version),
             Command::Quit => return Executed::Quit,

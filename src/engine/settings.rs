@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use super::figures::{Figures, write_all};
-use crate::config::{Config, DialectMode, MIB};
+use crate::config::{Config, DialectMode, MIB, Protocol};
 
 const fn yes(is: bool) -> &'static str {
     if is { "yes" } else { "no" }
@@ -30,6 +30,11 @@ pub(super) fn write_settings(
         DialectMode::Simple => "simple",
         DialectMode::Classic => "classic",
     };
+    let protocol = match config.protocol_spoken() {
+        Protocol::Auto => "auto-negotiate",
+        Protocol::Ascii => "ascii",
+        Protocol::Binary => "binary",
+    };
     let server: [(&str, &dyn Display); 28] = [
         ("maxbytes", &config.memory_bytes_max),
         ("maxconns", &config.connections_max),
@@ -51,7 +56,7 @@ pub(super) fn write_settings(
         ("reqs_per_event", &config.requests_per_turn.unwrap_or(0)),
         ("cas_enabled", &yes(config.cas_enabled)),
         ("tcp_backlog", &config.backlog),
-        ("binding_protocol", &if config.ascii_only { "ascii" } else { "auto-negotiate" }),
+        ("binding_protocol", &protocol),
         ("dialect", &dialect),
         ("auth_enabled_sasl", &"no"),
         ("auth_enabled_ascii", &auth_file),

@@ -1,10 +1,12 @@
-//! The requests of both dialects, as values that borrow from the input.
+//! The requests of both dialects and of the binary protocol, as values that borrow from the input.
 //!
 //! Commands of one family share a variant with a mode: a new member adds an arm, not a copy. Knows
 //! nothing of how a request is spelled or executed.
 
 use std::fmt;
 
+use super::binary_request::{BinaryAction, BinaryRequest};
+use super::dialect::Dialect;
 pub use super::kind::{Detail, Direction, StatsTopic, StoreMode};
 use super::meta_request::{MetaKey, MetaRequest};
 use super::reply::Reply;
@@ -114,6 +116,8 @@ pub enum Command<'a> {
     },
     /// For tests alone, in builds with debug assertions.
     Debug(DebugCommand),
+    /// Any request of the binary protocol.
+    Binary(BinaryRequest<'a>),
     /// Show the version.
     Version,
     /// End the conversation.
@@ -231,6 +235,7 @@ impl<'a> Command<'a> {
             | Self::TooLarge { store: StoreLine::Meta(meta) }
             | Self::BadChunk { store: StoreLine::Meta(meta) } => Some(meta.key),
             Self::MetaDebug { key } => Some(key),
+            Self::Binary(BinaryRequest { key, .. }) if !key.is_empty() => Some(plain(key)),
             Self::MetaNoop
             | Self::FlushAll { .. }
             | Self::Stats(_)
@@ -239,6 +244,7 @@ impl<'a> Command<'a> {
             | Self::Shutdown { .. }
             | Self::Authenticate { .. }
             | Self::Debug(_)
+            | Self::Binary(_)
             | Self::Version
             | Self::Quit => None,
         }
@@ -249,9 +255,15 @@ impl<'a> Command<'a> {
         self.first_key().filter(|key| !key.encoded).map(|key| key.written)
     }
 
-    /// The word that it begins with.
-    const fn verb(&self) -> Verb {
-        match *self {
+    /// The language of a request that came in this `dialect` or in no dialect, for the log.
+    #[must_use]
+    pub fn language<'d>(&self, dialect: &'d Dialect) -> &'d dyn fmt::Display {
+        if let Self::Binary(_) = self { &"binary" } else { dialect }
+    }
+
+    /// The word that it begins with, or the name of its opcode.
+    const fn word(&self) -> &'static [u8] {
+        let verb = match *self {
             Self::Retrieve { retrieval: Retrieval { with_cas, touch }, .. } => {
                 match (with_cas, touch) {
                     (false, None) => Verb::Get,
@@ -292,16 +304,18 @@ impl<'a> Command<'a> {
             Self::Authenticate { .. } => Verb::Set,
             Self::Debug(DebugCommand::Verify) => Verb::DebugVerify,
             Self::Debug(_) => Verb::DebugTime,
+            Self::Binary(BinaryRequest { name, .. }) => return name.as_bytes(),
             Self::Version => Verb::Version,
             Self::Quit => Verb::Quit,
-        }
+        };
+        verb.word()
     }
 }
 
 /// As `-vv` shows a request: its word and its first key. Never shows a password.
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.verb().word().escape_ascii())?;
+        write!(f, "{}", self.word().escape_ascii())?;
         if let Some(key) = self.first_key() {
             write!(f, " \"{}\"", Key(key.written))?;
         }
@@ -310,10 +324,15 @@ impl fmt::Display for Command<'_> {
         {
             write!(f, " and {more} more")?;
         }
-        if let Self::Store { value, .. } | Self::MetaSet { value, .. } = *self {
+        if let Self::Store { value, .. }
+        | Self::MetaSet { value, .. }
+        | Self::Binary(BinaryRequest { action: BinaryAction::Store { value, .. }, .. }) = *self
+        {
             write!(f, ", {} bytes", value.len())?;
         }
-        if let Self::TooLarge { .. } = self {
+        if let Self::TooLarge { .. }
+        | Self::Binary(BinaryRequest { action: BinaryAction::TooLarge { .. }, .. }) = self
+        {
             write!(f, ", too large")?;
         }
         Ok(())

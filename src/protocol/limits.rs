@@ -12,6 +12,12 @@ pub const VALUE_BYTES_MAX: usize = 2_147_483_645;
 /// Words of a classic line that are looked at, the command included (as memcached).
 pub const WORDS_MAX: usize = 23;
 
+/// Longest header, extras and key of a binary frame: what memcached's input buffer holds. Longer ones
+/// are not waited for.
+pub const FRAME_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Longest body of a binary frame (memcached's largest item limit).
+pub const FRAME_BODY_BYTES_MAX: usize = 1 << 30;
+
 /// All lengths in one request, added up, fit into 32 bits. So no sum of them overflows a `usize`, and
 /// only numbers that are no lengths need checked arithmetic.
 const _: () = assert!(LONG_LINE_BYTES_MAX + VALUE_BYTES_MAX + 128 <= u32::MAX as usize);

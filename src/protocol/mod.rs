@@ -5,8 +5,10 @@
 //! * [`framer`]: where a request ends, and what happens when it is cut
 //! * `grammar`: which grammar a line is parsed with
 //! * `simple`, `classic`, `meta`, `admin`: the grammars. Each turns one line into a `line`
-//! * [`writer`]: writes the answers; [`command`]: the requests; [`meta_request`]: the flags of a
-//!   meta command; `kind`: the kinds of stores, arithmetic and figures
+//! * `binary`: the grammar of the binary protocol, whose requests are frames instead of lines
+//! * [`binary_reply`]: writes the answers to frames; [`writer`]: writes those to lines
+//! * [`command`]: the requests; [`binary_request`]: those of the binary protocol; [`meta_request`]: the
+//!   flags of a meta command; `kind`: the kinds of stores, arithmetic and figures
 //! * [`reply`]: the table of one-line answers; [`dialect`]: which dialect a line is in; `verb`: the
 //!   table of command words
 //! * `token`: words; [`number`]: numbers as memcached reads them; [`base64`]: keys that are no text;
@@ -14,6 +16,9 @@
 
 mod admin;
 pub mod base64;
+mod binary;
+pub mod binary_reply;
+pub mod binary_request;
 mod classic;
 pub mod command;
 pub mod dialect;
@@ -33,6 +38,9 @@ pub mod token;
 mod verb;
 pub mod writer;
 
+pub use binary::Refusal;
+pub use binary_reply::BinaryReply;
+pub use binary_request::BinaryRequest;
 pub use command::{Command, Retrieval};
 pub use dialect::{Dialect, dialect_of};
 pub use end_reason::EndReason;
