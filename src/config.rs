@@ -38,6 +38,18 @@ pub enum DialectMode {
     Classic,
 }
 
+/// The protocol that clients speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// The binary protocol where the first byte of a connection is that of a frame, else text.
+    #[default]
+    Auto,
+    /// Text, in one of the dialects.
+    Ascii,
+    /// The binary protocol.
+    Binary,
+}
+
 /// A Unix socket to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnixSocket {
@@ -68,9 +80,8 @@ pub struct Config {
     pub huge_pages: bool,
     /// How the dialect of a line is chosen.
     pub dialect: DialectMode,
-    /// `stats settings` reports the text protocol as the only one, and not as negotiated
-    /// (`-B ascii`). No other protocol is served in either case.
-    pub ascii_only: bool,
+    /// The protocol that clients may speak (`-B`). See [`Config::protocol_spoken`].
+    pub protocol: Protocol,
     /// Items have cas ids (`-C` turns them off).
     pub cas_enabled: bool,
     /// Clients may flush (`-F` forbids it).
@@ -114,7 +125,7 @@ impl Default for Config {
             buffer_bytes_max: 64 * MIB,
             huge_pages: false,
             dialect: DialectMode::Auto,
-            ascii_only: false,
+            protocol: Protocol::Auto,
             cas_enabled: true,
             flush_enabled: true,
             dump_enabled: true,
@@ -134,6 +145,18 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The protocol that clients speak. Clients cannot authenticate in the binary protocol, and in the
+    /// simple dialect its first byte is a byte of a line like any other: there it is not negotiated.
+    #[must_use]
+    pub const fn protocol_spoken(&self) -> Protocol {
+        let is_simple = matches!(self.dialect, DialectMode::Simple);
+        match self.protocol {
+            Protocol::Binary if self.auth_file.is_none() => Protocol::Binary,
+            Protocol::Auto if self.auth_file.is_none() && !is_simple => Protocol::Auto,
+            Protocol::Binary | Protocol::Auto | Protocol::Ascii => Protocol::Ascii,
+        }
+    }
+
     /// Largest item that this memory can hold, in bytes.
     #[must_use]
     pub const fn item_bytes_possible(memory_bytes_max: usize) -> usize {
@@ -171,6 +194,9 @@ impl Config {
         }
         if self.item_bytes_max > self.memory_bytes_max / 2 {
             return Err("the item size limit must be at most half of the memory limit".into());
+        }
+        if self.auth_file.is_some() && self.protocol == Protocol::Binary {
+            return Err("clients cannot authenticate with -Y in the binary protocol".into());
         }
         if self.buffer_bytes_max < BUFFER_BYTES_MIN {
             return Err("the buffer limit must be at least 1 MiB".into());

@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::engine::{Engine, Executed, HashedKey, PREFETCH_BATCH, StatsScope, Turn};
 use crate::protocol::command::{Dump, Unfinished};
 use crate::protocol::{
-    Command, Dialect, EndReason, Framer, Grammar, Keys, OutputLimit, Parsed, ReplyMode,
-    ReplyWriter, Retrieval, State, Step, Words,
+    BinaryReply, Command, Dialect, EndReason, Framer, Grammar, Keys, OutputLimit, Parsed, Refusal,
+    ReplyMode, ReplyWriter, Retrieval, State, Step, Words,
 };
 use crate::trace;
 
@@ -100,7 +100,7 @@ impl Session {
             None => usize::MAX,
         };
         Self {
-            state: State::START,
+            state: State::before(config.protocol_spoken()),
             resumable: None,
             authenticated: config.auth_file.is_none(),
             grammar: Grammar::Commands(config.dialect),
@@ -219,7 +219,7 @@ impl Session {
         let stop = match *parsed {
             Parsed::Command { ref command, mode } => {
                 if trace::shows_steps() {
-                    trace::parsed(&mode.dialect, command);
+                    trace::parsed(command.language(&mode.dialect), command);
                 }
                 let mut reply = ReplyWriter::new(output, limit, mode);
                 match engine.execute(command, ahead.key, turn, &mut reply) {
@@ -252,6 +252,12 @@ impl Session {
                 trace::refused(reply.text());
                 ReplyWriter::new(output, limit, mode).line(reply);
                 None
+            }
+            Parsed::BadFrame(Refusal { tag, status, ends }) => {
+                trace::refused(status.text());
+                let mut reply = ReplyWriter::new(output, limit, ReplyMode::CLASSIC);
+                BinaryReply::new(&mut reply, tag).error(status);
+                ends.then_some(Stop::Ended(EndReason::BadFrame))
             }
             Parsed::Skipped => None,
             Parsed::HangUp(reason) => Some(Stop::Ended(reason)),

@@ -15,7 +15,7 @@ use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser as _;
-use miocached::config::{Config, DialectMode, MIB, UnixSocket};
+use miocached::config::{self, Config, DialectMode, MIB, UnixSocket};
 
 use crate::process;
 use options::{Dialect, Options, Protocol};
@@ -113,7 +113,7 @@ impl Options {
                 Dialect::Simple => DialectMode::Simple,
                 Dialect::Classic => DialectMode::Classic,
             },
-            ascii_only: self.protocol == Protocol::Ascii,
+            protocol: self.protocol()?,
             cas_enabled: !self.disable_cas,
             flush_enabled: !self.disable_flush_all,
             dump_enabled: !self.disable_dumping,
@@ -126,6 +126,19 @@ impl Options {
             verbosity: self.verbose,
             ..defaults
         })
+    }
+
+    /// The protocol of `-B`. As in memcached, `-Y` allows no other than `ascii` to be given with it.
+    fn protocol(&self) -> Result<config::Protocol, String> {
+        let protocol = match self.protocol {
+            None | Some(Protocol::Auto) => config::Protocol::Auto,
+            Some(Protocol::Ascii) => config::Protocol::Ascii,
+            Some(Protocol::Binary) => config::Protocol::Binary,
+        };
+        if self.auth_file.is_some() && !matches!(self.protocol, None | Some(Protocol::Ascii)) {
+            return Err("-Y needs -B ascii: clients cannot authenticate in binary".into());
+        }
+        Ok(protocol)
     }
 
     /// The path. For a daemon, which may change its working directory, it is made absolute.

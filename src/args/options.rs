@@ -152,10 +152,10 @@ pub(super) struct Options {
     #[arg(value_enum, value_parser = trimmed(EnumValueParser::<Dialect>::new()))]
     pub(super) dialect: Dialect,
 
-    /// Protocol; the binary one is not supported
-    #[arg(short = 'B', long, help_heading = REQUESTS, default_value = "auto")]
-    #[arg(value_enum, value_parser = checked(trimmed(EnumValueParser::new()), refuse_binary))]
-    pub(super) protocol: Protocol,
+    /// Protocol that clients speak [default: auto, or ascii with -Y]
+    #[arg(short = 'B', long, help_heading = REQUESTS)]
+    #[arg(value_enum, value_parser = trimmed(EnumValueParser::<Protocol>::new()))]
+    pub(super) protocol: Option<Protocol>,
 
     /// Maximum requests of one connection per turn [default: a buffer of 16 KiB]
     #[arg(short = 'R', long, value_name = "NUMBER", help_heading = REQUESTS)]
@@ -277,21 +277,13 @@ pub(super) enum Dialect {
     Classic,
 }
 
-/// Values of `-B`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// See [`miocached::config::Protocol`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Protocol {
-    /// The text protocol
+    /// Binary where a connection's first byte is 0x80, else text
     Auto,
-    /// The text protocol; "stats settings" calls it "ascii"
+    /// The text protocol, in the dialects that --dialect allows
     Ascii,
-    /// Refused
-    #[value(hide = true)]
+    /// The binary protocol
     Binary,
-}
-
-fn refuse_binary(protocol: Protocol) -> Result<Protocol, String> {
-    if protocol == Protocol::Binary {
-        return Err("-B binary: this server is not built with binary protocol support".into());
-    }
-    Ok(protocol)
 }

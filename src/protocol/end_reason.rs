@@ -9,8 +9,8 @@ pub enum EndReason {
     Quit,
     /// The client sent `shutdown`, which ends the server, too.
     Shutdown,
-    /// The client speaks memcached's binary protocol.
-    Binary,
+    /// The client breaks the rules of the binary protocol.
+    BadFrame,
     /// The client speaks HTTP.
     Http,
     /// A line is longer than it may be.
@@ -26,7 +26,7 @@ impl EndReason {
         match self {
             Self::Quit => "the client sent quit",
             Self::Shutdown => "the client sent shutdown",
-            Self::Binary => "the client speaks the binary protocol",
+            Self::BadFrame => "the client breaks the binary protocol",
             Self::Http => "the client speaks HTTP",
             Self::LineTooLong => "a line is too long",
             Self::Unauthenticated => "the client did not authenticate",

@@ -12,17 +12,16 @@
 
 use memchr::memchr;
 
+use super::binary::{self, Frame, Refusal};
 use super::command::Command;
 use super::end_reason::EndReason;
 use super::grammar::Grammar;
-use super::limits::{LONG_LINE_BYTES_MAX, item_bytes};
+use super::limits::{FRAME_HEAD_BYTES_MAX, LONG_LINE_BYTES_MAX, item_bytes};
 use super::line::{DataEnd, Line};
 use super::meta_request::KeySpace;
 use super::plain;
 use super::reply::{Reply, ReplyMode};
-
-/// The first byte of every request in memcached's binary protocol, which is not supported.
-const BINARY_MAGIC: u8 = 0x80;
+use crate::config::Protocol;
 
 /// What stands at the start of the input.
 #[derive(Debug)]
@@ -41,6 +40,8 @@ pub enum Parsed<'a> {
         /// How it wants to be answered.
         mode: ReplyMode,
     },
+    /// A bad request of the binary protocol.
+    BadFrame(Refusal),
     /// The value of a request that was refused before. It gets no answer.
     Skipped,
     /// The conversation cannot go on.
@@ -66,7 +67,11 @@ impl<'a> Step<'a> {
     pub fn key(&self) -> Option<&'a [u8]> {
         match &self.parsed {
             Parsed::Command { command, .. } => command.key(),
-            Parsed::Error { .. } | Parsed::Skipped | Parsed::HangUp(_) | Parsed::Incomplete => None,
+            Parsed::Error { .. }
+            | Parsed::BadFrame(_)
+            | Parsed::Skipped
+            | Parsed::HangUp(_)
+            | Parsed::Incomplete => None,
         }
     }
 }
@@ -77,7 +82,7 @@ pub struct State(Position);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
-    /// To the first line of the conversation.
+    /// To the first request of the conversation: a line or a frame.
     Start,
     /// To a line; there is no LF among its first `scanned` bytes.
     Line { scanned: u32 },
@@ -85,13 +90,31 @@ enum Position {
     Value { line_bytes: u32, value_bytes: u32, end: DataEnd },
     /// To a refused value: `bytes` more are skipped, and then a terminator.
     Skip { bytes: u32, end: DataEnd },
+    /// To the header, extras or key of a frame. The protocol is the binary one from here on.
+    Frame,
+    /// To the value of a store whose frame takes `bytes` in all.
+    FrameBody { bytes: u32 },
+    /// To a value that is skipped: so many bytes, and then a frame.
+    SkipFrameBody { bytes: u32 },
 }
 
 impl State {
-    /// Before the first byte of a conversation.
+    /// Before the first byte of a conversation, which decides about its protocol.
     pub const START: Self = Self(Position::Start);
     /// Before a line.
     const LINE: Self = Self(Position::Line { scanned: 0 });
+    /// Before a frame.
+    const FRAME: Self = Self(Position::Frame);
+
+    /// Before the first byte of a conversation in this protocol.
+    #[must_use]
+    pub const fn before(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Auto => Self::START,
+            Protocol::Ascii => Self::LINE,
+            Protocol::Binary => Self::FRAME,
+        }
+    }
 
     /// Bytes of the request at the start of the input, or the most that it can have. A buffer for it
     /// need not be longer.
@@ -103,13 +126,23 @@ impl State {
                 line_bytes as usize + value_bytes as usize + DataEnd::BYTES_MAX
             }
             Position::Skip { .. } => DataEnd::BYTES_MAX,
+            Position::Frame => FRAME_HEAD_BYTES_MAX,
+            Position::FrameBody { bytes } => bytes as usize,
+            // What is skipped is used as it comes.
+            Position::SkipFrameBody { .. } => 1,
         }
     }
 
     /// The next byte belongs to a value, be it one that has been refused already.
     #[must_use]
     pub const fn is_in_value(self) -> bool {
-        matches!(self.0, Position::Value { .. } | Position::Skip { .. })
+        match self.0 {
+            Position::Value { .. }
+            | Position::Skip { .. }
+            | Position::FrameBody { .. }
+            | Position::SkipFrameBody { .. } => true,
+            Position::Start | Position::Line { .. } | Position::Frame => false,
+        }
     }
 }
 
@@ -131,9 +164,7 @@ impl Framer {
         match state.0 {
             Position::Start => match unread.first() {
                 None => incomplete(0, *state),
-                Some(&BINARY_MAGIC) if self.grammar.recognises_binary() => {
-                    hang_up(EndReason::Binary)
-                }
+                Some(&binary::MAGIC) => self.find_frame(unread),
                 Some(_) => self.find_line(unread, 0),
             },
             Position::Line { scanned: 0 } if self.grammar.has_plain_forms() => {
@@ -159,6 +190,28 @@ impl Framer {
                 }
             }
             Position::Skip { bytes, end } => skip(unread, bytes as usize, end),
+            Position::FrameBody { bytes } if unread.len() < bytes as usize => incomplete(0, *state),
+            Position::Frame | Position::FrameBody { .. } => self.find_frame(unread),
+            Position::SkipFrameBody { bytes } => skip_frame_body(unread, bytes as usize),
+        }
+    }
+
+    #[inline(never)]
+    fn find_frame<'a>(&self, unread: &'a [u8]) -> Step<'a> {
+        match binary::parse_frame(unread, self.item_bytes_max) {
+            Frame::Whole { request, used, skipped } => {
+                let (command, mode) = (Command::Binary(request), ReplyMode::CLASSIC);
+                let parsed = Parsed::Command { command, mode };
+                Step { parsed, used, next: after_frame(skipped) }
+            }
+            Frame::Refused { refusal, used, skipped } => {
+                Step { parsed: Parsed::BadFrame(refusal), used, next: after_frame(skipped) }
+            }
+            Frame::HeadIncomplete => incomplete(0, State::FRAME),
+            Frame::BodyIncomplete { bytes } => {
+                incomplete(0, State(Position::FrameBody { bytes: short(bytes) }))
+            }
+            Frame::Broken => hang_up(EndReason::BadFrame),
         }
     }
 
@@ -242,6 +295,22 @@ fn skip<'a>(unread: &'a [u8], bytes: usize, end: DataEnd) -> Step<'a> {
         Some((end_bytes, _)) => {
             Step { parsed: Parsed::Skipped, used: here + end_bytes, next: State::LINE }
         }
+    }
+}
+
+/// Skips what is left of a frame.
+fn skip_frame_body<'a>(unread: &'a [u8], bytes: usize) -> Step<'a> {
+    let used = bytes.min(unread.len());
+    let next = after_frame(bytes - used);
+    let parsed = if used == bytes { Parsed::Skipped } else { Parsed::Incomplete };
+    Step { parsed, used, next }
+}
+
+/// The state after a frame of whose value so many bytes are to be skipped.
+const fn after_frame(skipped: usize) -> State {
+    match skipped {
+        0 => State::FRAME,
+        bytes => State(Position::SkipFrameBody { bytes: short(bytes) }),
     }
 }
 

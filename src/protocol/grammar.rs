@@ -52,10 +52,4 @@ impl Grammar {
             Self::Authentication => LINE_BYTES_MAX,
         }
     }
-
-    /// A first byte of memcached's binary protocol ends the conversation. In the simple dialect it is
-    /// part of an unknown command like any other.
-    pub(super) fn recognises_binary(self) -> bool {
-        self != Self::Commands(DialectMode::Simple)
-    }
 }

@@ -54,7 +54,7 @@ fn run(input: &[u8]) {
                 }
             }
             Parsed::HangUp(_) => break,
-            Parsed::Error { .. } | Parsed::Skipped => {
+            Parsed::Error { .. } | Parsed::BadFrame(_) | Parsed::Skipped => {
                 assert!(0 < step.used, "an error takes its bytes");
             }
             Parsed::Incomplete => {
