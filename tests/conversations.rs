@@ -9,7 +9,7 @@ use crate::harness::scripts::{Conversation, Step, assert_same, scripts, with_ver
 const CUT_BYTES_MAX: usize = 20_000_000;
 
 fn all_scripts() -> Vec<Conversation> {
-    [scripts("simple"), scripts("classic")].concat()
+    [scripts("simple"), scripts("classic"), scripts("binary")].concat()
 }
 
 /// The scripts that a session without a process can run.
@@ -92,7 +92,7 @@ fn over_tcp_and_a_unix_socket() {
     }
 }
 
-/// A real memcached confirms the classic scripts.
+/// A real memcached confirms the classic and the binary scripts.
 #[test]
 fn against_real_memcached() {
     let Some(memcached) = Memcached::find() else {
@@ -108,7 +108,7 @@ fn against_real_memcached() {
         let only_new = old && conversation.option("only-new").is_some();
         conversation.option("only-ours").is_none() && !only_new
     };
-    for conversation in scripts("classic").iter().filter(spoken) {
+    for conversation in [scripts("classic"), scripts("binary")].concat().iter().filter(spoken) {
         let mut running = memcached.start(conversation);
         if conversation.needs_clock() && !running.stop_clock() {
             skipped += 1;

@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
-use miocached::config::{Config, DialectMode, MIB};
+use miocached::config::{Config, DialectMode, MIB, Protocol};
 use miocached::engine::{Engine, LeftOut, Now};
 use miocached::protocol::{OutputLimit, VERSION_LINE};
 use miocached::session::{Session, Stop};
@@ -42,6 +42,9 @@ fn arguments(conversation: &Conversation, folder: &TempDir) -> Vec<String> {
     }
     if let Some(bytes) = conversation.option("item-max") {
         arguments.extend(["-I".into(), bytes.into()]);
+    }
+    if let Some(protocol) = conversation.option("protocol") {
+        arguments.extend(["-B".into(), protocol.into()]);
     }
     if let Some(line) = conversation.option("auth") {
         let path = folder.path().join("auth");
@@ -77,6 +80,12 @@ impl InMemory {
                 Some("simple") => DialectMode::Simple,
                 Some("classic") => DialectMode::Classic,
                 Some(other) => panic!("no dialect {other}"),
+            },
+            protocol: match conversation.option("protocol") {
+                None => Protocol::Auto,
+                Some("ascii") => Protocol::Ascii,
+                Some("binary") => Protocol::Binary,
+                Some(other) => panic!("no protocol {other}"),
             },
             item_bytes_max: conversation.option("item-max").map_or(MIB, |max| max.parse().unwrap()),
             // Enough for every script. It is small, because every step checks all tables.
@@ -268,7 +277,8 @@ impl Memcached {
         let folder = TempDir::new().unwrap();
         let socket = folder.path().join("socket");
         let running = self.spawn(conversation, folder, &["-s", socket.to_str().unwrap()]);
-        if self.is_old() && !conversation.needs_process() {
+        let speaks_text = conversation.option("protocol") != Some("binary");
+        if self.is_old() && speaks_text && !conversation.needs_process() {
             // Its first cas id is 1, and that of a newer memcached is 2.
             running.command("set a 0 0 0\r\n\r\n", "STORED\r\n");
             running.command("delete a\r\n", "DELETED\r\n");

@@ -7,6 +7,8 @@
 //! <old ERROR\r\n                               the answer of an older memcached instead
 //! <close                                       the server closes after its answer
 //! at +61s                                      time passes
+//! >> get k=a                                   the client sends a frame of the binary protocol
+//! << get s=1 v=Not\x20found                    the frame that is answered (see `frames`)
 //! ```
 //! Options of the conversation itself are `only-ours` (memcached answers differently, on purpose),
 //! `only-new` (an older memcached answers differently throughout), `clock` (the answers contain times, so
@@ -19,6 +21,8 @@
 
 use std::fs;
 use std::path::Path;
+
+use super::frames;
 
 /// One conversation with one server.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +111,12 @@ fn parse(file: &Path) -> Vec<Conversation> {
         } else if let Some(option) = line.strip_prefix("% ") {
             let (key, value) = option.split_once(' ').unwrap_or((option, ""));
             conversations.last_mut().unwrap().options.push((key.into(), value.into()));
+        } else if let Some(text) = line.strip_prefix(">> ") {
+            step.line = number;
+            step.send.extend(frames::parse(text, 0x80, bytes));
+        } else if let Some(text) = line.strip_prefix("<< ") {
+            step.expect.extend(frames::parse(text, 0x81, bytes));
+            answered = true;
         } else if let Some(text) = line.strip_prefix('>') {
             step.line = number;
             step.send.extend(bytes(text.trim_start()));
