@@ -2,6 +2,7 @@
 //! that is tested. `cargo test NAME` runs those whose path contains the name: a module's, say.
 //!
 //! * `conversations`: scripts of requests and answers, cut in every way, here and on real memcached
+//! * `binary`: what a script of the binary protocol cannot say
 //! * `differential`: random requests, answered by this server and by memcached
 //! * `simple_model`: random streams of the simple dialect against a model of it
 //! * `plain_lines`: lines that are parsed in one pass mean what they mean otherwise
@@ -20,6 +21,7 @@
 
 mod backpressure;
 mod benchmarks;
+mod binary;
 mod clients;
 mod conversations;
 mod differential;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, send};
 
+use crate::harness::frames::Frame;
 use crate::harness::process::{
     Client, MIB, PATIENCE, Server, have_descriptors, stored, until, value,
 };
@@ -161,6 +162,22 @@ fn small_requests_are_served_beside_large_values_that_are_nearly_whole() {
     let request = half_value("a", 900_000, 800_000);
     assert_served_beside("120 large values", &[], 120, &request);
     assert_served_beside("50 large values", &["--buffer-limit", "1"], 50, &request);
+}
+
+#[test]
+fn small_requests_are_served_beside_half_frames() {
+    let frame = |announced: u32, sent: usize| {
+        let extras_and_key = Frame { extras: vec![0; 8], ..Frame::request("set") }.key(b"a");
+        let frame = Frame { body_bytes: Some(announced + 9), ..extras_and_key };
+        [frame.bytes(), value(sent)].concat()
+    };
+    let (begun, nearly) = (frame(1_000_000, 17_000), frame(900_000, 800_000));
+    assert_served_beside("1,000 half frames", &["--buffer-limit", "1"], 1000, &begun);
+    assert_served_beside("50 large frames", &["--buffer-limit", "1"], 50, &nearly);
+    // A head that never becomes whole.
+    let head = Frame { key_bytes: Some(16_000), ..Frame::request("get") };
+    let head = [head.bytes(), value(15_000)].concat();
+    assert_served_beside("1,500 half heads", &["--buffer-limit", "1"], 1500, &head);
 }
 
 /// Each is a small need, and together they are more than the part of the limit for small needs.

@@ -53,7 +53,7 @@ fn every_way_to_close_frees_descriptor_and_memory() {
         unix.send(&[&set[..], &b"get large\n".repeat(5)].concat());
         drop(unix);
         let mut refused = tcp();
-        refused.send(b"\x80\x00");
+        refused.send(b"GET / HTTP/1.1\r\n");
         refused.expect_end();
         let mut quits = tcp();
         quits.ask(b"get whole0\nquit\r\nget whole0\n", whole(round).as_bytes());

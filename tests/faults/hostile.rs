@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::descriptors_at_rest;
+use crate::harness::frames::Frame;
 use crate::harness::process::{Client, MIB, PATIENCE, Server, until};
 
 /// What the server does with the connection afterwards.
@@ -23,7 +24,7 @@ const ERROR: &[u8] = b"ERROR\r\n";
 /// The start of a TLS 1.2 hello, up to its first LF.
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x9a\x0a";
 
-const CASES: [(&[u8], &[u8], End); 24] = [
+const CASES: [(&[u8], &[u8], End); 26] = [
     // Lengths: an impossible one makes the line an error, and no data is expected.
     (b"set a 0 0 -1\r\n", LINE, LivesOn),
     (b"set a 0 0 2147483646\r\n", LINE, LivesOn),
@@ -44,9 +45,25 @@ const CASES: [(&[u8], &[u8], End); 24] = [
     (b"\0\0\0\0\r\n", ERROR, LivesOn),
     (b"get \0\xff\x80\r\n", b"END\r\n", LivesOn),
     (b"ab\x80\x81 nonsense\n", b"ERROR\n", LivesOn),
+    // Frames: a key that fits into no buffer, a second one without its magic, a body that is longer than
+    // any item, and one that is shorter than its key.
+    (b"\x80\0\xff\xff\0\0\0\0\0\0\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0", b"", HungUpOn),
+    (
+        b"\x80\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0get a\r\n",
+        b"\x81\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        HungUpOn,
+    ),
+    (
+        b"\x80\x01\0\x01\x08\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0k",
+        b"\x81\x01\0\0\0\0\0\x04\0\0\0\x11\0\0\0\0\0\0\0\0\0\0\0\0Invalid arguments",
+        HungUpOn,
+    ),
+    (
+        b"\x80\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0k",
+        b"\x81\0\0\0\0\0\0\x81\0\0\0\x0f\0\0\0\0\0\0\0\0\0\0\0\0Unknown command",
+        HungUpOn,
+    ),
     // Other protocols.
-    (b"\x80", b"", HungUpOn),
-    (b"\x80\x01\x00\x05\x08\x00\x00\x00\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0", b"", HungUpOn),
     (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"", HungUpOn),
     (b"POST /set HTTP/1.0\r\n\r\nset a 0 0 1\r\nx\r\n", b"", HungUpOn),
     (TLS_HELLO, b"ERROR\n", LivesOn),
@@ -68,7 +85,7 @@ fn an_invalid_request_is_answered_or_closes_the_connection() {
         }
     }
     until("both ends are logged", PATIENCE, || {
-        server.log().matches("closed: the client speaks the binary protocol").count() == 2
+        server.log().matches("closed: the client breaks the binary protocol").count() == 4
     });
     server.tcp().ask(b"get a b stored\n", b"END\n");
     until("every descriptor is free", PATIENCE, || server.descriptors() == descriptors);
@@ -136,13 +153,21 @@ fn announced_values_take_no_memory() {
     let mut normal = server.tcp();
     normal.ask(b"get a\n", b"END\n");
     let before = server.resident();
+    let too_large =
+        Frame { status: 3, value: b"Too large.".to_vec(), ..Frame::new(0x81, 1) }.bytes();
     let crowd: Vec<_> = (0..CLIENTS)
         .map(|at| {
             let mut client = server.tcp();
-            match at % 4 {
+            let frame = |body_bytes| {
+                let frame = Frame { extras: vec![0; 8], ..Frame::request("set") }.key(b"a");
+                Frame { value: b"x".to_vec(), body_bytes: Some(body_bytes), ..frame }.bytes()
+            };
+            match at % 6 {
                 0 => client.send(b"set a 0 0 30000000\r\nx"),
                 1 => client.send(b"ms a 30000000\r\nx"),
                 2 => client.send(b"set a 30000000\nx"),
+                3 => client.send(&frame(30_000_000)),
+                4 => client.ask(&frame(1 << 30), &too_large),
                 _ => client.ask(
                     b"set a 0 0 2147483645\r\nx",
                     b"SERVER_ERROR object too large for cache\r\n",

@@ -133,7 +133,7 @@ fn a_lingering_connection_does_not_count_as_idle() {
     until("it has been idle for a while", PATIENCE, || {
         begun.elapsed() > Duration::from_millis(1200)
     });
-    lingering.send(b"\x80\0\0");
+    lingering.send(b"GET / HTTP/1.1\r\n");
     lingering.expect_end();
     until("its descriptor is free", PATIENCE, || server.descriptors() == descriptors);
     assert!(begun.elapsed() > Duration::from_millis(2100), "{:?}", begun.elapsed());

@@ -19,7 +19,9 @@ fn unsupported_options_are_refused() {
         let name = suboption.split('=').next().unwrap();
         assert_refused(&["-p", "0", "-o", &format!("modern,{suboption}")], name);
     }
-    assert_refused(&["-p", "0", "-B", "binary"], "not built with binary protocol");
+    for protocol in ["auto", "binary"] {
+        assert_refused(&["-p", "0", "-B", protocol, "-Y", "/no/such/file"], "-Y needs -B ascii");
+    }
     assert_refused(&["-p", "0", "-o", "no_such_thing"], "no_such_thing");
     assert_refused(&["-p", "0", "-o", "idle_timeout=soon"], "number of seconds");
     assert_refused(&["-p", "0", "-Y", "/no/such/file"], "/no/such/file");
@@ -133,7 +135,7 @@ fn options_count_in_the_order_given() {
         &["-Z", "-h"],
         &["-e", "/dev/shm/items", "-V"],
         &["-o", "proxy_config=x", "--version"],
-        &["-B", "binary", "--help"],
+        &["-e", "/dev/shm/items", "--help"],
         &["-c", "0", "--version"],
     ];
     for options in refused {
