@@ -9,7 +9,7 @@ use miocached::net::ALLOWANCE_BYTES;
 use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 
-use super::grammar::{Source, request};
+use super::grammar::{Source, Speak, request};
 
 /// Few enough that the store is never full. Which items a full store evicts depends on hashes, whose seed
 /// differs in each store.
@@ -26,10 +26,10 @@ const NOT_COMPARED: [&str; 6] = [
 
 #[test]
 fn change_nothing() {
-    bolero::check!(name = "cuts").with_max_len(2048).for_each(|input: &[u8]| run(input));
+    bolero::check!(name = "cuts").with_max_len(2048).for_each(|input: &[u8]| run(input, request));
 }
 
-fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8], speak: Speak) {
     miocached::trace::set_verbosity(0);
     let mut source = Source::new(input);
     let switches = source.byte();
@@ -52,7 +52,7 @@ fn run(input: &[u8]) {
     let limit = source.pick(&[ALLOWANCE_BYTES, 700, 5000]);
     let mut stream = Vec::new();
     while !source.is_empty() && stream.len() < STREAM_BYTES_MAX {
-        request(&mut source, &mut stream);
+        speak(&mut source, &mut stream);
     }
     let whole = converse(&config, &stream, usize::MAX, OutputLimit::UNBOUNDED);
     let short = OutputLimit { high_water: 1, left_out_max: usize::MAX, ..OutputLimit::UNBOUNDED };
@@ -177,6 +177,9 @@ fn difference(one: &[u8], other: &[u8]) -> String {
 /// An answer's lines. A dump is in the order of the hashes, so each run of its lines is sorted. A dump with
 /// a limit shows any of the items, so only the number of its lines is compared.
 fn shown(answers: &[u8]) -> Vec<String> {
+    if answers.first() == Some(&0x81) {
+        return shown_frames(answers);
+    }
     let mut lines = Vec::new();
     let mut dumped = Vec::new();
     for line in answers.split_inclusive(|&byte| byte == b'\n') {
@@ -195,4 +198,20 @@ fn shown(answers: &[u8]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The frames of an answer, without those of figures that are not compared.
+fn shown_frames(mut answers: &[u8]) -> Vec<String> {
+    let mut frames = Vec::new();
+    while let Some(header) = answers.first_chunk::<24>() {
+        let body_bytes = u32::from_be_bytes(header[8..12].try_into().unwrap()) as usize;
+        let (frame, rest) = answers.split_at(24 + body_bytes);
+        let key_bytes = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let key = std::str::from_utf8(&frame[24..24 + key_bytes]).unwrap_or_default();
+        if header[1] != 0x10 || !NOT_COMPARED.contains(&key) {
+            frames.push(frame.escape_ascii().to_string());
+        }
+        answers = rest;
+    }
+    frames
 }

@@ -141,7 +141,10 @@ const LENGTHS: [usize; 16] = [0, 1, 2, 7, 8, 20, 21, 64, 130, 250, 251, 400, 950
 const FLAGS: &[u8] = b"bNTRlOPLkstcfvhuqxFCEMJDIkvqtTNCMkvcsftbaBZ09[_!";
 const ENDS: [&str; 8] = ["\r\n", "\r\n", "\r\n", "\n", "\n", "\r\r\n", " \r\n", "\r"];
 
-/// Appends a request or other bytes to `out`.
+/// A function that appends a request or other bytes to its second argument.
+pub(crate) type Speak = fn(&mut Source<'_>, &mut Vec<u8>);
+
+/// Appends a line, with its value, or other bytes to `out`.
 pub(crate) fn request(source: &mut Source<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     match source.below(16) {
@@ -206,7 +209,7 @@ fn number(source: &mut Source<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn value(source: &mut Source<'_>) -> Vec<u8> {
+pub(crate) fn value(source: &mut Source<'_>) -> Vec<u8> {
     let mut value = Vec::new();
     match source.below(8) {
         0 | 1 => number(source, &mut value),
@@ -337,7 +340,7 @@ fn meta(source: &mut Source<'_>, out: &mut Vec<u8>) {
 }
 
 /// Puts one error into the bytes from `start` on.
-fn spoil(source: &mut Source<'_>, out: &mut Vec<u8>, start: usize) {
+pub(crate) fn spoil(source: &mut Source<'_>, out: &mut Vec<u8>, start: usize) {
     if start == out.len() {
         return;
     }

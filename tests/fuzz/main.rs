@@ -3,7 +3,8 @@
 //! * `session`: whole conversations of several clients, with a moving clock and a full store
 //! * `parser`: the parser alone
 //! * `cuts`: the answers do not depend on how the input is cut
-//! * `grammar`: generates requests for all three
+//! * `frames`: the same three over the binary protocol
+//! * `grammar`: generates requests for the first three
 //!
 //! `cargo test` runs the corpora under `tests/fuzz/__fuzz__` and a second of random inputs for each
 //! target. libFuzzer runs the same functions for any time, guided by coverage, on the same stable
@@ -18,6 +19,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cuts;
+mod frames;
 mod grammar;
 mod parser;
 mod session;

@@ -4,17 +4,17 @@
 use miocached::config::DialectMode;
 use miocached::protocol::{Command, Framer, Grammar, Parsed, State};
 
-use super::grammar::{Source, request};
+use super::grammar::{Source, Speak, request};
 
 /// Longer inputs find no more errors than these.
 const STREAM_BYTES_MAX: usize = 64 << 10;
 
 #[test]
 fn goes_on_whatever_comes() {
-    bolero::check!(name = "parser").with_max_len(2048).for_each(|input: &[u8]| run(input));
+    bolero::check!(name = "parser").with_max_len(2048).for_each(|input: &[u8]| run(input, request));
 }
 
-fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8], speak: Speak) {
     let mut source = Source::new(input);
     let modes = [DialectMode::Auto, DialectMode::Classic, DialectMode::Simple];
     let commands = Grammar::Commands(source.pick(&modes));
@@ -26,7 +26,7 @@ fn run(input: &[u8]) {
     let retries = source.pick(&[0, 0, 1, 2, 3, 7]);
     let mut stream = Vec::new();
     while !source.is_empty() && stream.len() < STREAM_BYTES_MAX {
-        request(&mut source, &mut stream);
+        speak(&mut source, &mut stream);
     }
 
     let (mut start, mut end) = (0, 0);

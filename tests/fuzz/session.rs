@@ -15,14 +15,16 @@ use miocached::net::ALLOWANCE_BYTES;
 use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 
-use super::grammar::{Source, request};
+use super::grammar::{Source, Speak, request};
 
 /// Bytes by which a line of an answer may exceed the room: see `engine/meta.rs`.
 const LINE_BYTES_MAX: usize = 1024;
 
 #[test]
 fn holds_whatever_comes() {
-    bolero::check!(name = "session").with_max_len(4096).for_each(|input: &[u8]| run(input));
+    bolero::check!(name = "session")
+        .with_max_len(4096)
+        .for_each(|input: &[u8]| run(input, [request; 3]));
 }
 
 /// One conversation.
@@ -51,7 +53,8 @@ struct World {
     clients: [Client; 3],
 }
 
-fn run(input: &[u8]) {
+/// Talks to three clients, each of which speaks in its own way.
+pub(crate) fn run(input: &[u8], speak: [Speak; 3]) {
     log_everything_nowhere();
     let mut source = Source::new(input);
     let mut world = World::new(&mut source);
@@ -61,7 +64,7 @@ fn run(input: &[u8]) {
             0 => world.pass(&mut source),
             1 => world.clients[at] = Client::new(&world.config),
             2..5 => {}
-            _ => request(&mut source, &mut world.clients[at].sent),
+            _ => speak[at](&mut source, &mut world.clients[at].sent),
         }
         let client = &mut world.clients[at];
         let arrives = source.pick(&[usize::MAX, usize::MAX, 1, 2, 9, 100, 1000]);
@@ -148,7 +151,7 @@ impl World {
         }
         client.unread.drain(..spent);
         self.engine.verify();
-        assert!(output.is_empty() || output.ends_with(b"\n"), "an answer is made of whole lines");
+        assert!(is_whole(&output), "{}", output.escape_ascii());
         let most = limit.saturating_add(LINE_BYTES_MAX);
         assert!(output.len() <= most, "{} bytes of output, of {limit}", output.len());
         // As in the network, a grant also holds for the turn with a snapshot.
@@ -175,6 +178,17 @@ impl World {
             }
         }
     }
+}
+
+/// An answer is made of whole lines or of whole frames.
+fn is_whole(mut output: &[u8]) -> bool {
+    while let [0x81, ..] = output {
+        let Some(body) = output.get(8..12) else { return false };
+        let body_bytes = u32::from_be_bytes(body.try_into().unwrap());
+        let Some(rest) = output.get(24 + body_bytes as usize..) else { return false };
+        output = rest;
+    }
+    output.is_empty() || output.ends_with(b"\n")
 }
 
 /// A made-up snapshot of a network.
