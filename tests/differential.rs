@@ -1,7 +1,8 @@
 //! Random requests to memcached and to this server: the answers must be the same.
 //!
 //! `requests` generates them, `answers` defines what is compared, and `exceptions` lists the known
-//! differences, on purpose or between versions of memcached.
+//! differences, on purpose or between versions of memcached. `frames` does the
+//! same for the binary protocol.
 //!
 //! `cargo test` includes a short run on requests that are always the same. A long run, on new ones:
 //! ```text
@@ -11,6 +12,7 @@
 
 mod answers;
 mod exceptions;
+mod frames;
 mod requests;
 
 use std::cell::{Cell, RefCell};
