@@ -134,6 +134,9 @@ fn tools_of_libmemcached() {
     }
     assert!(stats.contains("\tcurr_items: 100\n"), "{stats}");
     assert!(said("memcstat", &[&servers, "--args=settings"]).contains("\tmaxbytes: "));
+    let stats = said("memcstat", &[&servers, "--binary"]);
+    assert!(stats.contains("\tcurr_items: 100\n"), "{stats}");
+    assert_eq!(said("memccat", &[&servers, "--binary", "key9", "key8"]), "key9\nkey8\n");
     let dumped = said("memcdump", &[&servers]);
     let mut keys: Vec<&str> = dumped.lines().collect();
     keys.sort_unstable_by_key(|key| key.trim_start_matches("key").parse::<usize>().unwrap());
@@ -151,16 +154,18 @@ fn tools_of_libmemcached() {
     assert!(is_gone("key8"));
 }
 
-/// libmemcached's own test of a server. Newer memcacheds fail its two tests of delete.
+/// libmemcached's own test of a server. Newer memcacheds fail its two tests of delete in text.
 #[test]
-fn capable_of_the_text_protocol() {
+fn capable_of_both_protocols() {
     if !has("memccapable") || std::env::var_os("AGAINST").is_some() {
         return;
     }
     let target = Target::start();
     let (host, port) = (target.address().ip().to_string(), target.address().port().to_string());
-    let said = said("memccapable", &["-h", &host, "-p", &port, "-a"]);
-    assert!(said.contains("All tests passed"), "{said}");
+    for protocol in ["-a", "-b"] {
+        let said = said("memccapable", &["-h", &host, "-p", &port, protocol]);
+        assert!(said.contains("All tests passed"), "{said}");
+    }
 }
 
 #[test]

@@ -1,10 +1,17 @@
-"""pylibmc, which is libmemcached, talks text to the server at HOST PORT, in its different moods."""
+"""pylibmc, which is libmemcached, talks text and binary to the server at HOST PORT, in its moods."""
 
 import sys
 
 import pylibmc
 
 ADDRESS = f"{sys.argv[1]}:{sys.argv[2]}"
+
+
+def replaces_missing(client):
+    try:
+        return client.replace("nothing", "other")
+    except pylibmc.NotFound:  # What binary servers answer: "not found", and not "not stored".
+        return False
 
 
 def commands(client):
@@ -22,7 +29,7 @@ def commands(client):
     assert client.get("large") == b"x" * 1_000_000
     assert not client.add("a", "other")
     assert client.add("b", b"b")
-    assert not client.replace("nothing", "other")
+    assert not replaces_missing(client)
     assert client.replace("b", b"c")
     assert client.append("b", b"d")
     assert client.prepend("b", b"a")
@@ -58,6 +65,10 @@ def buffered(client):
 
 plain = pylibmc.Client([ADDRESS])
 commands(plain)
+commands(pylibmc.Client([ADDRESS], binary=True))
+comparing(pylibmc.Client([ADDRESS], binary=True, behaviors={"cas": True}))
+buffered(pylibmc.Client([ADDRESS], binary=True, behaviors={"no_block": True}))
+buffered(pylibmc.Client([ADDRESS], binary=True, behaviors={"_noreply": True}))
 commands(pylibmc.Client([ADDRESS], behaviors={"tcp_nodelay": True, "ketama": True}))
 comparing(pylibmc.Client([ADDRESS], behaviors={"cas": True}))
 buffered(pylibmc.Client([ADDRESS], behaviors={"no_block": True}))
