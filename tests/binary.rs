@@ -19,8 +19,8 @@ fn ask<S: Read + Write>(client: &mut Client<S>, request: &Frame) -> Frame {
 fn read_frame<S: Read>(client: &mut Client<S>) -> Frame {
     let mut bytes = vec![0; 24];
     client.stream.read_exact(&mut bytes).unwrap();
-    let body = u32::from_be_bytes(bytes[8..12].try_into().unwrap()).try_into().unwrap();
-    (&mut client.stream).take(body).read_to_end(&mut bytes).unwrap();
+    let body = u32::from_be_bytes(bytes[8..12].try_into().unwrap());
+    (&mut client.stream).take(body.into()).read_to_end(&mut bytes).unwrap();
     let (frame, rest) = Frame::split_from(&bytes).unwrap();
     assert!(rest.is_empty());
     frame

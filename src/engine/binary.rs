@@ -23,19 +23,22 @@ impl Engine {
         server: Option<&ServerStats>,
         writer: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
-        let mut reply = BinaryReply::new(writer, request.tag);
-        match request.action {
-            BinaryAction::Fetch { .. } => return self.binary_fetch(key, request, &mut reply),
-            BinaryAction::Store { .. } => return self.binary_store(key, request, &mut reply),
+        let mut reply = BinaryReply::new(writer, request.tag());
+        let (cas, Some(action)) = (request.cas(), request.action()) else {
+            unreachable!("the framer has checked it");
+        };
+        match action {
+            BinaryAction::Fetch { .. } => return self.binary_fetch(key, action, &mut reply),
+            BinaryAction::Store { .. } => return self.binary_store(key, cas, action, &mut reply),
             BinaryAction::TooLarge { mode } => {
-                self.prefixes.count_set(request.key);
-                self.drop_too_large(request.key, mode == StoreMode::Set);
+                self.prefixes.count_set(key.bytes());
+                self.drop_too_large(key.bytes(), mode == StoreMode::Set);
                 reply.error(Status::TooLarge);
             }
             BinaryAction::Arithmetic { .. } => {
-                return self.binary_arithmetic(key, request, &mut reply);
+                return self.binary_arithmetic(key, cas, action, &mut reply);
             }
-            BinaryAction::Delete => self.binary_delete(key, request.cas, &mut reply),
+            BinaryAction::Delete => self.binary_delete(key, cas, &mut reply),
             BinaryAction::FlushAll { .. } if !self.config.flush_enabled => {
                 reply.error(Status::AuthFailed);
             }
@@ -61,10 +64,10 @@ impl Engine {
     fn binary_fetch(
         &mut self,
         key: HashedKey<'_>,
-        request: &BinaryRequest<'_>,
+        action: BinaryAction<'_>,
         reply: &mut BinaryReply<'_, '_>,
     ) -> Executed<'static> {
-        let BinaryAction::Fetch { touch, with_key, with_value } = request.action else {
+        let BinaryAction::Fetch { touch, with_key, with_value } = action else {
             unreachable!("it is called for fetches only");
         };
         let shown_key = with_key.then_some(key.bytes());
@@ -100,13 +103,14 @@ impl Engine {
     fn binary_store(
         &mut self,
         key: HashedKey<'_>,
-        request: &BinaryRequest<'_>,
+        cas: u64,
+        action: BinaryAction<'_>,
         reply: &mut BinaryReply<'_, '_>,
     ) -> Executed<'static> {
-        let BinaryAction::Store { mode, flags, exptime, value } = request.action else {
+        let BinaryAction::Store { mode, flags, exptime, value } = action else {
             unreachable!("it is called for stores only");
         };
-        let expected = Some(request.cas).filter(|&cas| cas != 0 && self.config.cas_enabled);
+        let expected = Some(cas).filter(|&cas| cas != 0 && self.config.cas_enabled);
         let store = StoreRequest {
             mode: match (mode, expected) {
                 (StoreMode::Set | StoreMode::Add | StoreMode::Replace, Some(cas)) => {
@@ -114,7 +118,7 @@ impl Engine {
                 }
                 _ => mode,
             },
-            key_encoded: !is_text(request.key),
+            key_encoded: !is_text(key.bytes()),
             value,
             flags,
             expires_at_s: self.now.deadline_s(exptime),
@@ -172,13 +176,14 @@ impl Engine {
     fn binary_arithmetic(
         &mut self,
         key: HashedKey<'_>,
-        request: &BinaryRequest<'_>,
+        cas: u64,
+        action: BinaryAction<'_>,
         reply: &mut BinaryReply<'_, '_>,
     ) -> Executed<'static> {
-        let BinaryAction::Arithmetic { direction, delta, initial, create } = request.action else {
+        let BinaryAction::Arithmetic { direction, delta, initial, create } = action else {
             unreachable!("it is called for arithmetic only");
         };
-        match self.compute(key, direction, delta, (Some(request.cas), None)) {
+        match self.compute(key, direction, delta, (Some(cas), None)) {
             Computed::NeedsStep => return Executed::Retry,
             Computed::Number { number, cas, .. } => reply.number(number, cas),
             Computed::Missing => {

@@ -235,7 +235,7 @@ impl<'a> Command<'a> {
             | Self::TooLarge { store: StoreLine::Meta(meta) }
             | Self::BadChunk { store: StoreLine::Meta(meta) } => Some(meta.key),
             Self::MetaDebug { key } => Some(key),
-            Self::Binary(BinaryRequest { key, .. }) if !key.is_empty() => Some(plain(key)),
+            Self::Binary(request) => request.key().map(plain),
             Self::MetaNoop
             | Self::FlushAll { .. }
             | Self::Stats(_)
@@ -244,7 +244,6 @@ impl<'a> Command<'a> {
             | Self::Shutdown { .. }
             | Self::Authenticate { .. }
             | Self::Debug(_)
-            | Self::Binary(_)
             | Self::Version
             | Self::Quit => None,
         }
@@ -262,7 +261,7 @@ impl<'a> Command<'a> {
     }
 
     /// The word that it begins with, or the name of its opcode.
-    const fn word(&self) -> &'static [u8] {
+    fn word(&self) -> &'static [u8] {
         let verb = match *self {
             Self::Retrieve { retrieval: Retrieval { with_cas, touch }, .. } => {
                 match (with_cas, touch) {
@@ -304,7 +303,7 @@ impl<'a> Command<'a> {
             Self::Authenticate { .. } => Verb::Set,
             Self::Debug(DebugCommand::Verify) => Verb::DebugVerify,
             Self::Debug(_) => Verb::DebugTime,
-            Self::Binary(BinaryRequest { name, .. }) => return name.as_bytes(),
+            Self::Binary(request) => return request.name().as_bytes(),
             Self::Version => Verb::Version,
             Self::Quit => Verb::Quit,
         };
@@ -324,16 +323,20 @@ impl fmt::Display for Command<'_> {
         {
             write!(f, " and {more} more")?;
         }
-        if let Self::Store { value, .. }
-        | Self::MetaSet { value, .. }
-        | Self::Binary(BinaryRequest { action: BinaryAction::Store { value, .. }, .. }) = *self
-        {
+        if let Self::Store { value, .. } | Self::MetaSet { value, .. } = *self {
             write!(f, ", {} bytes", value.len())?;
         }
-        if let Self::TooLarge { .. }
-        | Self::Binary(BinaryRequest { action: BinaryAction::TooLarge { .. }, .. }) = self
-        {
+        if let Self::TooLarge { .. } = self {
             write!(f, ", too large")?;
+        }
+        if let Self::Binary(request) = self {
+            match request.action() {
+                Some(BinaryAction::Store { value, .. }) => {
+                    write!(f, ", {} bytes", value.len())?;
+                }
+                Some(BinaryAction::TooLarge { .. }) => write!(f, ", too large")?,
+                Some(_) | None => {}
+            }
         }
         Ok(())
     }

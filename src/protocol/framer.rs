@@ -90,12 +90,18 @@ enum Position {
     Value { line_bytes: u32, value_bytes: u32, end: DataEnd },
     /// To a refused value: `bytes` more are skipped, and then a terminator.
     Skip { bytes: u32, end: DataEnd },
-    /// To the header, extras or key of a frame. The protocol is the binary one from here on.
-    Frame,
+    /// To a frame, as does every byte after it: the protocol is the binary one.
+    Frame(FramePosition),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FramePosition {
+    /// To the header, extras or key.
+    Head,
     /// To the value of a store whose frame takes `bytes` in all.
-    FrameBody { bytes: u32 },
+    Value { bytes: u32 },
     /// To a value that is skipped: so many bytes, and then a frame.
-    SkipFrameBody { bytes: u32 },
+    Skip { bytes: u32 },
 }
 
 impl State {
@@ -104,7 +110,7 @@ impl State {
     /// Before a line.
     const LINE: Self = Self(Position::Line { scanned: 0 });
     /// Before a frame.
-    const FRAME: Self = Self(Position::Frame);
+    const FRAME: Self = Self(Position::Frame(FramePosition::Head));
 
     /// Before the first byte of a conversation in this protocol.
     #[must_use]
@@ -126,10 +132,10 @@ impl State {
                 line_bytes as usize + value_bytes as usize + DataEnd::BYTES_MAX
             }
             Position::Skip { .. } => DataEnd::BYTES_MAX,
-            Position::Frame => FRAME_HEAD_BYTES_MAX,
-            Position::FrameBody { bytes } => bytes as usize,
+            Position::Frame(FramePosition::Head) => FRAME_HEAD_BYTES_MAX,
+            Position::Frame(FramePosition::Value { bytes }) => bytes as usize,
             // What is skipped is used as it comes.
-            Position::SkipFrameBody { .. } => 1,
+            Position::Frame(FramePosition::Skip { .. }) => 1,
         }
     }
 
@@ -139,9 +145,8 @@ impl State {
         match self.0 {
             Position::Value { .. }
             | Position::Skip { .. }
-            | Position::FrameBody { .. }
-            | Position::SkipFrameBody { .. } => true,
-            Position::Start | Position::Line { .. } | Position::Frame => false,
+            | Position::Frame(FramePosition::Value { .. } | FramePosition::Skip { .. }) => true,
+            Position::Start | Position::Line { .. } | Position::Frame(FramePosition::Head) => false,
         }
     }
 }
@@ -162,11 +167,6 @@ impl Framer {
     #[inline(always)]
     pub fn parse<'a>(&self, state: &State, unread: &'a [u8]) -> Step<'a> {
         match state.0 {
-            Position::Start => match unread.first() {
-                None => incomplete(0, *state),
-                Some(&binary::MAGIC) => self.find_frame(unread),
-                Some(_) => self.find_line(unread, 0),
-            },
             Position::Line { scanned: 0 } if self.grammar.has_plain_forms() => {
                 // One return for each form, so that the compiler knows the command in it.
                 if let Some((line, line_bytes)) = plain::get(unread) {
@@ -190,14 +190,25 @@ impl Framer {
                 }
             }
             Position::Skip { bytes, end } => skip(unread, bytes as usize, end),
-            Position::FrameBody { bytes } if unread.len() < bytes as usize => incomplete(0, *state),
-            Position::Frame | Position::FrameBody { .. } => self.find_frame(unread),
-            Position::SkipFrameBody { bytes } => skip_frame_body(unread, bytes as usize),
+            Position::Start => match unread.first() {
+                None => incomplete(0, *state),
+                Some(&binary::MAGIC) => self.parse_frame(FramePosition::Head, unread),
+                Some(_) => self.find_line(unread, 0),
+            },
+            Position::Frame(position) => self.parse_frame(position, unread),
         }
     }
 
+    /// Not inlined, because lines then take more instructions.
     #[inline(never)]
-    fn find_frame<'a>(&self, unread: &'a [u8]) -> Step<'a> {
+    fn parse_frame<'a>(&self, position: FramePosition, unread: &'a [u8]) -> Step<'a> {
+        match position {
+            FramePosition::Value { bytes } if unread.len() < bytes as usize => {
+                return incomplete(0, State(Position::Frame(position)));
+            }
+            FramePosition::Skip { bytes } => return skip_frame_value(unread, bytes as usize),
+            FramePosition::Head | FramePosition::Value { .. } => {}
+        }
         match binary::parse_frame(unread, self.item_bytes_max) {
             Frame::Whole { request, used, skipped } => {
                 let (command, mode) = (Command::Binary(request), ReplyMode::CLASSIC);
@@ -209,7 +220,8 @@ impl Framer {
             }
             Frame::HeadIncomplete => incomplete(0, State::FRAME),
             Frame::BodyIncomplete { bytes } => {
-                incomplete(0, State(Position::FrameBody { bytes: short(bytes) }))
+                let position = FramePosition::Value { bytes: short(bytes) };
+                incomplete(0, State(Position::Frame(position)))
             }
             Frame::Broken => hang_up(EndReason::BadFrame),
         }
@@ -299,7 +311,7 @@ fn skip<'a>(unread: &'a [u8], bytes: usize, end: DataEnd) -> Step<'a> {
 }
 
 /// Skips what is left of a frame.
-fn skip_frame_body<'a>(unread: &'a [u8], bytes: usize) -> Step<'a> {
+fn skip_frame_value<'a>(unread: &'a [u8], bytes: usize) -> Step<'a> {
     let used = bytes.min(unread.len());
     let next = after_frame(bytes - used);
     let parsed = if used == bytes { Parsed::Skipped } else { Parsed::Incomplete };
@@ -310,7 +322,7 @@ fn skip_frame_body<'a>(unread: &'a [u8], bytes: usize) -> Step<'a> {
 const fn after_frame(skipped: usize) -> State {
     match skipped {
         0 => State::FRAME,
-        bytes => State(Position::SkipFrameBody { bytes: short(bytes) }),
+        bytes => State(Position::Frame(FramePosition::Skip { bytes: short(bytes) })),
     }
 }
 
