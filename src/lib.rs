@@ -1,7 +1,8 @@
 //! # miocached: a memcached-compatible cache server that can be read in an afternoon
 //!
 //! One process, one thread, one event loop, one map. Clients connect over TCP or a Unix socket and
-//! store raw bytes under keys, in memcached's own text protocol or in a simpler dialect of it.
+//! store raw bytes under keys, in memcached's own text protocol, in a simpler dialect of it, or in
+//! memcached's binary protocol.
 //!
 //! ## The layers
 //!
@@ -24,7 +25,7 @@
 //!
 //! | enum | variants | returned to |
 //! |---|---|---|
-//! | [`protocol::Parsed`] | `Command`, `Error`, `Skipped`, `HangUp`, `Incomplete` | the session |
+//! | [`protocol::Parsed`] | `Command`, `Error`, `BadFrame`, `Skipped`, `HangUp`, `Incomplete` | the session |
 //! | [`engine::Executed`] | `Done`, `Retry`, `Resume`, `LeftOut`, `NeedsServerStats`, `Authenticated`, `Quit`, `Shutdown` | the session |
 //! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `NeedsValue`, `NeedsServerStats`, `Ended` | the connection |
 //! | [`net::connection::Next`] | `Wait`, `Again`, `NeedsServerStats`, `Shutdown`, `Close` | the reactor |
@@ -62,14 +63,15 @@
 //!   bytes copied within the store.
 //! * Without traffic nothing wakes up.
 //!
-//! Deliberately absent: persistence, replication, TLS, SASL, UDP, the binary protocol, and a second
-//! core. Programs that need those are better served by memcached itself.
+//! Deliberately absent: persistence, replication, TLS, SASL, UDP, and a second core. Programs that need
+//! those are better served by memcached itself.
 //!
 //! ## Where to go next
 //!
 //! Read `protocol/simple.rs`, `protocol/framer.rs`, `session.rs`, `engine/mod.rs`, `store/mod.rs`,
 //! `net/connection.rs` and `net/reactor.rs`, in this order; then `protocol/classic.rs`, and of the
-//! store `record.rs`, `log.rs`, `map.rs` and `policy.rs`. Run `miocached -vv` beside them: [`trace`]
+//! store `record.rs`, `log.rs`, `map.rs` and `policy.rs`. The binary protocol is in
+//! `protocol/binary_request.rs`, `protocol/binary.rs` and `engine/binary.rs`. Run `miocached -vv` beside them: [`trace`]
 //! lists the steps that it logs.
 
 pub mod config;

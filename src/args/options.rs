@@ -271,7 +271,7 @@ pub(super) struct Options {
 pub(super) enum Dialect {
     /// Simple: a get, short set or unknown command on a bare LF; all else classic
     Auto,
-    /// All lines are simple
+    /// All lines are simple, and -B auto allows no binary
     Simple,
     /// All lines are classic, memcached's text protocol
     Classic,
