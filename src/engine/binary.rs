@@ -11,7 +11,9 @@ use crate::protocol::binary_reply::Status;
 use crate::protocol::binary_request::BinaryAction;
 use crate::protocol::command::{Detail, Direction, StatsTopic};
 use crate::protocol::number::{DIGITS_MAX, digits_of};
-use crate::protocol::{BinaryReply, BinaryRequest, OutputLimit, ReplyMode, ReplyWriter, StoreMode};
+use crate::protocol::{
+    BinaryReply, BinaryRequest, OutputLimit, ReplyMode, ReplyWriter, Room, StoreMode,
+};
 use crate::trace;
 
 impl Engine {
@@ -71,13 +73,19 @@ impl Engine {
             unreachable!("it is called for fetches only");
         };
         let shown_key = with_key.then_some(key.bytes());
+        let mut room = Room::Whole;
         let hit = if let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) {
             let item = found.item();
             let value = if with_value { item.value } else { b"" };
             let (flags, cas) = (item.attributes.flags, item.attributes.cas);
-            if !reply.value(shown_key.unwrap_or_default(), flags, value, cas) {
-                trace::stalled("the output is full");
-                return Executed::Retry;
+            room = reply.value(shown_key.unwrap_or_default(), flags, value, cas);
+            match room {
+                Room::Whole => {}
+                Room::WithoutValue => self.left_out = Some((found.address(), reply.left_out_at())),
+                Room::Nothing => {
+                    trace::stalled("the output is full");
+                    return Executed::Retry;
+                }
             }
             trace::hit(key.bytes(), item.value.len());
             found.count_fetch();
@@ -97,7 +105,7 @@ impl Engine {
             (Some(_), true) => self.counters.touch_hits += 1,
             (Some(_), false) => self.counters.touch_misses += 1,
         }
-        Executed::Done
+        if room == Room::WithoutValue { Executed::LeftOut(None) } else { Executed::Done }
     }
 
     fn binary_store(

@@ -11,7 +11,7 @@ use std::fmt::Display;
 
 use super::binary_request::FrameTag;
 use super::reply::VERSION_LINE;
-use super::writer::ReplyWriter;
+use super::writer::{ReplyWriter, Room};
 
 /// The first byte of every answer.
 const MAGIC: u8 = 0x81;
@@ -111,18 +111,27 @@ impl<'r, 'o> BinaryReply<'r, 'o> {
         }
     }
 
-    /// One hit of a retrieval. Writes nothing and returns false when it does not fit.
+    /// One hit of a retrieval, as far as there is room.
     #[must_use]
-    pub fn value(&mut self, key: &[u8], flags: u32, value: &[u8], cas: u64) -> bool {
+    pub fn value(&mut self, key: &[u8], flags: u32, value: &[u8], cas: u64) -> Room {
         let body_bytes = FLAGS_BYTES + key.len() + value.len();
-        if !self.writer.fits(HEADER_BYTES + body_bytes) {
-            return false;
+        let room = self.writer.room(HEADER_BYTES + body_bytes, value.len());
+        if room == Room::Nothing {
+            return room;
         }
         self.header(Status::Success, (FLAGS_BYTES, key.len()), body_bytes, cas);
         self.writer.text(&flags.to_be_bytes());
         self.writer.text(key);
-        self.writer.text(value);
-        true
+        if room == Room::Whole {
+            self.writer.text(value);
+        }
+        room
+    }
+
+    /// Where the value belongs that has been left out of the hit written last.
+    #[must_use]
+    pub const fn left_out_at(&self) -> usize {
+        self.writer.written_bytes()
     }
 
     /// The version, as the text protocol shows it.

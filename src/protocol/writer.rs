@@ -108,6 +108,12 @@ impl<'o> ReplyWriter<'o> {
         room
     }
 
+    /// Bytes of the output so far.
+    #[must_use]
+    pub const fn written_bytes(&self) -> usize {
+        self.output.len()
+    }
+
     /// Where the value belongs that has been left out of the line written last.
     #[must_use]
     pub const fn left_out_at(&self) -> usize {
