@@ -253,12 +253,7 @@ impl Session {
                 ReplyWriter::new(output, limit, mode).line(reply);
                 None
             }
-            Parsed::BadFrame(Refusal { tag, status, ends }) => {
-                trace::refused(status.text());
-                let mut reply = ReplyWriter::new(output, limit, ReplyMode::CLASSIC);
-                BinaryReply::new(&mut reply, tag).error(status);
-                ends.then_some(Stop::Ended(EndReason::BadFrame))
-            }
+            Parsed::BadFrame(refusal) => refuse_frame(refusal, output, limit),
             Parsed::Skipped => None,
             Parsed::HangUp(reason) => Some(Stop::Ended(reason)),
             Parsed::Incomplete => Some(Stop::NeedsInput),
@@ -297,6 +292,19 @@ impl Session {
     pub const fn is_in_value(&self) -> bool {
         self.state.is_in_value()
     }
+}
+
+/// Answers a bad frame. Returns the reason if the session ends with it.
+#[cold]
+fn refuse_frame(
+    Refusal { tag, status, ends }: Refusal,
+    output: &mut Vec<u8>,
+    limit: &mut OutputLimit,
+) -> Option<Stop> {
+    trace::refused(status.text());
+    let mut reply = ReplyWriter::new(output, limit, ReplyMode::CLASSIC);
+    BinaryReply::new(&mut reply, tag).error(status);
+    ends.then_some(Stop::Ended(EndReason::BadFrame))
 }
 
 impl Resumable {

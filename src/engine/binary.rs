@@ -17,7 +17,9 @@ use crate::protocol::{
 use crate::trace;
 
 impl Engine {
-    /// Executes one request of the binary protocol.
+    /// Executes one request of the binary protocol. Not inlined into `execute`, where it would take
+    /// registers from the other commands.
+    #[inline(never)]
     pub(super) fn binary<'a>(
         &mut self,
         request: &BinaryRequest<'a>,

@@ -166,32 +166,38 @@ impl Framer {
     #[must_use]
     #[inline(always)]
     pub fn parse<'a>(&self, state: &State, unread: &'a [u8]) -> Step<'a> {
-        match state.0 {
-            Position::Line { scanned: 0 } if self.grammar.has_plain_forms() => {
-                // One return for each form, so that the compiler knows the command in it.
-                if let Some((line, line_bytes)) = plain::get(unread) {
-                    return self.take_line(unread, line, line_bytes);
-                }
-                if let Some((line, line_bytes)) = plain::set(unread) {
-                    return self.take_line(unread, line, line_bytes);
-                }
-                if let Some((line, line_bytes)) = plain::meta_get(unread) {
-                    return self.take_line(unread, line, line_bytes);
-                }
-                self.find_line(unread, 0)
+        let is_line = matches!(state.0, Position::Line { scanned: 0 });
+        if is_line && self.grammar.has_plain_forms() {
+            // One return for each form, so that the compiler knows the command in it.
+            if let Some((line, line_bytes)) = plain::get(unread) {
+                return self.take_line(unread, line, line_bytes);
             }
+            if let Some((line, line_bytes)) = plain::set(unread) {
+                return self.take_line(unread, line, line_bytes);
+            }
+            if let Some((line, line_bytes)) = plain::meta_get(unread) {
+                return self.take_line(unread, line, line_bytes);
+            }
+        }
+        self.parse_at(state.0, unread)
+    }
+
+    /// Finds what is no plain line. Not inlined, so that plain lines take no instruction for it.
+    #[inline(never)]
+    fn parse_at<'a>(&self, position: Position, unread: &'a [u8]) -> Step<'a> {
+        match position {
             Position::Line { scanned } => self.find_line(unread, scanned as usize),
             Position::Value { line_bytes, value_bytes, end } => {
                 let after =
                     unread.get(line_bytes as usize + value_bytes as usize..).unwrap_or_default();
                 match end.check(after) {
-                    None => incomplete(0, *state),
+                    None => incomplete(0, State(position)),
                     Some(_) => self.find_line(unread, line_bytes as usize - 1),
                 }
             }
             Position::Skip { bytes, end } => skip(unread, bytes as usize, end),
             Position::Start => match unread.first() {
-                None => incomplete(0, *state),
+                None => incomplete(0, State(position)),
                 Some(&binary::MAGIC) => self.parse_frame(FramePosition::Head, unread),
                 Some(_) => self.find_line(unread, 0),
             },
@@ -199,8 +205,6 @@ impl Framer {
         }
     }
 
-    /// Not inlined, because lines then take more instructions.
-    #[inline(never)]
     fn parse_frame<'a>(&self, position: FramePosition, unread: &'a [u8]) -> Step<'a> {
         match position {
             FramePosition::Value { bytes } if unread.len() < bytes as usize => {
