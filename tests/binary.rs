@@ -1,5 +1,5 @@
-//! What a script of the binary protocol cannot say: figures, counters, the version, the log, and what
-//! the other protocol makes of the same items.
+//! The binary protocol, as far as a script cannot describe it: figures, counters, the version, the
+//! log, and the same items in the text protocol.
 
 use std::io::{Read, Write};
 
@@ -68,7 +68,7 @@ fn figures_are_those_of_the_text_protocol() {
         let name = |line: &String| line.rsplit_once(' ').unwrap().0.to_owned();
         let names = |lines: &[String]| lines.iter().map(name).collect::<Vec<_>>();
         let (by_line, by_frame) = (lines(&mut text, topic), figures(&mut binary, topic));
-        // How many durations of turns there have been yet may differ.
+        // `stats loop` has a line for each duration of a turn that has occurred.
         if topic != "loop" {
             assert_eq!(names(&by_line), names(&by_frame), "stats {topic}");
         }
@@ -89,7 +89,7 @@ fn figures_are_those_of_the_text_protocol() {
     assert_eq!(ascii.tcp().stats("settings")["binding_protocol"], "ascii");
 }
 
-/// Whatever is configured, nobody gets past `-Y` by speaking binary.
+/// With `-Y` the protocol is text in every case, so no client can avoid authentication.
 #[test]
 fn the_protocol_spoken_follows_from_three_options() {
     use DialectMode::{Auto, Classic, Simple};
@@ -111,9 +111,8 @@ fn the_protocol_spoken_follows_from_three_options() {
     }
 }
 
-/// A walk over all items is no `stat`, and reset counters are those of all.
 #[test]
-fn a_reset_is_a_reset_of_everything() {
+fn a_reset_sets_counters_to_zero() {
     let server = Server::start(&["-p", "0"]);
     let mut client = server.tcp();
     assert_eq!(ask(&mut client, &Frame::request("get").key(b"a")).status, 1);
@@ -206,10 +205,10 @@ fn requests_are_counted_as_by_memcached() {
     assert_counted(&mut Client { stream: running.connect() }, "memcached's");
 }
 
-/// Both protocols have the same items. A key that no line can name is dumped in base64, so that no
-/// line of a dump is broken.
+/// Both protocols access the same items. A dump shows a key with spaces or line ends in base64, so that
+/// its lines stay whole.
 #[test]
-fn lines_show_what_frames_have_stored() {
+fn the_text_protocol_shows_items_stored_by_frames() {
     let server = Server::start(&["-p", "0"]);
     let (mut text, mut binary) = (server.tcp(), server.tcp());
     let set = |key: &[u8]| {

@@ -2,7 +2,7 @@
 //! that is tested. `cargo test NAME` runs those whose path contains the name: a module's, say.
 //!
 //! * `conversations`: scripts of requests and answers, cut in every way, here and on real memcached
-//! * `binary`: what a script of the binary protocol cannot say
+//! * `binary`: the binary protocol, as far as a script cannot describe it
 //! * `differential`: random requests, answered by this server and by memcached
 //! * `simple_model`: random streams of the simple dialect against a model of it
 //! * `plain_lines`: lines that are parsed in one pass mean what they mean otherwise

@@ -2,7 +2,7 @@
 //! with a cas id in every request and its own answers.
 //!
 //! Answers and counters are those of memcached 1.6.45. How a frame is laid out stands in
-//! `protocol/binary.rs`, the form of answers in `protocol/binary_reply.rs`.
+//! `protocol/binary_request.rs`, the form of answers in `protocol/binary_reply.rs`.
 
 use super::arithmetic::Computed;
 use super::storing::{Outcome, StoreRequest};

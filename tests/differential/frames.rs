@@ -1,7 +1,7 @@
-//! The same frames to memcached and to us, legal and broken: the binary protocol's part of this test.
+//! Random frames, legal and broken, to memcached and to this server: the answers must be the same.
 //!
-//! Left out is what memcached answers otherwise, see [`is_asked`]; and exptimes above those of the
-//! text protocol, which are dates after 2038 there and never here.
+//! [`is_asked`] leaves out frames with known differences. Exptimes above 2^31 - 1 are left out, too:
+//! for memcached they are dates after 2038, and here they mean never.
 
 use std::cell::Cell;
 use std::fmt;
@@ -65,14 +65,14 @@ impl Request {
     }
 }
 
-/// Not what memcached answers otherwise than its header says, or by chance.
+/// False for frames that memcached is known to answer otherwise.
 fn is_asked(request: &Request, old: bool) -> bool {
     let frame = &request.frame;
-    // Of a body of more than 1 GiB an older one reads the length as it likes.
+    // memcached 1.6.18 has no limit of 1 GiB for a body.
     if old && frame.body_bytes.is_some_and(|bytes| bytes > 1 << 30) {
         return false;
     }
-    // Of the items under other keys it is not known whether they are blank.
+    // For other keys it is not known whether the value is blank (see `answers`).
     if request.counts() && ![&b"a"[..], b"b", b"n"].contains(&&frame.key[..]) {
         return false;
     }
@@ -109,11 +109,12 @@ fn shown(mut answer: &[u8]) -> (Vec<String>, bool) {
     (all, is_last)
 }
 
-/// Asks a server everything on an empty store, and what it has stored after each piece.
+/// The answers of a server with an empty store, and its items after each piece.
 fn answers(server: &Server, pieces: &[Vec<Request>]) -> Vec<(Vec<String>, bool)> {
     let delete = |key: &&[u8]| Frame::request("deleteq").key(key).bytes();
     server.ask(&KEYS.iter().map(delete).collect::<Vec<_>>().concat());
-    // See the same for lines.
+    // As in the test of lines: memcached keeps a read item until its answer is sent, and does not
+    // overwrite the number in it.
     let pieces = pieces.iter().flat_map(|piece| piece.chunk_by(|_, next| !next.counts()));
     let mut all = Vec::new();
     for piece in pieces {
@@ -122,11 +123,11 @@ fn answers(server: &Server, pieces: &[Vec<Request>]) -> Vec<(Vec<String>, bool)>
             |key: &[u8]| items.get(key).is_some_and(|(_, value)| value.trim_ascii().is_empty());
         let asked =
             piece.iter().filter(|request| !request.counts() || !is_blank(&request.frame.key));
-        // Where a frame may become part of a value, its cas id is the same for both.
+        // A frame that becomes part of a value must have the same cas id for both servers.
         let none = Items::new();
         let items = if piece.iter().any(Request::lies) { &none } else { &items };
         let mut sent: Vec<u8> = asked.flat_map(|request| request.bytes(items)).collect();
-        // For requests that promised more than they have.
+        // These complete requests whose header announces more than they have.
         let noop = Frame { opaque: LAST, ..Frame::request("noop") };
         sent.extend(noop.bytes().repeat(20));
         all.push(shown(&server.ask(&sent)));
@@ -137,8 +138,8 @@ fn answers(server: &Server, pieces: &[Vec<Request>]) -> Vec<(Vec<String>, bool)>
     all
 }
 
-/// Where answers differ. After a frame with another first byte memcached closes at once, and what it
-/// has not sent by then is lost: of a conversation that ended early, its answers may be a part of ours.
+/// Where answers differ. After a frame with a wrong first byte memcached closes at once, and its unsent
+/// answers are lost: if the conversation ended early, theirs may be the first part of ours.
 fn difference(theirs: &[(Vec<String>, bool)], ours: &[(Vec<String>, bool)]) -> Option<String> {
     for ((theirs, to_the_end), (ours, ours_to_the_end)) in theirs.iter().zip(ours) {
         let same = if *to_the_end || *ours_to_the_end {

@@ -1,6 +1,5 @@
-//! Frames out of random bytes, as `grammar` makes lines: mostly well-formed ones of every opcode, then
-//! some that are wrong in one place. And the three targets over them: what `session`, `parser` and
-//! `cuts` are for conversations in text.
+//! Generates frames from random bytes, as `grammar` generates lines: mostly well-formed frames of every
+//! opcode, and some with one error. The target runs the checks of `session`, `parser` and `cuts`.
 
 use super::grammar::{Source, request, spoil, value};
 use super::{cuts, parser, session};

@@ -1,12 +1,13 @@
-//! Frames of the binary protocol as a script writes them, and their bytes.
+//! Frames of the binary protocol: how a script describes them, and their bytes.
 //!
 //! ```text
 //! set k=a x=7,0 v=hello c=2 o=1234       a request or an answer: opcode, key, extras, value, cas id, opaque
 //! get s=1 v=Not\x20found                 an answer with a status, in hexadecimal
 //! 0x1b keylen=3 bodylen=4 magic=0x81     other opcodes, and fields that are wrong
 //! ```
-//! What is not given is empty or 0, the opaque is `oooo`, and lengths are right. Extras are numbers
-//! of four bytes, or of as many as a colon says: `x=5:8,1:8,0`. Knows nothing of what a frame means.
+//! Fields that are not given are empty or 0, the opaque is `oooo`, and lengths are right. Extras are
+//! numbers of four bytes, or of the number of bytes after a colon: `x=5:8,1:8,0`. This module does not
+//! know what a frame means.
 
 /// Names of opcodes, by opcode.
 const NAMES: [&str; 0x25] = [
