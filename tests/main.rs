@@ -8,6 +8,7 @@
 //! * `plain_lines`: lines that are parsed in one pass mean what they mean otherwise
 //! * `backpressure`: requests that wait for room in the output or for another turn
 //! * `store`, `log_edges`, `reclaim`: the store against a model, at its edges, and winning memory back
+//! * `memory_limit`: a lower limit of the store's memory, and a higher one again
 //! * `stats`: names and figures beside memcached's
 //! * `worst_case_latency`: the longest single operation
 //! * `server`: the process, its command line, sockets and files
@@ -29,6 +30,7 @@ mod faults;
 mod harness;
 mod load;
 mod log_edges;
+mod memory_limit;
 mod plain_lines;
 mod readme;
 mod reclaim;

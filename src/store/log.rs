@@ -25,6 +25,9 @@ pub(super) struct Log {
     /// Offset of its first byte in the arena. This and the size are multiples of the arena's unit.
     start: usize,
     size: u64,
+    /// Bytes that it may hold, without those skipped at the end of a lap. Invariant: at most `size`, and
+    /// less only if live records may be evicted.
+    limit: u64,
     /// Position of the oldest record. Invariant: `tail <= head <= tail + size`.
     tail: u64,
     /// Position of the next record.
@@ -46,6 +49,7 @@ impl Log {
         Self {
             start,
             size: (end - start) as u64,
+            limit: (end - start) as u64,
             tail: 0,
             head: 0,
             lap_start: 0,
@@ -55,9 +59,19 @@ impl Log {
         }
     }
 
-    /// Bytes that it can hold.
+    /// Bytes of its place in the arena.
     pub(super) const fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Bytes that it may hold.
+    pub(super) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Limits what it may hold from now on to `bytes`, or to what it holds, if that is more.
+    pub(super) fn set_limit(&mut self, bytes: u64) {
+        self.limit = bytes.max(self.used_bytes()).min(self.size);
     }
 
     /// Bytes between tail and head.
@@ -76,7 +90,7 @@ impl Log {
 
     /// Bytes that may be written at the head.
     pub(super) const fn free_bytes(&self) -> u64 {
-        self.size - self.used_bytes()
+        self.limit.saturating_sub(self.used_bytes())
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -124,7 +138,7 @@ impl Log {
     /// Can a record of `bytes` be appended so that `reserved_bytes` stay free? An empty log has room
     /// for every record, even if less stays free.
     pub(super) fn has_room(&self, bytes: u64, reserved_bytes: u64) -> bool {
-        self.free_bytes() >= (self.stride(bytes) + reserved_bytes).min(self.size)
+        self.free_bytes() >= (self.stride(bytes) + reserved_bytes).min(self.limit)
     }
 
     /// Moves the head past the next `bytes`, which are for a record, and returns their offset.
@@ -320,6 +334,12 @@ impl Log {
         let in_lap = self.head.checked_rem(self.size).unwrap_or_default();
         assert_eq!(self.lap_start + in_lap, self.head, "the head is in the lap");
         assert!(self.used_bytes() <= self.size, "a log holds no more than its size");
+        // A reinserted record may have skipped the end of a lap.
+        assert!(
+            self.used_bytes() - self.lap_end_bytes <= self.limit,
+            "a log holds no more than its limit"
+        );
+        assert!(self.limit <= self.size, "a log's limit is at most its size");
         assert_eq!(dead_bytes, self.dead_bytes, "dead bytes add up");
         assert_eq!(lap_end_bytes, self.lap_end_bytes, "bytes at the end of a lap add up");
         assert!(self.flushed_to <= self.head, "nothing is flushed before it is written");

@@ -17,6 +17,7 @@
 //!   deletions; `prefetch`: loads the memory of several lookups at once
 //! * `policy`: which log a record goes to, and what is evicted when memory is full; `ghost`: the keys
 //!   that were evicted from probation
+//! * `limit`: a lower limit of memory, while the server runs
 //! * `flush`, `sweep`: when items expire or are flushed, and how their memory is reclaimed
 //! * `counters`, `sizes`: sums; `walk`: all items in steps; `verify`: the invariants, for tests
 //!
@@ -32,6 +33,7 @@ mod flush;
 mod ghost;
 mod hash;
 mod item;
+mod limit;
 mod log;
 mod map;
 mod policy;
@@ -48,6 +50,7 @@ pub use arena::OutOfMemory;
 pub use counters::StoreCounters;
 use ghost::Ghost;
 pub use item::{ItemAddress, ItemMut};
+use limit::Limits;
 use log::Log;
 use map::Map;
 pub use map::{HashedKey, REHASHED_MAX};
@@ -72,6 +75,8 @@ pub struct Store {
     arena: Arena,
     /// Probation and main (see `policy::Queue`).
     logs: [Log; 2],
+    /// What the logs may hold at most (see `limit`).
+    limits: Limits,
     /// Keys that were evicted from probation.
     ghost: Ghost,
     /// Live items may be evicted. Otherwise new items are refused when memory is full.
@@ -99,6 +104,7 @@ impl Store {
         let map = Map::for_memory(memory_bytes)?;
         Ok(Self {
             map,
+            limits: Limits::new(memory_bytes),
             logs: policy::lay_out(record_bytes, arena.round_up(1), evicts),
             arena,
             ghost: Ghost::new(ghost_bytes),

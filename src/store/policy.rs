@@ -223,7 +223,7 @@ impl Store {
     /// Records above this many bytes do not go through probation: it is small, and promoting them to
     /// main would be too much work for the store that causes it.
     pub(super) fn large_bytes(&self) -> u64 {
-        LARGE_BYTES.min(self.logs[Queue::Probation as usize].size() / 2)
+        LARGE_BYTES.min(self.logs[Queue::Probation as usize].limit() / 2)
     }
 
     /// Does main still take all new records? Until it has been full once, it does. If they went through
@@ -280,7 +280,7 @@ impl Store {
     /// room.
     pub(super) fn make_large_room(&mut self, hash: u64, bytes: u64, now_s: u32) -> Stored {
         let main = Queue::Main as usize;
-        if bytes > self.logs[main].size() / 2 {
+        if bytes > self.logs[main].limit() / 2 {
             return Stored::NoRoom;
         }
         if !self.evicts {
@@ -298,7 +298,7 @@ impl Store {
             _ => 0,
         };
         let log = &self.logs[main];
-        let needed = (log.stride(bytes) + others_bytes).min(log.size());
+        let needed = (log.stride(bytes) + others_bytes).min(log.limit());
         if log.free_bytes() >= needed {
             if others_bytes == 0 {
                 self.policy.reservation = None;
@@ -318,6 +318,18 @@ impl Store {
         }
         self.policy.compaction_budget = budget.compaction;
         Stored::NeedsStep
+    }
+
+    /// Evicts at a log's tail, until it holds at most `bytes`. What was read is kept as for a store of so
+    /// many bytes as are to be freed.
+    pub(super) fn evict_to(&mut self, queue: Queue, bytes: u64, now_s: u32) {
+        let freed = self.logs[queue as usize].used_bytes() - bytes;
+        let mut budget = self.take_budget(freed);
+        while self.logs[queue as usize].used_bytes() > bytes {
+            self.move_tail(queue, &mut budget, now_s);
+        }
+        self.policy.reinsertion_budget = budget.reinsertion;
+        self.policy.compaction_budget = budget.compaction;
     }
 
     /// Moves a log's tail past one record. A live one is promoted, reinserted or evicted.
@@ -361,7 +373,7 @@ impl Store {
     /// Does a log have enough dead bytes to be compacted?
     fn is_fragmented(&self, queue: Queue) -> bool {
         let log = &self.logs[queue as usize];
-        log.dead_bytes() >= log.size() / DEAD_SHARE && log.dead_bytes() > 0
+        log.dead_bytes() >= log.limit() / DEAD_SHARE && log.dead_bytes() > 0
     }
 
     /// May a live record be copied to reclaim the dead bytes of its log? If so, it is charged to the
@@ -420,7 +432,7 @@ impl Store {
     /// Evicts the live record at a log's tail.
     fn evict(&mut self, queue: Queue, hash: u64, record: &Record, now_s: u32) {
         let log = &self.logs[queue as usize];
-        let dead_per_mille = log.dead_bytes() * 1000 / log.size();
+        let dead_per_mille = log.dead_bytes() * 1000 / log.limit();
         let counters = &mut self.counters;
         counters.dead_per_mille_at_eviction_max =
             counters.dead_per_mille_at_eviction_max.max(dead_per_mille);
@@ -545,7 +557,7 @@ impl Store {
     fn search_past_tail(&mut self, now_s: u32) -> (u64, u64) {
         let main = Queue::Main as usize;
         let Some(tail) = self.logs[main].tail_record(&self.arena) else {
-            return (self.logs[main].size(), 0);
+            return (self.logs[main].limit(), 0);
         };
         let bytes = self.arena.bytes_of(&tail) as u64;
         if let Some((record, hash)) = self.live_tail(Queue::Main, now_s) {
@@ -606,6 +618,12 @@ impl Store {
         if self.policy.reservation.as_ref().is_some_and(is_old) {
             self.policy.reservation = None;
         }
+    }
+
+    /// Gives up the room of a large value, because the limit of memory changes: the value may be too
+    /// large for the new one. If it is not, its next step reserves room again.
+    pub(super) const fn drop_reservation(&mut self) {
+        self.policy.reservation = None;
     }
 
     /// Checks the list of dead records. For tests.

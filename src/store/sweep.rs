@@ -97,6 +97,11 @@ impl Sweep {
         self.note_expiry(self.flushed_s);
     }
 
+    /// Notes that the next call has work to do.
+    pub(super) const fn note_work(&mut self) {
+        self.done_s = 0;
+    }
+
     /// The lower bound of all expiries. For tests.
     pub(super) const fn earliest_s(&self) -> u32 {
         self.earliest_s
@@ -126,7 +131,8 @@ impl Sweep {
 }
 
 impl Store {
-    /// Does the work that is due in this second: a delayed flush, and steps of the sweep. Every
+    /// Does the work that is due in this second: a delayed flush, steps of the sweep, and a step towards
+    /// a lower limit of memory. Every
     /// operation with a `now_s` calls this first.
     #[inline]
     pub fn tick(&mut self, now_s: u32) {
@@ -150,7 +156,8 @@ impl Store {
             self.sweep.tables_due = self.sweep.tables_due.saturating_sub(1);
         }
         let goes_on = self.sweep.tables_due > 0 && self.sweep.is_likely_to_find(by_s);
-        self.sweep.done_s = if goes_on { 0 } else { now_s };
+        let above_limit = self.approach_limits(now_s);
+        self.sweep.done_s = if goes_on || above_limit { 0 } else { now_s };
     }
 
     fn begin_second(&mut self, now_s: u32) {

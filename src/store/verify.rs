@@ -60,7 +60,7 @@ impl Store {
     #[must_use]
     pub const fn main_bytes(&self) -> (u64, u64) {
         let main = &self.logs[Queue::Main as usize];
-        (main.size(), main.dead_bytes())
+        (main.limit(), main.dead_bytes())
     }
 }
 
