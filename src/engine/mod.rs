@@ -29,7 +29,7 @@ mod stats;
 mod storing;
 mod turn;
 
-use crate::config::Config;
+use crate::config::{Config, MIB};
 use crate::protocol::command::{Command, DebugCommand, Retrieval, StoreLine, Unfinished};
 use crate::protocol::{Keys, Reply, ReplyWriter, Room, Words};
 pub use crate::store::{HashedKey, PREFETCH_BATCH};
@@ -203,6 +203,7 @@ impl Engine {
                 self.config.verbosity = level;
                 reply.line(Reply::Ok);
             }
+            Command::MemoryLimit { mib } => self.limit_memory(mib, reply),
             Command::Shutdown { understood } => return self.shut_down(understood, reply),
             Command::Authenticate { token } => return self.authenticate(token, reply),
             Command::Debug(command) => {
@@ -360,6 +361,17 @@ impl Engine {
         // before the server's own start flushes nothing.
         if at_s >= Now::FIRST_S {
             self.store.flush(at_s, self.now.uptime_s);
+        }
+    }
+
+    /// The limit applies from now on. What the items hold above it is evicted step by step.
+    fn limit_memory(&mut self, mib: u32, reply: &mut ReplyWriter<'_>) {
+        let bytes = (mib as usize).saturating_mul(MIB);
+        if self.store.limit_memory(bytes) {
+            self.config.memory_bytes_max = bytes;
+            reply.line(Reply::Ok);
+        } else {
+            reply.line(Reply::MemlimitRefused);
         }
     }
 

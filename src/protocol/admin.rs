@@ -1,6 +1,8 @@
 //! The grammar of the commands that ask about the server or change it as a whole, and of those for
 //! tests.
 
+use std::ops::RangeInclusive;
+
 use super::command::{Command, DebugCommand, Detail, Dump, DumpFormat, StatsTopic};
 use super::line::{Line, reply_mode_after};
 use super::number;
@@ -11,8 +13,15 @@ use super::token::Words;
 const SLAB_CLASSES_MAX: u32 = 64;
 /// The class that all items are shown in.
 const SLAB_CLASS: u32 = 1;
+/// The windows that `slabs automove window` takes, as memcached.
+const AUTOMOVE_WINDOWS: RangeInclusive<u32> = 3..=1800;
+/// The most that the first two numbers of `lru tune` may add up to, in percent.
+const LRU_PERCENT_MAX: u32 = 80;
 /// The most that `lru_crawler sleep` takes, in microseconds.
 const CRAWLER_SLEEP_US_MAX: u32 = 1_000_000;
+/// The limits that `cache_memlimit` takes, in MiB, as memcached.
+const MEMORY_MIB_MIN: u32 = 8;
+const MEMORY_MIB_MAX: u32 = 1_000_000_000;
 /// The most that `verbosity` can ask for.
 const VERBOSITY_MAX: u8 = 2;
 
@@ -138,6 +147,67 @@ fn items_of(classes: &[u8]) -> Option<u32> {
         let known = (1..SLAB_CLASSES_MAX).contains(&class);
         known.then_some(if class == SLAB_CLASS { u32::MAX } else { items })
     })
+}
+
+/// There are no slab classes, and so no pages to move between them. Answered as by a memcached with
+/// `-o no_slab_reassign`: the numbers are checked, and have no effect.
+pub(super) fn slabs(mut words: Words<'_>) -> Line<'_> {
+    let mode = reply_mode_after(words, 1);
+    let reply = match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(b"reassign"), Some(_), Some(_), None) => Reply::NoReassign,
+        (Some(b"automove"), Some(setting), value, _) => automove(setting, value),
+        _ => Reply::Error,
+    };
+    Line::refused(reply, mode)
+}
+
+fn automove(setting: &[u8], value: Option<&[u8]>) -> Reply {
+    match setting {
+        b"ratio" | b"freeratio" if value.and_then(number::decimal_fraction).is_some() => Reply::Ok,
+        b"ratio" | b"freeratio" => Reply::Error,
+        b"window" => match value.and_then(number::strict_u32) {
+            Some(window) if AUTOMOVE_WINDOWS.contains(&window) => Reply::Ok,
+            Some(_) => Reply::BadAutomoveWindow,
+            None => Reply::BadLine,
+        },
+        level => match number::strict_u32(level) {
+            Some(0..=2) => Reply::Ok,
+            Some(_) => Reply::Error,
+            None => Reply::BadLine,
+        },
+    }
+}
+
+/// There are no LRU lists, and no thread that maintains them. Answered as by a memcached with
+/// `-o no_lru_maintainer`, which refuses all but the numbers of `tune`. These have no effect there.
+pub(super) fn lru(mut words: Words<'_>) -> Line<'_> {
+    let mode = reply_mode_after(words, 1);
+    let reply = if words.next() == Some(b"tune") { lru_tune(words) } else { Reply::Error };
+    Line::refused(reply, mode)
+}
+
+fn lru_tune(mut words: Words<'_>) -> Reply {
+    let mut percent = || words.next().and_then(number::strict_u32);
+    let (Some(hot), Some(warm)) = (percent(), percent()) else { return Reply::Error };
+    let mut factor = || words.next().and_then(number::decimal_fraction);
+    let (Some(hot_factor), Some(warm_factor)) = (factor(), factor()) else { return Reply::Error };
+    if hot.saturating_add(warm) > LRU_PERCENT_MAX {
+        Reply::LruPercentTooHigh
+    } else if hot_factor <= 0.0 || warm_factor <= 0.0 {
+        Reply::LruFactorTooLow
+    } else {
+        Reply::Ok
+    }
+}
+
+pub(super) fn cache_memlimit(mut words: Words<'_>) -> Line<'_> {
+    let mode = reply_mode_after(words, 1);
+    match words.next().and_then(number::strict_u32) {
+        None => Line::refused(Reply::Error, mode),
+        Some(mib) if mib < MEMORY_MIB_MIN => Line::refused(Reply::MemlimitTooSmall, mode),
+        Some(mib) if mib > MEMORY_MIB_MAX => Line::refused(Reply::MemlimitInBytes, mode),
+        Some(mib) => Line::Command { command: Command::MemoryLimit { mib }, mode },
+    }
 }
 
 pub(super) fn debugtime(mut words: Words<'_>) -> Line<'_> {

@@ -65,7 +65,11 @@ pub(super) fn parse_line(raw: &[u8], bare_lf: DataEnd) -> Line<'_> {
         Verb::Verbosity => admin::verbosity(words),
         Verb::Shutdown => admin::shutdown(words),
         Verb::LruCrawler => admin::lru_crawler(words),
-        Verb::Lru | Verb::Slabs | Verb::CacheMemlimit | Verb::Extstore | Verb::RefreshCerts => {
+        Verb::Slabs => admin::slabs(words),
+        Verb::Lru => admin::lru(words),
+        Verb::CacheMemlimit => admin::cache_memlimit(words),
+        // As of a memcached that is built without them.
+        Verb::Extstore | Verb::RefreshCerts => {
             Line::refused(Reply::Error, reply_mode_after(words, 1))
         }
         Verb::Watch => Line::refused(Reply::Error, ANSWERED),

@@ -104,6 +104,11 @@ pub enum Command<'a> {
     Dump(Dump),
     /// Set the log level.
     Verbosity(u8),
+    /// Change the memory for items.
+    MemoryLimit {
+        /// The new limit, in MiB.
+        mib: u32,
+    },
     /// End the server.
     Shutdown {
         /// The line is well-formed.
@@ -241,6 +246,7 @@ impl<'a> Command<'a> {
             | Self::Stats(_)
             | Self::Dump(_)
             | Self::Verbosity(_)
+            | Self::MemoryLimit { .. }
             | Self::Shutdown { .. }
             | Self::Authenticate { .. }
             | Self::Debug(_)
@@ -299,6 +305,7 @@ impl<'a> Command<'a> {
                 Verb::LruCrawler
             }
             Self::Verbosity(_) => Verb::Verbosity,
+            Self::MemoryLimit { .. } => Verb::CacheMemlimit,
             Self::Shutdown { .. } => Verb::Shutdown,
             Self::Authenticate { .. } => Verb::Set,
             Self::Debug(DebugCommand::Verify) => Verb::DebugVerify,

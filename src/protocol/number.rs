@@ -79,6 +79,17 @@ pub fn loose_u64(word: &[u8]) -> Option<u64> {
     }
 }
 
+/// A number with or without a fraction, such as a ratio. memcached reads it with `strtod`; hexadecimal
+/// numbers, infinities and NaN are refused here.
+#[must_use]
+pub fn decimal_fraction(word: &[u8]) -> Option<f64> {
+    let is_plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
+    if !word.iter().all(is_plain) {
+        return None;
+    }
+    str::from_utf8(word).ok()?.parse().ok()
+}
+
 /// What the `strto` family accepts: white space, a sign, digits; after them white space, a NUL or
 /// nothing. Returns whether it is negative, and its magnitude.
 fn loose(word: &[u8]) -> Option<(bool, u64)> {

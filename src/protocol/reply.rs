@@ -109,6 +109,13 @@ replies! {
     BadClass = "BADCLASS invalid class id",
     BadSleep = "CLIENT_ERROR sleep must be one second or less",
     CannotStartCrawler = "ERROR failed to start lru crawler thread",
+    NoReassign = "CLIENT_ERROR slab reassignment disabled",
+    BadAutomoveWindow = "CLIENT_ERROR automove window too low or too high",
+    LruPercentTooHigh = "ERROR hot and warm pcts must not exceed 80",
+    LruFactorTooLow = "ERROR hot/warm age factors must be greater than 0",
+    MemlimitTooSmall = "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m",
+    MemlimitInBytes = "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes",
+    MemlimitRefused = "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust",
     ShutdownForbidden = "SERVER_ERROR: shutdown not enabled",
     BadShutdown = "CLIENT_ERROR invalid shutdown mode",
 

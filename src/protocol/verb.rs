@@ -51,13 +51,13 @@ verbs! {
     Quit b"quit",
     Shutdown b"shutdown",
     LruCrawler b"lru_crawler",
+    CacheMemlimit b"cache_memlimit",
+    Watch b"watch",
     // These administer parts of memcached that do not exist here.
     Lru b"lru",
     Slabs b"slabs",
-    CacheMemlimit b"cache_memlimit",
     Extstore b"extstore",
     RefreshCerts b"refresh_certs",
-    Watch b"watch",
     // For tests, in builds with debug assertions.
     DebugTime b"debugtime" if cfg!(debug_assertions),
     DebugVerify b"debugverify" if cfg!(debug_assertions),

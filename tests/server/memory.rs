@@ -1,6 +1,6 @@
 //! The memory for items: which limits are accepted, and how clients are served when it is full.
 
-use crate::harness::process::{MIB, Server, run, value};
+use crate::harness::process::{Client, MIB, Server, run, value};
 
 #[test]
 fn more_memory_than_the_store_can_address_is_refused() {
@@ -45,4 +45,29 @@ fn a_large_value_is_stored_in_full_memory_while_others_are_served() {
         large.expect(b"STORED\n");
         large.ask(b"get v\n", &found);
     }
+}
+
+/// `stats` shows the limit at once, and the items keep to it.
+#[test]
+fn a_lower_limit_is_shown_and_kept() {
+    let server = Server::start(&["-p", "0", "-m", "32"]);
+    let mut client = server.tcp();
+    let fill = |client: &mut Client, from: u32| {
+        for number in from..from + 60_000 {
+            client.send(format!("set k{number} 0 0 500 noreply\r\n{number:0500}\r\n").as_bytes());
+        }
+        client.ask(b"mn\r\n", b"MN\r\n");
+    };
+    fill(&mut client, 0);
+    for (mib, from) in [(8, 100_000), (16, 200_000), (32, 300_000)] {
+        client.ask(format!("cache_memlimit {mib}\r\n").as_bytes(), b"OK\r\n");
+        let limit_bytes = (mib * MIB).to_string();
+        assert_eq!(client.stats("")["limit_maxbytes"], limit_bytes);
+        assert_eq!(client.stats("settings")["maxbytes"], limit_bytes);
+        fill(&mut client, from);
+        let bytes: usize = client.stats("")["bytes"].parse().unwrap();
+        assert!((mib - 1) * MIB < bytes && bytes <= mib * MIB, "{bytes} with {mib} MiB");
+    }
+    let refused = b"MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n";
+    client.ask(b"cache_memlimit 33\r\n", refused);
 }
