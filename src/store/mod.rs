@@ -19,7 +19,8 @@
 //!   that were evicted from probation
 //! * `limit`: a lower limit of memory, while the server runs
 //! * `flush`, `sweep`: when items expire or are flushed, and how their memory is reclaimed
-//! * `counters`, `sizes`: sums; `walk`: all items in steps; `verify`: the invariants, for tests
+//! * `evicted`: a log of evicted items; `counters`, `sizes`: sums; `walk`: all items in steps; `verify`:
+//!   the invariants, for tests
 //!
 //! The store knows no protocol, no socket and no clock. The caller passes the time as `now_s`, in whole
 //! seconds on a scale of its own that never is 0. The memory of records is mapped at the start, the
@@ -29,6 +30,7 @@
 
 mod arena;
 mod counters;
+mod evicted;
 mod flush;
 mod ghost;
 mod hash;
@@ -48,6 +50,8 @@ mod walk;
 use arena::Arena;
 pub use arena::OutOfMemory;
 pub use counters::StoreCounters;
+pub use evicted::EvictedItem;
+use evicted::EvictedLog;
 use ghost::Ghost;
 pub use item::{ItemAddress, ItemMut};
 use limit::Limits;
@@ -82,6 +86,7 @@ pub struct Store {
     /// Live items may be evicted. Otherwise new items are refused when memory is full.
     evicts: bool,
     policy: PolicyState,
+    evicted: EvictedLog,
     /// A delayed flush is due in this second.
     flush_at_s: Option<u32>,
     sweep: Sweep,
@@ -110,6 +115,7 @@ impl Store {
             ghost: Ghost::new(ghost_bytes),
             evicts,
             policy: PolicyState::new(),
+            evicted: EvictedLog::default(),
             flush_at_s: None,
             sweep: Sweep::new(),
             counters: StoreCounters::default(),

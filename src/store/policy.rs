@@ -438,6 +438,7 @@ impl Store {
             counters.dead_per_mille_at_eviction_max.max(dead_per_mille);
         counters.count_evicted(record, now_s);
         trace::evicted(record.key(&self.arena), record.value_bytes());
+        self.evicted.note(record, &self.arena, now_s);
         self.unmap(hash, record);
         self.pop(queue, record);
         if queue == Queue::Probation {
@@ -458,6 +459,7 @@ impl Store {
         } else if self.evicts {
             self.counters.count_evicted(&record, now_s);
             trace::evicted(record.key(&self.arena), record.value_bytes());
+            self.evicted.note(&record, &self.arena, now_s);
             self.remove_record(hash, &record);
         } else {
             return false;
