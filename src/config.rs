@@ -88,6 +88,10 @@ pub struct Config {
     pub flush_enabled: bool,
     /// Clients may list keys (`-X` forbids it).
     pub dump_enabled: bool,
+    /// Clients may watch the events of others (`-W` forbids it).
+    pub watch_enabled: bool,
+    /// Limit of the unsent events of one watcher, in bytes (`-o watcher_logbuf_size`).
+    pub watcher_bytes_max: usize,
     /// Clients may stop the server (`-A` allows it).
     pub shutdown_enabled: bool,
     /// `stats sizes` is kept (`-o track_sizes`).
@@ -129,6 +133,8 @@ impl Default for Config {
             cas_enabled: true,
             flush_enabled: true,
             dump_enabled: true,
+            watch_enabled: true,
+            watcher_bytes_max: 256 << 10,
             shutdown_enabled: false,
             sizes_tracked: false,
             detail_enabled: false,

@@ -10,7 +10,7 @@ use crate::engine::{Engine, Executed, HashedKey, PREFETCH_BATCH, StatsScope, Tur
 use crate::protocol::command::{Dump, Unfinished};
 use crate::protocol::{
     BinaryReply, Command, Dialect, EndReason, Framer, Grammar, Keys, OutputLimit, Parsed, Refusal,
-    ReplyMode, ReplyWriter, Retrieval, State, Step, Words,
+    ReplyMode, ReplyWriter, Retrieval, State, Step, WatchKinds, Words,
 };
 use crate::trace;
 
@@ -36,6 +36,9 @@ pub enum Stop {
     /// The next request needs figures of the network: come back with a snapshot of at least this
     /// scope in [`Turn::server`]. The request is still in the input.
     NeedsServerStats(StatsScope),
+    /// The client is to be sent events of these kinds, after the answers. The session is not called
+    /// again: what the client still sends is dropped.
+    Watches(WatchKinds),
     /// The conversation has ended for this reason: write what there is, then hang up; and end the
     /// server where the reason is [`EndReason::Shutdown`].
     Ended(EndReason),
@@ -228,6 +231,7 @@ impl Session {
                         self.authenticated = true;
                         None
                     }
+                    Executed::Watches(kinds) => Some(Stop::Watches(kinds)),
                     Executed::Quit => Some(Stop::Ended(EndReason::Quit)),
                     Executed::Shutdown => Some(Stop::Ended(EndReason::Shutdown)),
                     // A request that ends in one of the next two is not committed: it starts over.

@@ -9,6 +9,7 @@
 //! * `memory`: what may be asked for, and a full one from outside
 //! * `streams`: how bytes and their end may come and go, on sockets and on stderr
 //! * `stalls`: turns in which a connection cannot go on
+//! * `watch`: the log of events that clients may ask for
 //! * `shutdown_and_limits`: signals, and limits on connections and descriptors
 //!
 //! What a request means is not asked here: tests/conversations.rs does that.
@@ -23,3 +24,4 @@ mod shutdown_and_limits;
 mod stalls;
 mod stdio;
 mod streams;
+mod watch;

@@ -116,6 +116,7 @@ fn answers(input: &[u8], mut cuts: Vec<usize>, high_water: usize) -> Vec<u8> {
                 Stop::NeedsInput => break,
                 Stop::NeedsFlush | Stop::NeedsValue | Stop::NeedsServerStats(_) => {}
                 Stop::Ended(why) => panic!("it ended: {why}"),
+                Stop::Watches(_) => panic!("the simple dialect has no watch"),
             }
         }
     }

@@ -2,6 +2,7 @@
 //! here.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use miocached::config::Config;
 
@@ -24,6 +25,7 @@ pub(super) enum Setting {
     IdleTimeout(u32),
     MaxconnsFast(bool),
     TrackSizes,
+    WatcherBytes(usize),
 }
 
 /// One parsed suboption.
@@ -35,6 +37,9 @@ pub(super) enum Suboption {
     Ignored(String),
     Sets(Setting),
 }
+
+/// What `watcher_logbuf_size` may be, in KiB. 20 clients may watch.
+const WATCHER_KIB: RangeInclusive<u32> = 2..=65_536;
 
 /// All suboptions of memcached 1.6.45: name, effect here, and text for `--help`. The text of one that
 /// sets nothing here describes memcached. A star matches any end of a name.
@@ -55,6 +60,11 @@ const SUBOPTIONS: [(&str, Effect, &str); 47] = [
         "at the limit of -c, new clients wait in the listen backlog",
     ),
     ("track_sizes", Sets(|_| Ok(Setting::TrackSizes)), "keep the table of \"stats sizes\""),
+    (
+        "watcher_logbuf_size",
+        Sets(watcher_logbuf_size),
+        "=KIB: events that a client of watch may leave unread; default 256",
+    ),
     ("modern", Default, "memcached's current defaults"),
     (
         "no_modern",
@@ -94,7 +104,6 @@ const SUBOPTIONS: [(&str, Effect, &str); 47] = [
     ("no_chunked_items", Ignored, "items in one chunk each"),
     ("resp_obj_mem_limit", Ignored, "memory for answers; see --buffer-limit"),
     ("read_buf_mem_limit", Ignored, "memory for read buffers; see --buffer-limit"),
-    ("watcher_logbuf_size", Ignored, "buffer of each watcher"),
     ("worker_logbuf_size", Ignored, "log buffer of each thread"),
     ("ext_*", Unsupported("external storage"), "items on flash storage"),
     ("ssl_*", Unsupported("TLS"), "TLS"),
@@ -142,6 +151,13 @@ fn idle_timeout(value: Option<&str>) -> Result<Setting, String> {
         .ok_or_else(|| "-o idle_timeout needs a number of seconds".into())
 }
 
+fn watcher_logbuf_size(value: Option<&str>) -> Result<Setting, String> {
+    let kib = value.and_then(|value| value.parse::<u32>().ok());
+    kib.filter(|kib| WATCHER_KIB.contains(kib))
+        .map(|kib| Setting::WatcherBytes(kib as usize * 1024))
+        .ok_or_else(|| format!("-o watcher_logbuf_size needs a number of KiB, {WATCHER_KIB:?}"))
+}
+
 impl Suboption {
     /// Applies it to `config`. Returns its text if it has no effect.
     pub(super) fn apply<'a>(&'a self, config: &mut Config) -> Option<&'a str> {
@@ -151,6 +167,7 @@ impl Suboption {
             Self::Sets(Setting::IdleTimeout(seconds)) => config.idle_timeout_s = *seconds,
             Self::Sets(Setting::MaxconnsFast(fast)) => config.reject_at_limit = *fast,
             Self::Sets(Setting::TrackSizes) => config.sizes_tracked = true,
+            Self::Sets(Setting::WatcherBytes(bytes)) => config.watcher_bytes_max = *bytes,
         }
         None
     }
@@ -196,6 +213,8 @@ mod tests {
         assert_eq!(ignored, Ok(vec![]));
         assert_eq!((config.idle_timeout_s, config.reject_at_limit), (5, false));
         assert!(config.sizes_tracked);
+        assert_eq!(apply("watcher_logbuf_size=8", &mut config), Ok(vec![]));
+        assert_eq!(config.watcher_bytes_max, 8192);
         let ignored = apply(" no_modern, maxconns_fast,idle_timeout= 0", &mut config);
         assert_eq!(ignored, Ok(vec![]));
         assert_eq!((config.idle_timeout_s, config.reject_at_limit), (0, true));
@@ -220,6 +239,9 @@ mod tests {
             "idle_timeout=-1",
             "idle_timeout=1s",
             "idle_timeout=soon",
+            "watcher_logbuf_size",
+            "watcher_logbuf_size=1",
+            "watcher_logbuf_size=65537",
         ] {
             assert!(apply(bad, &mut config).is_err(), "{bad}");
         }

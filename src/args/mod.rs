@@ -117,6 +117,7 @@ impl Options {
             cas_enabled: !self.disable_cas,
             flush_enabled: !self.disable_flush_all,
             dump_enabled: !self.disable_dumping,
+            watch_enabled: !self.disable_watch,
             shutdown_enabled: self.enable_shutdown,
             detail_enabled: self.prefix_delimiter.is_some(),
             prefix_delimiter: self.prefix_delimiter.unwrap_or(defaults.prefix_delimiter),

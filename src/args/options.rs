@@ -208,7 +208,7 @@ pub(super) struct Options {
     #[arg(short = 'X', long, help_heading = PERMISSIONS)]
     pub(super) disable_dumping: bool,
 
-    /// Forbid watch; this server does not have it
+    /// Forbid watch, which shows events of other clients
     #[arg(short = 'W', long, help_heading = PERMISSIONS)]
     pub(super) disable_watch: bool,
 

@@ -57,6 +57,7 @@ impl Engine {
         delta: u64,
         (compare, next_cas): (Option<u64>, Option<u64>),
     ) -> Computed {
+        self.log_lookup(key);
         let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) else {
             return Computed::Missing;
         };

@@ -43,6 +43,12 @@ pub struct Counters {
     /// Turns that ended at the limit of requests (`-R`) with more in the input.
     pub conn_yields: u64,
     pub idle_kicks: u64,
+    /// Lines of events that were sent to watchers, and that watchers did not get.
+    pub log_watcher_sent: u64,
+    pub log_watcher_skipped: u64,
+    /// Lines of events that were logged, and for which the log had no room.
+    pub log_worker_written: u64,
+    pub log_worker_dropped: u64,
     /// The longest turn of the event loop, in microseconds.
     pub longest_turn_us: u64,
     /// Turns by their duration: the bucket `i` counts those below `2^i` microseconds.

@@ -4,6 +4,7 @@
 //! read. An item that is there all the time is shown exactly once; one that is stored or deleted
 //! meanwhile may be shown.
 
+use super::percent::Percent;
 use super::{Engine, Executed, Now};
 use crate::protocol::command::{Dump, DumpFormat, Unfinished};
 use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, item_bytes};
@@ -14,13 +15,6 @@ use crate::store::{Cursor, Item, NEVER};
 const ITEM_LINE_BYTES_MAX: usize = 192;
 /// Most characters that show one byte of a key: `%` and two digits.
 const SHOWN_MAX: usize = 3;
-/// Those digits.
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
-
-/// Characters that a dumped key may have unchanged; the others are shown as `%` and two digits.
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
 
 impl Engine {
     /// One step of a walk over all items.
@@ -89,17 +83,10 @@ fn write_item(dump: &mut Dump, key: &[u8], item: &Item<'_>, now: Now, reply: &mu
             let la = now.unix_time_of(item.accessed_s);
             let fetch = if item.fetched { "yes" } else { "no" };
             let (cas, flags) = (item.attributes.cas, item.attributes.flags);
-            reply.text(b"key=");
-            for &byte in key {
-                if is_plain(byte) {
-                    reply.text(&[byte]);
-                } else {
-                    let digit = |four_bits: u8| HEX[usize::from(four_bits)];
-                    reply.text(&[b'%', digit(byte >> 4), digit(byte & 0xf)]);
-                }
-            }
+            let key = Percent(key);
             reply.show(&format_args!(
-                " exp={exp} la={la} cas={cas} fetch={fetch} cls=1 size={size} flags={flags} \n"
+                "key={key} exp={exp} la={la} cas={cas} fetch={fetch} cls=1 size={size} \
+                 flags={flags} \n"
             ));
         }
         DumpFormat::Mgdump => {

@@ -54,6 +54,7 @@ impl Engine {
         }
         let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) else {
             trace::miss(key.bytes());
+            self.log_fetch(key, false, 0);
             self.counters.get_misses += 1;
             if !meta.has(b'q') {
                 reply.text(b"EN");
@@ -63,7 +64,7 @@ impl Engine {
             return Executed::Done;
         };
         let item = found.item();
-        let old = item.attributes;
+        let (old, value_bytes) = (item.attributes, item.value.len());
         let shows_value = meta.has(b'v') && meta.compare() != Some(old.cas);
         let room = match shows_value {
             true => reply.room(item.value.len() + HEAD_BYTES_MAX, item.value.len()),
@@ -90,12 +91,15 @@ impl Engine {
         if fetched.wins && !old.marks.win_sent {
             found.set_marks(Marks { win_sent: true, ..old.marks });
         }
+        let left_out =
+            (room == Room::WithoutValue).then(|| (found.address(), reply.left_out_at()));
+        self.log_fetch(key, !is_new, value_bytes);
         match meta.ttl() {
             Some(_) => self.counters.touch_hits += 1,
             None => self.counters.get_hits += 1,
         }
-        if room == Room::WithoutValue {
-            self.left_out = Some((found.address(), reply.left_out_at()));
+        if left_out.is_some() {
+            self.left_out = left_out;
             return Executed::LeftOut(None);
         }
         Executed::Done
@@ -194,6 +198,7 @@ impl Engine {
     ) -> Executed<'static> {
         let mut space = KeySpace::default();
         let key = self.meta_key(meta.key, key, &mut space);
+        let value_bytes = self.log_lookup(key);
         let Some(old) = self.store.peek(key, self.now.uptime_s).map(|item| item.attributes) else {
             self.counters.delete_misses += 1;
             answer(b"NF", meta, key.bytes(), reply);
@@ -214,6 +219,8 @@ impl Engine {
         }
         if !meta.has(b'I') {
             self.counters.delete_hits += 1;
+            let value_bytes = value_bytes.filter(|_| !meta.has(b'x'));
+            self.events.deleted(key.bytes(), "md", value_bytes.unwrap_or(0));
         }
         if !meta.has(b'q') {
             answer(b"HD", meta, key.bytes(), reply);
@@ -244,10 +251,14 @@ impl Engine {
         let marks = Marks { stale: is_stale, win_sent: false, key_encoded: old.marks.key_encoded };
         let takes_next_cas = is_stale && given_cas.is_none();
         let stored = if empties {
+            self.log_lookup(key);
             let expires_at_s = expires_at_s.unwrap_or(NEVER);
             let attributes = Attributes { flags: meta.client_flags(), expires_at_s, cas, marks };
             let stored = self.store.set(key, b"", &attributes, self.now.uptime_s);
-            self.counters.total_items += u64::from(stored == Stored::Kept);
+            if stored == Stored::Kept {
+                self.counters.total_items += 1;
+                self.log_store(key, ("stored", "set"), (expires_at_s, 0));
+            }
             stored
         } else {
             let expires_at_s = expires_at_s.unwrap_or(old.expires_at_s);
@@ -312,6 +323,7 @@ impl Engine {
     ) -> Executed<'static> {
         let mut space = [0; DIGITS_MAX];
         let digits = digits_of(meta.initial(), &mut space);
+        self.log_lookup(key);
         let cas = match self.vivify(key, digits, meta) {
             Ok(cas) => cas,
             Err(Stored::NeedsStep) => return Executed::Retry,
@@ -320,6 +332,7 @@ impl Engine {
                 return Executed::Done;
             }
         };
+        self.log_store(key, ("stored", "add"), (NEVER, digits.len()));
         self.show_number(meta, key, (meta.initial(), cas, NEVER), true, reply);
         Executed::Done
     }
@@ -371,6 +384,7 @@ impl Engine {
         let mut space = KeySpace::default();
         let key = key.decode(&mut space);
         self.counters.cmd_meta += 1;
+        self.log_lookup(self.store.hashed_key(key));
         let Some(item) = self.store.peek(self.store.hashed_key(key), self.now.uptime_s) else {
             return reply.line(Reply::Missing);
         };

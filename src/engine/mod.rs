@@ -9,7 +9,8 @@
 //! * `binary`: the requests of the binary protocol
 //! * `stats`: figures, out of [`counters`] and a snapshot of what the network knows
 //!   ([`server_stats`]); `settings` and `prefixes` are parts of it, `figures` writes them
-//! * `dump`: the list of keys, by a walk over the store
+//! * `dump`: the list of keys, by a walk over the store; `percent`: keys as it shows them
+//! * `watch`: which events are logged for `watch`; [`event_log`]: the log
 //! * [`auth`]: users and passwords; `now`: what times mean; `turn`: what is handed down
 
 mod arithmetic;
@@ -18,26 +19,30 @@ mod binary;
 mod cas_ids;
 pub mod counters;
 mod dump;
+pub mod event_log;
 mod figures;
 mod meta;
 mod meta_reply;
 mod now;
+mod percent;
 mod prefixes;
 pub mod server_stats;
 mod settings;
 mod stats;
 mod storing;
 mod turn;
+mod watch;
 
 use crate::config::{Config, MIB};
 use crate::protocol::command::{Command, DebugCommand, Retrieval, StoreLine, Unfinished};
-use crate::protocol::{Keys, Reply, ReplyWriter, Room, Words};
+use crate::protocol::{Keys, Reply, ReplyWriter, Room, WatchKinds, Words};
 pub use crate::store::{HashedKey, PREFETCH_BATCH};
 use crate::store::{ItemAddress, OutOfMemory, Store};
 use crate::trace;
 use auth::Credentials;
 use cas_ids::CasIds;
 use counters::Counters;
+use event_log::EventLog;
 pub use now::Now;
 use prefixes::Prefixes;
 pub use server_stats::{ServerStats, StatsScope};
@@ -67,6 +72,8 @@ pub enum Executed<'a> {
     Authenticated,
     /// The client ends the conversation.
     Quit,
+    /// From now on the client is sent the events of these kinds, and its input is dropped.
+    Watches(WatchKinds),
     /// The client ends the server.
     Shutdown,
 }
@@ -90,6 +97,11 @@ pub struct Engine {
     cas_ids: CasIds,
     /// What has happened. The network counts here, too.
     pub counters: Counters,
+    /// The events for `watch`. The network logs connections here, sends the lines, and clears it.
+    pub events: EventLog,
+    /// The store's counts of expired and flushed items that lookups have found, before the last one.
+    /// For [`Self::events`].
+    misses_seen: (u64, u64),
     prefixes: Prefixes,
     credentials: Credentials,
     /// The item whose value was left out last, and where the value belongs in the output.
@@ -121,6 +133,8 @@ impl Engine {
             config: config.clone(),
             cas_ids: CasIds::new(config.cas_enabled),
             counters: Counters::default(),
+            events: EventLog::new(config),
+            misses_seen: (0, 0),
             prefixes: Prefixes::new(config),
             credentials: Credentials::default(),
             left_out: None,
@@ -204,6 +218,7 @@ impl Engine {
                 reply.line(Reply::Ok);
             }
             Command::MemoryLimit { mib } => self.limit_memory(mib, reply),
+            Command::Watch { kinds } => return self.watch(kinds, reply),
             Command::Shutdown { understood } => return self.shut_down(understood, reply),
             Command::Authenticate { token } => return self.authenticate(token, reply),
             Command::Debug(command) => {
@@ -277,10 +292,11 @@ impl Engine {
         retrieval: Retrieval,
         reply: &mut ReplyWriter<'_>,
     ) -> Room {
-        let mut room = Room::Whole;
+        let (mut room, mut value_bytes) = (Room::Whole, 0);
         let hit = if let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) {
             found.count_fetch();
             let item = found.item();
+            value_bytes = item.value.len();
             let cas = retrieval.with_cas.then_some(item.attributes.cas);
             room = reply.value(key.bytes(), item.attributes.flags, item.value, cas);
             match room {
@@ -288,7 +304,7 @@ impl Engine {
                 Room::WithoutValue => self.left_out = Some((found.address(), reply.left_out_at())),
                 Room::Nothing => return room,
             }
-            trace::hit(key.bytes(), item.value.len());
+            trace::hit(key.bytes(), value_bytes);
             if let Some(exptime) = retrieval.touch {
                 found.set_expiry(self.now.deadline_s(exptime));
             }
@@ -297,6 +313,7 @@ impl Engine {
             trace::miss(key.bytes());
             false
         };
+        self.log_fetch(key, hit, value_bytes);
         self.prefixes.count_get(key.bytes(), hit);
         match (retrieval.touch, hit) {
             (None, true) => self.counters.get_hits += 1,
@@ -308,6 +325,7 @@ impl Engine {
     }
 
     fn touch(&mut self, key: HashedKey<'_>, exptime: i32, reply: &mut ReplyWriter<'_>) {
+        self.log_lookup(key);
         let Some(mut item) = self.store.item_mut(key, self.now.uptime_s) else {
             self.counters.touch_misses += 1;
             trace::miss(key.bytes());
@@ -321,9 +339,11 @@ impl Engine {
 
     fn delete(&mut self, key: HashedKey<'_>, reply: &mut ReplyWriter<'_>) {
         self.prefixes.count_delete(key.bytes());
+        let value_bytes = self.log_lookup(key);
         if self.store.delete(key, self.now.uptime_s) {
             self.counters.delete_hits += 1;
             trace::deleted(key.bytes());
+            self.events.deleted(key.bytes(), "delete", value_bytes.unwrap_or(0));
             reply.line(Reply::Deleted);
         } else {
             self.counters.delete_misses += 1;

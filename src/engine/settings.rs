@@ -92,7 +92,7 @@ fn write_parts(config: &Config, reply: &mut dyn Figures) {
         ("temp_lru", &"no"),
         ("temporary_ttl", &0),
         ("idle_timeout", &config.idle_timeout_s),
-        ("watcher_logbuf_size", &0),
+        ("watcher_logbuf_size", &config.watcher_bytes_max),
         ("worker_logbuf_size", &0),
         ("read_buf_mem_limit", &(config.buffer_bytes_max / MIB)),
         ("track_sizes", &yes(config.sizes_tracked)),

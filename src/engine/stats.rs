@@ -67,6 +67,7 @@ impl Engine {
     pub(super) fn reset_stats(&mut self) {
         self.counters = Counters::default();
         self.store.reset_counters();
+        self.note_misses();
         self.prefixes.reset();
     }
 
@@ -231,11 +232,11 @@ impl Engine {
             ("lru_crawler_running", 0),
             ("lru_crawler_starts", 0),
             ("lru_maintainer_juggles", 0),
-            ("log_worker_dropped", 0),
-            ("log_worker_written", 0),
-            ("log_watcher_skipped", 0),
-            ("log_watcher_sent", 0),
-            ("log_watchers", 0),
+            ("log_worker_dropped", counters.log_worker_dropped),
+            ("log_worker_written", counters.log_worker_written),
+            ("log_watcher_skipped", counters.log_watcher_skipped),
+            ("log_watcher_sent", counters.log_watcher_sent),
+            ("log_watchers", self.events.watchers() as u64),
             ("unexpected_napi_ids", 0),
             ("round_robin_fallback", 0),
             ("bytes", self.store.bytes()),

@@ -2,6 +2,8 @@
 //!
 //! Knows conditions and cas ids. Where the bytes go, and what is evicted for them, is the store's.
 
+use super::event_log::Lookup;
+use super::watch::STORES;
 use super::{Engine, Executed, HashedKey};
 use crate::protocol::command::{Command, StoreLine};
 use crate::protocol::meta_request::KeySpace;
@@ -60,6 +62,26 @@ pub(super) enum Outcome {
     NoRoom,
     /// Part of its room has been made: the request has to be retried.
     NeedsStep,
+}
+
+/// The command of a store, as `watch` shows it.
+pub(super) const fn name(mode: StoreMode) -> &'static str {
+    match mode {
+        StoreMode::Set => "set",
+        StoreMode::Add => "add",
+        StoreMode::Replace => "replace",
+        StoreMode::Append => "append",
+        StoreMode::Prepend => "prepend",
+        StoreMode::Cas(_) => "cas",
+    }
+}
+
+/// The same of a store that was refused.
+fn store_name(store: &StoreLine<'_>) -> &'static str {
+    match store {
+        StoreLine::Plain(mode, _) => name(*mode),
+        StoreLine::Meta(meta) => name(StoreMode::of_meta(meta.mode()).unwrap_or(StoreMode::Set)),
+    }
 }
 
 /// What is needed of an item that is to be replaced.
@@ -121,20 +143,33 @@ impl Engine {
             }
             StoreLine::Meta(meta) => (meta.key.decode(&mut space), true),
         };
-        self.drop_too_large(key, unlinks);
+        self.drop_too_large(key, store_name(store), unlinks);
         reply.line(Reply::TooLarge);
     }
 
-    /// Counts a store over the item limit, and deletes the item that it would have replaced.
-    pub(super) fn drop_too_large(&mut self, key: &[u8], unlinks: bool) {
+    /// Counts a store over the item limit by the command of this name, and deletes the item that it would
+    /// have replaced.
+    pub(super) fn drop_too_large(&mut self, key: &[u8], name: &str, unlinks: bool) {
+        let key = self.store.hashed_key(key);
+        self.log_store(key, ("too_large", name), (NEVER, 0));
         if unlinks {
-            self.store.delete(self.store.hashed_key(key), self.now.uptime_s);
+            self.log_lookup(key);
+            self.store.delete(key, self.now.uptime_s);
         }
         self.counters.store_too_large += 1;
     }
 
     /// Executes a store, if its condition holds.
     pub(super) fn execute_store(&mut self, request: &StoreRequest<'_>) -> Outcome {
+        if self.events.watches(STORES) {
+            return self.execute_watched_store(request);
+        }
+        self.execute_store_unlogged(request)
+    }
+
+    /// The same, without a line in the log of events.
+    #[inline(always)]
+    fn execute_store_unlogged(&mut self, request: &StoreRequest<'_>) -> Outcome {
         let outcome = match request.mode {
             StoreMode::Set => self.put(request, None),
             StoreMode::Add => match self.store.item_mut(request.key, self.now.uptime_s) {
@@ -162,6 +197,39 @@ impl Engine {
             Outcome::NotStored | Outcome::Exists | Outcome::NotFound => self.counters.cmd_set += 1,
             Outcome::NoRoom => self.counters.store_no_memory += 1,
         }
+        outcome
+    }
+
+    /// Executes a store whose events are watched, and logs it.
+    #[cold]
+    fn execute_watched_store(&mut self, request: &StoreRequest<'_>) -> Outcome {
+        let before = self.look_up(request.key);
+        let outcome = self.execute_store_unlogged(request);
+        let (status, stored_bytes) = match outcome {
+            // The request will be repeated, and is logged then.
+            Outcome::NeedsStep => return outcome,
+            Outcome::Stored { value_bytes, .. } => ("stored", value_bytes),
+            Outcome::NotStored => ("not_stored", request.value.len()),
+            Outcome::Exists => ("exists", request.value.len()),
+            Outcome::NotFound => ("not_found", request.value.len()),
+            Outcome::NoRoom => ("no_memory", 0),
+        };
+        self.log_evictions();
+        self.events.looked_up(request.key.bytes(), before);
+        let expires_at_s = match request.mode {
+            // An item that is extended keeps its expiry.
+            StoreMode::Append | StoreMode::Prepend if matches!(before, Lookup::Found(_)) => {
+                let item = self.store.peek(request.key, self.now.uptime_s);
+                item.map_or(request.expires_at_s, |item| item.attributes.expires_at_s)
+            }
+            StoreMode::Set
+            | StoreMode::Add
+            | StoreMode::Replace
+            | StoreMode::Append
+            | StoreMode::Prepend
+            | StoreMode::Cas(_) => request.expires_at_s,
+        };
+        self.log_store(request.key, (status, name(request.mode)), (expires_at_s, stored_bytes));
         outcome
     }
 

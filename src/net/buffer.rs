@@ -354,6 +354,22 @@ impl WriteBuffer {
         &self.bytes[self.sent..]
     }
 
+    /// Appends to the unsent answers between two turns.
+    pub(super) fn append(
+        &mut self,
+        more: &[u8],
+        pool: &mut BufferPool,
+    ) -> Result<(), TryReserveError> {
+        self.bytes.drain(..mem::take(&mut self.sent));
+        if self.bytes.capacity() - self.bytes.len() < more.len() {
+            // As much again as is unsent, so that many short pieces are not copied again and again.
+            let bytes = more.len().max(self.bytes.len());
+            reserve(&mut self.bytes, bytes, pool)?;
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(())
+    }
+
     /// The kernel has taken the first `bytes` of the unsent ones.
     pub(super) fn sent(&mut self, bytes: usize) {
         self.sent += bytes;

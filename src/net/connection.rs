@@ -6,6 +6,7 @@
 //! a turn leaves nothing to keep: it peeks at the received bytes, executes the whole requests among them,
 //! and leaves an unfinished one in the kernel's buffer.
 
+use std::collections::TryReserveError;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 
@@ -13,13 +14,15 @@ use mio::event::Event;
 use mio::{Interest, Registry, Token};
 
 use super::account::{Account, Share};
-use super::buffer::{Buffers, ReadBuffer, WriteBuffer};
+use super::buffer::{BufferPool, Buffers, ReadBuffer, WriteBuffer};
 use super::clock::Moment;
 use super::socket::{READS, Socket};
-use super::{INPUT_BYTES, OUTPUT_HIGH_WATER, SMALL_ANSWER_BYTES, VALUE_READ_BYTES};
+use super::{
+    ALLOWANCE_BYTES, INPUT_BYTES, OUTPUT_HIGH_WATER, SMALL_ANSWER_BYTES, VALUE_READ_BYTES,
+};
 use crate::config::Config;
 use crate::engine::{Engine, ServerStats, StatsScope, Turn};
-use crate::protocol::{EndReason, OutputLimit};
+use crate::protocol::{EndReason, OutputLimit, WatchKinds};
 use crate::session::{Session, Stop};
 use crate::trace;
 
@@ -30,6 +33,8 @@ pub enum Next {
     Wait,
     /// Another turn, after the others. No event will come for what is left to do.
     Again,
+    /// It watches events of these kinds: they are sent to it, until it is closed.
+    Watch(WatchKinds),
     /// Another turn at once, with a snapshot of this scope.
     NeedsServerStats(StatsScope),
     /// The client ends the server. Reported once; then the connection ends like any other.
@@ -42,6 +47,7 @@ impl fmt::Display for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Wait => "waits",
+            Self::Watch(_) => "watches",
             Self::Again => "another turn after the others",
             Self::NeedsServerStats(_) => "another turn with the server's figures",
             Self::Shutdown => "ends the server",
@@ -224,6 +230,9 @@ impl Connection {
     fn converse(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
         self.share.want(0);
         self.needs_room = false;
+        if let Stop::Watches(_) = self.stop {
+            return self.serve_watcher(shared);
+        }
         if !self.output.is_empty() {
             self.flush(shared)?;
             if !self.output.is_empty() {
@@ -267,6 +276,53 @@ impl Connection {
             self.leave_to_kernel(peeked, shared)?;
         }
         if self.output.is_empty() { Ok(()) } else { self.flush(shared) }
+    }
+
+    /// A turn of a watcher: drops what it has sent, and sends what it has been given.
+    fn serve_watcher(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+        if self.readiness.readable && !self.at_end {
+            let space = &mut shared.buffers.read;
+            match self.socket.read(space) {
+                Ok(0) => (self.readiness.readable, self.at_end) = (false, true),
+                Ok(bytes) => {
+                    let readiness = &mut self.readiness;
+                    readiness.readable =
+                        bytes == space.len() || readiness.read_closed || readiness.urgent;
+                    shared.engine.counters.bytes_read += bytes as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    (self.readiness.readable, self.readiness.read_closed) = (false, false);
+                    self.readiness.urgent = false;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.output.is_empty() { Ok(()) } else { self.flush(shared) }
+    }
+
+    /// Bytes of events that the connection may still take, with at most `bytes_max` unsent.
+    pub(super) fn event_room(&self, bytes_max: usize, account: &Account) -> usize {
+        let unsent = self.output.unsent().len();
+        // A buffer may have twice the capacity that is needed.
+        let may_hold = account.may_hold(&self.share).max(ALLOWANCE_BYTES) / 2;
+        bytes_max.min(may_hold).saturating_sub(unsent)
+    }
+
+    /// Appends events to what is unsent, for the next turn.
+    pub(super) fn append_events(
+        &mut self,
+        events: &[u8],
+        account: &mut Account,
+        pool: &mut BufferPool,
+        now_ms: u64,
+    ) -> Result<(), TryReserveError> {
+        self.output.append(events, pool)?;
+        let held = self.input.held() + self.output.held();
+        if self.share.charged() == 0 && held > 0 {
+            self.restart_progress(now_ms);
+        }
+        account.charge(&mut self.share, held);
+        Ok(())
     }
 
     /// Reads once. When memory is `short`, it only peeks: the bytes stay in the kernel's buffer, too, and
@@ -372,6 +428,7 @@ impl Connection {
             let mut limit =
                 OutputLimit { high_water, limit: bytes, left_out_max: may_answer, needed: 0 };
             let turn = Turn { now: shared.moment.now, server: shared.stats };
+            shared.engine.events.descriptor = self.socket.descriptor();
             let output = &mut self.output.bytes;
             let unread = self.input.unread();
             let (executed, stop) =
@@ -381,8 +438,13 @@ impl Connection {
             if executed > 0 {
                 self.active_ms = shared.moment.uptime_ms;
             }
-            if matches!(stop, Stop::Ended(_)) {
-                self.drop_unread();
+            match stop {
+                Stop::Ended(_) => self.drop_unread(),
+                Stop::Watches(_) => self.input.clear(),
+                Stop::NeedsInput
+                | Stop::NeedsFlush
+                | Stop::NeedsValue
+                | Stop::NeedsServerStats(_) => {}
             }
             if stop == Stop::NeedsValue {
                 let is_last = self.input.unread().is_empty();
@@ -518,6 +580,11 @@ impl Connection {
             self.stop = Stop::Ended(EndReason::Quit);
             return Next::Shutdown;
         }
+        if let Stop::Watches(kinds) = self.stop
+            && !self.at_end
+        {
+            return Next::Watch(kinds);
+        }
         if !self.output.is_empty() || self.needs_room || self.share.wants() {
             return Next::Wait;
         }
@@ -525,9 +592,22 @@ impl Connection {
             Stop::Ended(reason) => Next::Close(Why::Reason(reason.text())),
             Stop::NeedsServerStats(scope) => Next::NeedsServerStats(scope),
             Stop::NeedsFlush | Stop::NeedsValue => Next::Again,
+            Stop::Watches(_) => Next::Close(Why::Reason("its input ended")),
             Stop::NeedsInput if self.at_end => Next::Close(Why::Reason("its input ended")),
             Stop::NeedsInput if self.readiness.readable => Next::Again,
             Stop::NeedsInput => Next::Wait,
+        }
+    }
+
+    /// Why it is closed, in the words of memcached's log.
+    pub(super) const fn close_name(&self, why: &Why, stopping: bool) -> &'static str {
+        match (why, self.close_reason, self.stop) {
+            (_, Some(Expired::Idle), _) => "idle_timeout",
+            (Why::Failed(_), ..) | (_, Some(Expired::Stalled), _) => "error",
+            (_, _, Stop::Ended(EndReason::Quit | EndReason::Shutdown)) => "normal",
+            (_, _, Stop::Ended(_)) => "error",
+            _ if stopping => "shutdown",
+            _ => "normal",
         }
     }
 

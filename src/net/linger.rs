@@ -54,7 +54,11 @@ impl Connection {
         let ended = match &next {
             Next::Close(Why::Reason(_)) => matches!(self.stop, Stop::Ended(_)),
             Next::Close(Why::Failed(_)) => false,
-            Next::Wait | Next::Again | Next::NeedsServerStats(_) | Next::Shutdown => return next,
+            Next::Wait
+            | Next::Again
+            | Next::Watch(_)
+            | Next::NeedsServerStats(_)
+            | Next::Shutdown => return next,
         };
         if self.close_reason.is_some() || !(stopping || ended) {
             return next;

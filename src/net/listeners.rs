@@ -20,8 +20,10 @@ use super::socket::{Peer, Socket};
 use super::start::StartError;
 use super::{ACCEPT_RETRY_MS, ACCEPTS_PER_TURN};
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::engine::counters::Counters;
 use crate::engine::server_stats::ConnectionStats;
+use crate::protocol::WatchKinds;
 use crate::trace;
 
 /// Listener `i` has this token plus `i`. Connections have their slab keys, far below.
@@ -161,7 +163,7 @@ impl Listeners {
         connections: &mut Slab<Connection>,
         config: &Config,
         registry: &Registry,
-        counters: &mut Counters,
+        engine: &mut Engine,
         space: &mut [u8],
         moment: Moment,
     ) {
@@ -176,22 +178,25 @@ impl Listeners {
                 }
                 match self.listeners[index].accept() {
                     Ok((socket, _)) if connections.len() >= self.connections_max => {
-                        self.enable(counters, moment);
-                        counters.rejected_connections += 1;
+                        self.enable(&mut engine.counters, moment);
+                        engine.counters.rejected_connections += 1;
                         self.reject(socket, space, moment);
                     }
                     Ok((socket, peer)) => {
-                        self.enable(counters, moment);
-                        counters.total_connections += 1;
+                        self.enable(&mut engine.counters, moment);
+                        engine.counters.total_connections += 1;
+                        if engine.events.watches(WatchKinds::CONNEVENTS) {
+                            socket.as_peer(|peer| engine.events.connected(peer));
+                        }
                         open(socket, &peer, connections, config, registry, moment);
                         if self.at_limit(connections.len()) {
-                            self.disable(counters, moment);
+                            self.disable(&mut engine.counters, moment);
                             let text = "connection limit reached: accepting is paused";
                             self.limit_notice.warn(moment.uptime_ms, &text);
                         }
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        self.enable(counters, moment);
+                        self.enable(&mut engine.counters, moment);
                         self.listeners[index].ready = false;
                         trace::accept_would_block(&self.listeners[index]);
                     }
@@ -202,7 +207,7 @@ impl Listeners {
                         self.listeners[index].ready = false;
                     }
                     Err(error) => {
-                        self.disable(counters, moment);
+                        self.disable(&mut engine.counters, moment);
                         return self.pause(&error, moment);
                     }
                 }

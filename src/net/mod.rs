@@ -14,6 +14,7 @@
 //!                                                  keep     -> Account (account.rs): what is left
 //!                                                  Next     wait, again, or close
 //!                                               -> linger.rs: closes without a reset
+//!    deliver     events to watchers            -> Watchers (watchers.rs)
 //!    accept      new connections              -> Listeners (listeners.rs, listener.rs, socket.rs)
 //!    grant       memory to the first in line  -> Account
 //!    free        buffers that are not needed  -> BufferPool (buffer.rs)
@@ -55,6 +56,7 @@ mod socket;
 mod start;
 pub mod stdio;
 mod timeouts;
+mod watchers;
 
 pub use account::budget_bytes;
 pub use listeners::Listeners;

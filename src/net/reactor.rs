@@ -26,9 +26,11 @@ use super::notice::Notice;
 use super::server_stats;
 use super::start::{StartError, read_auth_file};
 use super::timeouts::Timeouts;
+use super::watchers::Watchers;
 use super::{EVENTS_PER_TURN, LINGER_MS, STOP_MS, STOP_QUIET_MS, SWEEP_MS};
 use crate::config::Config;
 use crate::engine::{Engine, ServerStats};
+use crate::protocol::WatchKinds;
 use crate::trace;
 
 /// The token of events for signals.
@@ -51,6 +53,7 @@ pub struct Reactor {
     buffers: Buffers,
     account: Account,
     engine: Engine,
+    watchers: Watchers,
     turns: u64,
     timeouts: Timeouts,
     /// When the pool frees the buffers that are not needed, in milliseconds of uptime.
@@ -108,6 +111,7 @@ impl Reactor {
             driven: Vec::new(),
             buffers: Buffers::new(&config),
             account: Account::new(&config),
+            watchers: Watchers::new(&config),
             engine,
             turns: 0,
             timeouts: Timeouts::new(&config),
@@ -145,6 +149,7 @@ impl Reactor {
         }
         self.drive_connections();
         self.accept_connections();
+        self.deliver_events();
         self.grant_memory();
         self.free_memory();
         self.expire_connections();
@@ -221,6 +226,7 @@ impl Reactor {
         let mut shutdown = false;
         for key in driven.drain(..) {
             let next = self.drive(key);
+            self.deliver_events();
             let now_ms = self.moment.uptime_ms;
             let connection = &mut self.connections[key];
             let space = &mut self.buffers.read;
@@ -231,6 +237,12 @@ impl Reactor {
             match next {
                 Next::Again | Next::NeedsServerStats(_) => {
                     enqueue(&mut self.queue, key, connection);
+                }
+                Next::Watch(kinds) => {
+                    if connection.readiness.readable {
+                        enqueue(&mut self.queue, key, connection);
+                    }
+                    self.watchers.add(key, kinds, &mut self.engine);
                 }
                 Next::Shutdown => {
                     shutdown = true;
@@ -284,9 +296,25 @@ impl Reactor {
         }
     }
 
+    /// Gives what has happened since the last call to the connections that watch.
+    fn deliver_events(&mut self) {
+        if self.engine.events.is_on() {
+            let (queue, pool) = (&mut self.queue, &mut self.buffers.pool);
+            let (connections, account) = (&mut self.connections, &mut self.account);
+            let now_ms = self.moment.uptime_ms;
+            let enqueue = |key, watcher: &mut Connection| enqueue(queue, key, watcher);
+            self.watchers.deliver(&mut self.engine, connections, account, pool, now_ms, enqueue);
+        }
+    }
+
     /// Removes a connection, which closes its socket.
     fn close(&mut self, key: usize, why: &Why) {
         let mut connection = self.connections.remove(key);
+        self.watchers.remove(key, &mut self.engine);
+        if self.engine.events.watches(WatchKinds::CONNEVENTS) {
+            let reason = connection.close_name(why, self.stopping.is_some());
+            connection.socket.as_peer(|peer| self.engine.events.disconnected(peer, reason));
+        }
         self.account.close(&mut connection.share);
         connection.input.close(&mut self.buffers.pool);
         connection.output.close(&mut self.buffers.pool);
@@ -309,7 +337,7 @@ impl Reactor {
             &mut self.connections,
             &self.config,
             self.poll.registry(),
-            &mut self.engine.counters,
+            &mut self.engine,
             &mut self.buffers.read,
             self.moment,
         );

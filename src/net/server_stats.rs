@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::listeners::Listeners;
 use crate::engine::counters::{Counters, TURN_BUCKETS};
 use crate::engine::server_stats::{ConnectionStats, ServerStats, StatsScope};
+use crate::session::Stop;
 
 /// Counts a turn of the loop, which began at `began` and ends now.
 pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
@@ -65,6 +66,8 @@ impl Connection {
         let (address, listen_address) = self.socket.names();
         let state = if self.lingering_since_ms().is_some() {
             "conn_closing"
+        } else if matches!(self.stop, Stop::Watches(_)) {
+            "conn_watch"
         } else if self.queued {
             // It has sent this `stats`, or is in the run queue.
             "conn_parse_cmd"

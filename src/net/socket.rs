@@ -11,6 +11,8 @@ use mio::{Interest, Registry, Token};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 
+use crate::engine::event_log::Peer as EventPeer;
+
 /// Readiness that is always of interest. Write interest is registered only while something waits to be
 /// written: on a Unix socket every read by the peer raises a write edge, and interest in all of them
 /// caused 17 to 36 % more wake-ups. Urgent data is of interest because a read stops before it.
@@ -88,6 +90,26 @@ impl Socket {
     /// at least 15 KiB by default), or three quarters of it (Unix sockets).
     pub(super) fn has_room(&self) -> bool {
         is_ready(self.as_fd(), PollFlags::POLLOUT)
+    }
+
+    /// Passes the peer to `visit`, as the log of events shows it.
+    pub(super) fn as_peer(&self, visit: impl FnOnce(EventPeer<'_>)) {
+        let descriptor = self.descriptor();
+        match self {
+            Self::Tcp(stream) => match stream.peer_addr() {
+                Ok(peer) => {
+                    let (address, port) = (peer.ip(), peer.port());
+                    visit(EventPeer { address: &address, port, transport: "tcp", descriptor });
+                }
+                // It has reset the connection.
+                Err(_) => {
+                    visit(EventPeer { address: &"unknown", port: 0, transport: "tcp", descriptor });
+                }
+            },
+            Self::Unix(_) => {
+                visit(EventPeer { address: &"unix", port: 0, transport: "local", descriptor });
+            }
+        }
     }
 
     /// The addresses of the peer and of the listener, as `stats conns` shows them. A Unix socket's

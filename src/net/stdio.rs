@@ -41,6 +41,8 @@ fn converse(config: &Config, from: &mut impl io::Read, to: &mut impl io::Write) 
         output.clear();
         match stop {
             Stop::Ended(_) => return Ok(()),
+            // There is no other connection whose events could be shown.
+            Stop::Watches(_) => return io::copy(from, &mut io::sink()).map(drop),
             Stop::NeedsFlush | Stop::NeedsServerStats(_) => continue,
             Stop::NeedsInput => {}
             Stop::NeedsValue => unreachable!("the limit lets no value be left out"),

@@ -19,6 +19,7 @@ use super::account::Account;
 use super::connection::{Connection, Expired};
 use super::{LINGER_MS, MOVE_MS, RESUME_MS, STALL_MS, SWEEP_MS};
 use crate::config::Config;
+use crate::session::Stop;
 
 /// When to sweep. Times are in milliseconds of uptime.
 #[derive(Debug)]
@@ -121,7 +122,9 @@ impl Connection {
         }
         let stalls = others_wait && self.share.charged() > 0;
         // While an answer is unsent, the client is not idle: it may be reading.
-        let idles = idle_timeout_ms > 0 && self.output.is_empty() && self.linger.is_none();
+        // A watcher sends nothing.
+        let listens = self.output.is_empty() && !matches!(self.stop, Stop::Watches(_));
+        let idles = idle_timeout_ms > 0 && listens && self.linger.is_none();
         let stalled = stalls.then_some((self.progress_ms + self.stall_ms(), Expired::Stalled));
         let idle = idles.then_some((self.active_ms + idle_timeout_ms, Expired::Idle));
         [stalled, idle].into_iter().flatten().min_by_key(|&(deadline_ms, _)| deadline_ms)

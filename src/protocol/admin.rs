@@ -8,6 +8,7 @@ use super::line::{Line, reply_mode_after};
 use super::number;
 use super::reply::{Reply, ReplyMode};
 use super::token::Words;
+use super::watch_kinds::WatchKinds;
 
 /// Classes that memcached can have at most; more is an error (its `MAX_NUMBER_OF_SLAB_CLASSES`).
 const SLAB_CLASSES_MAX: u32 = 64;
@@ -208,6 +209,17 @@ pub(super) fn cache_memlimit(mut words: Words<'_>) -> Line<'_> {
         Some(mib) if mib > MEMORY_MIB_MAX => Line::refused(Reply::MemlimitInBytes, mode),
         Some(mib) => Line::Command { command: Command::MemoryLimit { mib }, mode },
     }
+}
+
+/// Without a kind, `watch` shows lookups. The engine reports an unknown kind, because it checks first
+/// whether watching is allowed.
+pub(super) fn watch(mut words: Words<'_>) -> Line<'_> {
+    if words.is_empty() {
+        return answered(Command::Watch { kinds: Some(WatchKinds::FETCHERS) });
+    }
+    let add = |kinds: WatchKinds, word| WatchKinds::of_word(word).map(|kind| kinds.with(kind));
+    let kinds = words.try_fold(WatchKinds::default(), add);
+    answered(Command::Watch { kinds })
 }
 
 pub(super) fn debugtime(mut words: Words<'_>) -> Line<'_> {

@@ -72,7 +72,7 @@ pub(super) fn parse_line(raw: &[u8], bare_lf: DataEnd) -> Line<'_> {
         Verb::Extstore | Verb::RefreshCerts => {
             Line::refused(Reply::Error, reply_mode_after(words, 1))
         }
-        Verb::Watch => Line::refused(Reply::Error, ANSWERED),
+        Verb::Watch => admin::watch(words),
         Verb::DebugTime => admin::debugtime(words),
         Verb::DebugVerify => admin::debugverify(),
     }

@@ -12,6 +12,7 @@ use super::meta_request::{MetaKey, MetaRequest};
 use super::reply::Reply;
 use super::token::{Keys, Words};
 use super::verb::Verb;
+use super::watch_kinds::WatchKinds;
 use crate::trace::Key;
 
 /// One whole request. Keys and values are slices of the connection's input.
@@ -108,6 +109,11 @@ pub enum Command<'a> {
     MemoryLimit {
         /// The new limit, in MiB.
         mib: u32,
+    },
+    /// Show events of these kinds as they happen.
+    Watch {
+        /// `None` if one of the words is no kind.
+        kinds: Option<WatchKinds>,
     },
     /// End the server.
     Shutdown {
@@ -247,6 +253,7 @@ impl<'a> Command<'a> {
             | Self::Dump(_)
             | Self::Verbosity(_)
             | Self::MemoryLimit { .. }
+            | Self::Watch { .. }
             | Self::Shutdown { .. }
             | Self::Authenticate { .. }
             | Self::Debug(_)
@@ -306,6 +313,7 @@ impl<'a> Command<'a> {
             }
             Self::Verbosity(_) => Verb::Verbosity,
             Self::MemoryLimit { .. } => Verb::CacheMemlimit,
+            Self::Watch { .. } => Verb::Watch,
             Self::Shutdown { .. } => Verb::Shutdown,
             Self::Authenticate { .. } => Verb::Set,
             Self::Debug(DebugCommand::Verify) => Verb::DebugVerify,

@@ -10,7 +10,7 @@
 //! * [`command`]: the requests; [`binary_request`]: those of the binary protocol; [`meta_request`]: the
 //!   flags of a meta command; `kind`: the kinds of stores, arithmetic and figures
 //! * [`reply`]: the table of one-line answers; [`dialect`]: which dialect a line is in; `verb`: the
-//!   table of command words
+//!   table of command words; `watch_kinds`: what `watch` asks for
 //! * `token`: words; [`number`]: numbers as memcached reads them; [`base64`]: keys that are no text;
 //!   [`limits`]: the limits of the wire
 
@@ -36,6 +36,7 @@ pub mod reply;
 mod simple;
 pub mod token;
 mod verb;
+mod watch_kinds;
 pub mod writer;
 
 pub use binary::Refusal;
@@ -53,4 +54,5 @@ pub use limits::{
 pub use meta_request::MetaRequest;
 pub use reply::{Reply, ReplyMode, VERSION_LINE};
 pub use token::{Keys, Words};
+pub use watch_kinds::WatchKinds;
 pub use writer::{OutputLimit, ReplyWriter, Room};

@@ -116,6 +116,8 @@ replies! {
     MemlimitTooSmall = "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m",
     MemlimitInBytes = "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes",
     MemlimitRefused = "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust",
+    WatchForbidden = "CLIENT_ERROR watch commands not allowed",
+    TooManyWatchers = "WATCHER_TOO_MANY log watcher limit reached",
     ShutdownForbidden = "SERVER_ERROR: shutdown not enabled",
     BadShutdown = "CLIENT_ERROR invalid shutdown mode",
 

@@ -156,7 +156,7 @@ fn talk(
             Stop::NeedsFlush | Stop::NeedsValue | Stop::NeedsServerStats(_) => {}
             Stop::NeedsInput if end == stream.len() => return (answers, false),
             Stop::NeedsInput => end += piece_bytes.min(stream.len() - end),
-            Stop::Ended(_) => return (answers, true),
+            Stop::Ended(_) | Stop::Watches(_) => return (answers, true),
         }
     }
 }

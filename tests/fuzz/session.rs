@@ -172,7 +172,7 @@ impl World {
             }
             Stop::NeedsFlush | Stop::NeedsValue => {}
             Stop::NeedsServerStats(scope) => client.asks = Some(scope),
-            Stop::Ended(_) => {
+            Stop::Ended(_) | Stop::Watches(_) => {
                 self.clients[at] = Client::new(&self.config);
                 self.clients[at].waits = true;
             }

@@ -70,6 +70,8 @@ pub(crate) struct InMemory {
     high_water: usize,
     now: Now,
     ended: bool,
+    /// What is sent is dropped from now on.
+    watches: bool,
 }
 
 impl InMemory {
@@ -104,6 +106,7 @@ impl InMemory {
             high_water,
             now: Now { uptime_s: Now::FIRST_S, unix_s: 1_800_000_000 },
             ended: false,
+            watches: false,
         }
     }
 
@@ -125,7 +128,7 @@ impl InMemory {
         self.unread.extend_from_slice(bytes);
         let mut answers = Vec::new();
         let (mut granted, mut stalls) = (0, 0);
-        while !self.ended {
+        while !self.ended && !self.watches {
             let mut output = Vec::new();
             let limit = self.high_water.max(granted);
             let high_water = self.high_water;
@@ -148,6 +151,7 @@ impl InMemory {
                 Stop::NeedsInput => break,
                 Stop::NeedsFlush | Stop::NeedsValue | Stop::NeedsServerStats(_) => {}
                 Stop::Ended(_) => self.ended = true,
+                Stop::Watches(_) => self.watches = true,
             }
         }
         answers

@@ -1,5 +1,7 @@
 //! The memory for items: which limits are accepted, and how clients are served when it is full.
 
+use std::net::TcpStream;
+
 use crate::harness::process::{Client, MIB, Server, run, value};
 
 #[test]
@@ -52,7 +54,7 @@ fn a_large_value_is_stored_in_full_memory_while_others_are_served() {
 fn a_lower_limit_is_shown_and_kept() {
     let server = Server::start(&["-p", "0", "-m", "32"]);
     let mut client = server.tcp();
-    let fill = |client: &mut Client, from: u32| {
+    let fill = |client: &mut Client<TcpStream>, from: u32| {
         for number in from..from + 60_000 {
             client.send(format!("set k{number} 0 0 500 noreply\r\n{number:0500}\r\n").as_bytes());
         }
