@@ -3,6 +3,7 @@
 //! * `options`: the command line, exit codes and what is said at the start
 //! * `option_compat`: what becomes of each of memcached's options
 //! * `daemon`: the process's user, background, limits and files
+//! * `deployments`: the arguments of charts, images and packages
 //! * `stdio`: one conversation through a pipe, and the dialects
 //! * `files`: the life of the Unix socket's file
 //! * `large_values`: values that are written straight from the store
@@ -15,6 +16,7 @@
 //! What a request means is not asked here: tests/conversations.rs does that.
 
 mod daemon;
+mod deployments;
 mod files;
 mod large_values;
 mod memory;

@@ -202,7 +202,7 @@ fn the_user_of_u_is_ignored_unless_root_starts() {
 }
 
 /// A server of an ordinary user. If root runs the tests, that user's id has no name.
-fn start_unprivileged(options: &[&str]) -> Server {
+pub(super) fn start_unprivileged(options: &[&str]) -> Server {
     if !getuid().is_root() {
         return Server::start(options);
     }
@@ -216,16 +216,6 @@ fn start_unprivileged(options: &[&str]) -> Server {
     let mut server = Server::spawn(&mut command);
     server.drain();
     server
-}
-
-/// The arguments of a public Helm chart: option and value are one argument.
-#[test]
-fn a_chart_may_write_option_and_value_as_one_argument() {
-    let vector = ["-m 64", "--extended=modern,track_sizes", "-I 5m", "-c 16384", "-v", "-u 11211"];
-    let server = start_unprivileged(&[&vector[..], &["-p 0"]].concat());
-    let limits = server.said.last().unwrap();
-    assert!(limits.contains("items 64 MiB, one item 5120 KiB"), "{limits}");
-    server.tcp().ask(b"get a\n", b"END\n");
 }
 
 #[test]
