@@ -26,9 +26,9 @@
 //! | enum | variants | returned to |
 //! |---|---|---|
 //! | [`protocol::Parsed`] | `Command`, `Error`, `BadFrame`, `Skipped`, `HangUp`, `Incomplete` | the session |
-//! | [`engine::Executed`] | `Done`, `Retry`, `Resume`, `LeftOut`, `NeedsServerStats`, `Authenticated`, `Quit`, `Shutdown` | the session |
-//! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `NeedsValue`, `NeedsServerStats`, `Ended` | the connection |
-//! | [`net::connection::Next`] | `Wait`, `Again`, `NeedsServerStats`, `Shutdown`, `Close` | the reactor |
+//! | [`engine::Executed`] | `Done`, `Retry`, `Resume`, `LeftOut`, `NeedsServerStats`, `Authenticated`, `Watches`, `Quit`, `Shutdown` | the session |
+//! | [`session::Stop`] | `NeedsInput`, `NeedsFlush`, `NeedsValue`, `NeedsServerStats`, `Watches`, `Ended` | the connection |
+//! | [`net::connection::Next`] | `Wait`, `Again`, `Watch`, `NeedsServerStats`, `Shutdown`, `Close` | the reactor |
 //!
 //! ## The life of a byte
 //!
