@@ -5,7 +5,7 @@
 //! `protocol/binary_request.rs`, the form of answers in `protocol/binary_reply.rs`.
 
 use super::arithmetic::Computed;
-use super::storing::{Outcome, StoreRequest};
+use super::storing::{Outcome, StoreRequest, name};
 use super::{Engine, Executed, HashedKey, ServerStats};
 use crate::protocol::binary_reply::Status;
 use crate::protocol::binary_request::BinaryAction;
