@@ -76,8 +76,10 @@ impl Engine {
         };
         let shown_key = with_key.then_some(key.bytes());
         let mut room = Room::Whole;
+        let mut value_bytes = 0;
         let hit = if let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) {
             let item = found.item();
+            value_bytes = item.value.len();
             let value = if with_value { item.value } else { b"" };
             let (flags, cas) = (item.attributes.flags, item.attributes.cas);
             room = reply.value(shown_key.unwrap_or_default(), flags, value, cas);
@@ -89,7 +91,7 @@ impl Engine {
                     return Executed::Retry;
                 }
             }
-            trace::hit(key.bytes(), item.value.len());
+            trace::hit(key.bytes(), value_bytes);
             found.count_fetch();
             if let Some(exptime) = touch {
                 found.set_expiry(self.now.deadline_s(exptime));
@@ -100,6 +102,7 @@ impl Engine {
             reply.miss(shown_key);
             false
         };
+        self.log_fetch(key, hit, value_bytes);
         self.prefixes.count_get(key.bytes(), hit);
         match (touch, hit) {
             (None, true) => self.counters.get_hits += 1,
@@ -166,6 +169,7 @@ impl Engine {
         reply: &mut BinaryReply<'_, '_>,
     ) {
         self.prefixes.count_delete(key.bytes());
+        self.log_lookup(key);
         let now_s = self.now.uptime_s;
         match self.store.peek(key, now_s).map(|item| item.attributes.cas) {
             None => {
@@ -232,6 +236,8 @@ impl Engine {
             Outcome::Stored { cas, .. } => {
                 trace::stored(key.bytes(), store.value.len());
                 self.counters.total_items += 1;
+                let logged = (store.expires_at_s, store.value.len());
+                self.log_store(key, ("stored", "add"), logged);
                 reply.number(initial, cas);
             }
             Outcome::NotStored | Outcome::Exists | Outcome::NotFound | Outcome::NoRoom => {
