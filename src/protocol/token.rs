@@ -174,6 +174,25 @@ impl<'a> Keys<'a> {
 mod tests {
     use super::*;
 
+    /// Every length and every place of the first stop, with every byte there and with neighbours from
+    /// which a subtraction borrows.
+    #[test]
+    fn the_first_stop_is_found_at_every_place() {
+        for stop in [Stop::Space, Stop::SpaceOrControl] {
+            for (bytes, place) in (0..=50).flat_map(|bytes| (0..bytes).map(move |at| (bytes, at))) {
+                for byte in 0..=u8::MAX {
+                    for after in [0, b' ', b'!', b'k', 0x7f, 0x80, 0xa0, u8::MAX] {
+                        let mut line = vec![b'k'; bytes];
+                        line[place] = byte;
+                        line[place + 1..].fill(after);
+                        let expected = line.iter().position(|&byte| stop.is(byte));
+                        assert_eq!(stop.find(&line), expected, "{}", line.escape_ascii());
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_longest_word_decides() {
         for (line, bytes) in

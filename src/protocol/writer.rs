@@ -277,3 +277,41 @@ impl fmt::Write for Text<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_width_are_written_whole() {
+        let powers = (0..20).map(|power| 10u64.pow(power));
+        let numbers = (0..10_000).chain(powers.flat_map(|power| [power - 1, power, power + 1]));
+        for number in numbers.chain([u64::MAX - 1, u64::MAX]) {
+            // What is taken off again must not be missing where the output is full.
+            for capacity in 0..12 {
+                let mut output = Vec::with_capacity(capacity);
+                let mut limit = OutputLimit::UNBOUNDED;
+                let mut writer = ReplyWriter::new(&mut output, &mut limit, ReplyMode::CLASSIC);
+                writer.number(number);
+                writer.flag(b't', number);
+                writer.newline();
+                assert_eq!(output, format!(" {number} t{number}\r\n").as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_hit_takes_no_more_than_is_reserved_for_it() {
+        for number in [0, 9, 10, 99, 100, 999, 1000, u32::MAX] {
+            for (key_bytes, value_bytes) in [(1, 0), (1, 9), (250, 10), (250, 999), (1, 1000)] {
+                let (key, value) = (vec![b'k'; key_bytes], vec![b'v'; value_bytes]);
+                let mut output = Vec::with_capacity(key_bytes + value_bytes + HIT_BYTES_MAX);
+                let capacity = output.capacity();
+                let mut limit = OutputLimit::UNBOUNDED;
+                let mut writer = ReplyWriter::new(&mut output, &mut limit, ReplyMode::CLASSIC);
+                assert_eq!(writer.value(&key, number, &value, Some(u64::MAX)), Room::Whole);
+                assert_eq!(output.capacity(), capacity);
+            }
+        }
+    }
+}
