@@ -27,7 +27,7 @@ const WORD_BYTES: usize = size_of::<u64>();
 const PAIR_BYTES: usize = 2 * WORD_BYTES;
 /// Pairs of words in the longest key that is hashed here, before its last bytes.
 const PAIRS_MAX: usize = 15;
-/// Longer keys are hashed by SipHash. No protocol has such keys.
+/// Longer keys are hashed by SipHash. Only the simple dialect has such keys.
 const KEY_BYTES_MAX: usize = PAIR_BYTES * (PAIRS_MAX + 1) - 1;
 
 /// The random numbers of all hashes.
