@@ -135,7 +135,9 @@ impl Session {
             }
             // `[const { None }; _]` would copy every byte of the slots; this writes only their tags.
             let mut batch = array::from_fn(|_| None);
-            self.parse_ahead(&unread[progress.spent..], &mut batch, engine);
+            let requests_left = self.requests_max - progress.requests;
+            let slots = &mut batch[..requests_left.min(PREFETCH_BATCH)];
+            self.parse_ahead(&unread[progress.spent..], slots, engine);
             for (index, ahead) in batch.iter().map_while(Option::as_ref).enumerate() {
                 if index > 0 && self.must_end(&progress, output, limit, engine) {
                     // What has been parsed and not executed is not committed.
@@ -173,12 +175,12 @@ impl Session {
         (progress.spent, Stop::NeedsFlush)
     }
 
-    /// Parses up to [`PREFETCH_BATCH`] requests, as long as executing one cannot change how the next is
-    /// parsed, and prefetches their keys, so that their cache misses overlap.
+    /// Parses as many requests as `batch` has slots, as long as executing one cannot change how the next
+    /// is parsed, and prefetches their keys, so that their cache misses overlap.
     fn parse_ahead<'a>(
         &self,
         unread: &'a [u8],
-        batch: &mut [Option<Ahead<'a>>; PREFETCH_BATCH],
+        batch: &mut [Option<Ahead<'a>>],
         engine: &Engine,
     ) {
         let grammar = if self.authenticated { self.grammar } else { Grammar::Authentication };
@@ -201,7 +203,7 @@ impl Session {
                 break;
             }
         }
-        if batch[1].is_some() {
+        if batch.get(1).is_some_and(Option::is_some) {
             let parsed = batch.iter_mut().map_while(Option::as_mut);
             engine.prefetch(parsed.map(|ahead| &mut ahead.key));
         }

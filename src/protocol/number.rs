@@ -120,7 +120,7 @@ pub fn digits_of(number: u64, space: &mut [u8; DIGITS_MAX]) -> &[u8] {
 }
 
 /// Writes the decimal digits of `number` at the end of `space`, two at a time. Returns where they start.
-/// With itoa, which is made for long numbers, a get takes 40 instructions more.
+/// For numbers of four digits and more; [`super::writer`] writes shorter ones itself.
 ///
 /// # Panics
 /// When there is less space than the digits need; [`DIGITS_MAX`] bytes are enough for all.

@@ -1,8 +1,9 @@
 //! Expiry and flush: which records are no longer live.
 //!
 //! Every lookup checks both. A flush is a position in each log: records below it are flushed, and
-//! records written later have higher positions. So a flush takes constant time, and it does not depend
-//! on the clock: several flushes within one second are all exact.
+//! records written later have higher positions. So a flush takes constant time, and several flushes
+//! within one second are all exact. Both need a `now_s` that does not decrease. (`debugtime` can turn the
+//! clock back, in debug builds: flushed items are then shown again until it catches up.)
 
 use super::Store;
 use super::log::Log;
@@ -31,13 +32,14 @@ impl Store {
         }
     }
 
-    /// Is the record neither expired nor flushed? Mostly no record can be, by the sweep's lower bound.
+    /// Is the record neither expired nor flushed? Where no item has a TTL, the sweep's lower bound says at
+    /// once that no record can be.
     #[inline]
     pub(super) fn is_live(&self, record: &Record, now_s: u32) -> bool {
         !self.sweep.may_find(now_s) || self.is_live_by_itself(record, now_s)
     }
 
-    fn is_live_by_itself(&self, record: &Record, now_s: u32) -> bool {
+    pub(super) fn is_live_by_itself(&self, record: &Record, now_s: u32) -> bool {
         (record.expires_at_s == NEVER || record.expires_at_s > now_s)
             && !self.is_flushed(record.offset)
     }

@@ -192,7 +192,8 @@ mod tests {
         }
     }
 
-    /// Pairs of keys that collide in other hashes with far more seeds than they should.
+    /// Pairs of keys that differ in every byte or in their length alone. Ten bits of their hashes are
+    /// compared, so this finds a pair that collides with one seed in some thousand.
     #[test]
     fn no_pair_collides_with_many_seeds() {
         const BITS: u32 = 10;

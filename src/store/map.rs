@@ -79,8 +79,8 @@ pub(super) struct Map {
     tables: Vec<HashTable<u32>>,
     /// The number of tables, rounded up to a power of two, less 1.
     mask: usize,
-    /// The seed of all hashes. It is random in each process, so that no client can choose keys that
-    /// share a table.
+    /// The seed of all hashes. It is random in each process, so no client can choose keys that share a
+    /// table, unless it may list keys and learns from their order. [`TABLE_ITEMS_MAX`] bounds that.
     seed: Seed,
     /// Number of addresses in all tables.
     len: usize,

@@ -49,7 +49,7 @@ impl Store {
     pub fn visit_expired(&self, now_s: u32, mut visit: impl FnMut(&[u8])) {
         for log in &self.logs {
             log.visit_live(&self.arena, |record| {
-                if !self.is_live(record, now_s) {
+                if !self.is_live_by_itself(record, now_s) {
                     visit(record.key(&self.arena));
                 }
             });
