@@ -36,7 +36,7 @@ impl Engine {
             BinaryAction::Store { .. } => return self.binary_store(key, cas, action, &mut reply),
             BinaryAction::TooLarge { mode } => {
                 self.prefixes.count_set(key.bytes());
-                self.drop_too_large(key.bytes(), mode == StoreMode::Set);
+                self.drop_too_large(key.bytes(), name(mode), mode == StoreMode::Set);
                 reply.error(Status::TooLarge);
             }
             BinaryAction::Arithmetic { .. } => {
