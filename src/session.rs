@@ -134,7 +134,7 @@ impl Session {
                 return self.yields(&progress, engine);
             }
             // `[const { None }; _]` would copy every byte of the slots; this writes only their tags.
-            let mut batch = array::from_fn(|_| None);
+            let mut batch: [Option<Ahead<'_>>; PREFETCH_BATCH] = array::from_fn(|_| None);
             let requests_left = self.requests_max - progress.requests;
             let slots = &mut batch[..requests_left.min(PREFETCH_BATCH)];
             self.parse_ahead(&unread[progress.spent..], slots, engine);
@@ -177,12 +177,7 @@ impl Session {
 
     /// Parses as many requests as `batch` has slots, as long as executing one cannot change how the next
     /// is parsed, and prefetches their keys, so that their cache misses overlap.
-    fn parse_ahead<'a>(
-        &self,
-        unread: &'a [u8],
-        batch: &mut [Option<Ahead<'a>>],
-        engine: &Engine,
-    ) {
+    fn parse_ahead<'a>(&self, unread: &'a [u8], batch: &mut [Option<Ahead<'a>>], engine: &Engine) {
         let grammar = if self.authenticated { self.grammar } else { Grammar::Authentication };
         let framer = Framer { grammar, item_bytes_max: self.item_bytes_max };
         let bytes_max = unread.len().min(REQUEST_BYTES_MAX);

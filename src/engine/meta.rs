@@ -91,8 +91,7 @@ impl Engine {
         if fetched.wins && !old.marks.win_sent {
             found.set_marks(Marks { win_sent: true, ..old.marks });
         }
-        let left_out =
-            (room == Room::WithoutValue).then(|| (found.address(), reply.left_out_at()));
+        let left_out = (room == Room::WithoutValue).then(|| (found.address(), reply.left_out_at()));
         self.log_fetch(key, !is_new, value_bytes);
         match meta.ttl() {
             Some(_) => self.counters.touch_hits += 1,
