@@ -53,14 +53,7 @@ impl Engine {
             }
         }
         let Some(mut found) = self.store.item_mut(key, self.now.uptime_s) else {
-            trace::miss(key.bytes());
-            self.log_fetch(key, false, 0);
-            self.counters.get_misses += 1;
-            if !meta.has(b'q') {
-                reply.text(b"EN");
-                echo(meta, key.bytes(), reply);
-                reply.newline();
-            }
+            self.miss_meta_get(meta, key, reply);
             return Executed::Done;
         };
         let item = found.item();
@@ -102,6 +95,22 @@ impl Engine {
             return Executed::LeftOut(None);
         }
         Executed::Done
+    }
+
+    fn miss_meta_get(
+        &mut self,
+        meta: &MetaRequest<'_>,
+        key: HashedKey<'_>,
+        reply: &mut ReplyWriter<'_>,
+    ) {
+        trace::miss(key.bytes());
+        self.log_fetch(key, false, 0);
+        self.counters.get_misses += 1;
+        if !meta.has(b'q') {
+            reply.text(b"EN");
+            echo(meta, key.bytes(), reply);
+            reply.newline();
+        }
     }
 
     /// Creates the item that `N` asks for. Returns its cas id, or the store's refusal. Its expiry is set

@@ -1,12 +1,12 @@
 //! The answers do not depend on how a conversation is cut and how often it stalls: in one piece with room
 //! for all answers, byte by byte with room for none, and in pieces of any size with the little room that
-//! the network gives when its buffers are full.
+//! the network gives when its buffers are full. Nor do they depend on whether another client watches.
 
 use miocached::config::{Config, DialectMode, MIB};
 use miocached::engine::auth::Credentials;
 use miocached::engine::{Engine, LeftOut, Now};
 use miocached::net::ALLOWANCE_BYTES;
-use miocached::protocol::OutputLimit;
+use miocached::protocol::{OutputLimit, WatchKinds};
 use miocached::session::{Session, Stop};
 
 use super::grammar::{Source, Speak, request};
@@ -14,14 +14,16 @@ use super::grammar::{Source, Speak, request};
 /// Few enough that the store is never full. Which items a full store evicts depends on hashes, whose seed
 /// differs in each store.
 const STREAM_BYTES_MAX: usize = 16 << 10;
-/// Figures that depend on the seed (how full the tables of the map are), and one that depends on the cuts.
-const NOT_COMPARED: [&str; 6] = [
+/// Figures that depend on the seed (how full the tables of the map are), one that depends on the cuts, and
+/// the number of watchers.
+const NOT_COMPARED: [&str; 7] = [
     "hash_power_level",
     "hash_bytes",
     "map_bytes",
     "rehashed",
     "rehashed_at_once_max",
     "conn_yields",
+    "log_watchers",
 ];
 
 #[test]
@@ -59,6 +61,7 @@ pub(crate) fn run(input: &[u8], speak: Speak) {
     assert_same(&whole, &converse(&config, &stream, 1, short), "byte by byte");
     let narrow = OutputLimit { high_water: limit, limit, ..OutputLimit::UNBOUNDED };
     assert_same(&whole, &converse(&config, &stream, piece_bytes, narrow), "in pieces");
+    assert_same(&whole, &converse_watched(&config, &stream), "watched");
 }
 
 /// Requests above the bounds of a turn: 32 KiB of requests, 16,384 keys. Each long retrieval is resumed,
@@ -108,8 +111,30 @@ fn turns_that_reach_their_bounds_change_nothing() {
 
 /// All answers, whether the conversation has ended, and the figures and items afterwards.
 fn converse(config: &Config, stream: &[u8], piece_bytes: usize, room: OutputLimit) -> Outcome {
+    outcome(config, engine(config), stream, piece_bytes, room)
+}
+
+/// The same in one piece, while another client watches all events.
+fn converse_watched(config: &Config, stream: &[u8]) -> Outcome {
+    let mut engine = engine(config);
+    let items = WatchKinds::FETCHERS.with(WatchKinds::MUTATIONS).with(WatchKinds::DELETIONS);
+    engine.set_watchers(1, items.with(WatchKinds::EVICTIONS).with(WatchKinds::CONNEVENTS));
+    outcome(config, engine, stream, usize::MAX, OutputLimit::UNBOUNDED)
+}
+
+fn engine(config: &Config) -> Engine {
     let mut engine = Engine::new(config).unwrap();
     engine.set_credentials(Credentials::parse(b"user:password").unwrap());
+    engine
+}
+
+fn outcome(
+    config: &Config,
+    mut engine: Engine,
+    stream: &[u8],
+    piece_bytes: usize,
+    room: OutputLimit,
+) -> Outcome {
     let (answers, ended) = talk(config, &mut engine, stream, piece_bytes, room);
     engine.verify();
     let open = Config { auth_file: None, dialect: DialectMode::Classic, ..config.clone() };
