@@ -228,7 +228,7 @@ impl<'a> Command<'a> {
     }
 
     /// Its first key, as it is written, and whether that is base64.
-    #[inline]
+    #[inline(always)]
     fn first_key(&self) -> Option<MetaKey<'a>> {
         let plain = |written| MetaKey { written, encoded: false };
         match *self {
