@@ -178,7 +178,8 @@ impl Engine {
         LeftOut { value: self.store.value_at(address), at }
     }
 
-    /// Executes one command and writes its answer. `key` is that of [`Command::key`].
+    /// Executes one command and writes its answer. `key` is its first key; an empty one if it has none, or has
+    /// it in base64.
     pub fn execute<'a>(
         &mut self,
         command: &Command<'a>,
