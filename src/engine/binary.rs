@@ -253,13 +253,10 @@ impl Engine {
         server: Option<&ServerStats>,
         reply: &mut BinaryReply<'_, '_>,
     ) -> Executed<'static> {
-        let server = match self.server_stats_for(topic, server) {
+        let server = match self.server_stats_for(topic, server, |bytes| reply.fits(bytes)) {
             Ok(server) => server,
-            Err(scope) => return Executed::NeedsServerStats(scope),
+            Err(stopped) => return stopped,
         };
-        if !reply.fits(self.stats_bytes(topic, server)) {
-            return Executed::Retry;
-        }
         if topic == StatsTopic::Reset {
             self.reset_stats();
         } else if let StatsTopic::Detail(detail) = topic {

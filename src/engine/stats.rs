@@ -31,13 +31,10 @@ impl Engine {
         server: Option<&ServerStats>,
         reply: &mut ReplyWriter<'_>,
     ) -> Executed<'static> {
-        let server = match self.server_stats_for(topic, server) {
+        let server = match self.server_stats_for(topic, server, |bytes| reply.fits(bytes)) {
             Ok(server) => server,
-            Err(scope) => return Executed::NeedsServerStats(scope),
+            Err(stopped) => return stopped,
         };
-        if !reply.fits(self.stats_bytes(topic, server)) {
-            return Executed::Retry;
-        }
         if topic == StatsTopic::Reset {
             self.reset_stats();
             reply.line(Reply::Reset);
@@ -50,18 +47,22 @@ impl Engine {
         Executed::Done
     }
 
-    /// The figures of the network for this topic, or what is missing of them.
+    /// The figures of the network for this topic; or why it cannot be answered yet. `fits` says whether
+    /// so many bytes can be written.
     pub(super) fn server_stats_for<'s>(
         &mut self,
         topic: StatsTopic,
         server: Option<&'s ServerStats>,
-    ) -> Result<&'s ServerStats, StatsScope> {
+        fits: impl FnOnce(usize) -> bool,
+    ) -> Result<&'s ServerStats, Executed<'static>> {
         self.store.tick(self.now.uptime_s);
-        match scope_of(topic) {
-            Some(scope) => server.filter(|server| server.covers(scope)).ok_or(scope),
-            // Topics that need nothing of the network are answered without its figures.
-            None => Ok(server.unwrap_or(&NO_NETWORK)),
+        // Topics that need nothing of the network are answered without its figures.
+        let mut figures = server.unwrap_or(&NO_NETWORK);
+        if let Some(scope) = scope_of(topic) {
+            let covering = server.filter(|server| server.covers(scope));
+            figures = covering.ok_or(Executed::NeedsServerStats(scope))?;
         }
+        if fits(self.stats_bytes(topic, figures)) { Ok(figures) } else { Err(Executed::Retry) }
     }
 
     pub(super) fn reset_stats(&mut self) {

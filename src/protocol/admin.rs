@@ -64,14 +64,6 @@ pub(super) fn stats(mut words: Words<'_>) -> Line<'_> {
         return answered(Command::Stats(StatsTopic::Server));
     };
     let stats = match topic {
-        b"settings" => StatsTopic::Settings,
-        b"items" => StatsTopic::Items,
-        b"slabs" => StatsTopic::Slabs,
-        b"sizes" => StatsTopic::Sizes,
-        b"conns" => StatsTopic::Conns,
-        b"loop" => StatsTopic::Loop,
-        b"store" => StatsTopic::Store,
-        b"reset" => StatsTopic::Reset,
         b"detail" => StatsTopic::Detail(match words.next() {
             Some(b"on") => Detail::On,
             Some(b"off") => Detail::Off,
@@ -79,7 +71,10 @@ pub(super) fn stats(mut words: Words<'_>) -> Line<'_> {
             _ => Detail::Unknown,
         }),
         b"cachedump" => return answered(cachedump(words)),
-        _ => return Line::refused(Reply::Error, ReplyMode::CLASSIC),
+        word => match StatsTopic::named(word) {
+            Some(topic) => topic,
+            None => return Line::refused(Reply::Error, ReplyMode::CLASSIC),
+        },
     };
     answered(Command::Stats(stats))
 }

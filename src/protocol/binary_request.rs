@@ -203,14 +203,11 @@ pub enum BinaryAction<'a> {
 /// The figures that the key of a `stat` names. As memcached: of three topics the first letters are
 /// enough.
 fn topic_of(key: &[u8]) -> Option<StatsTopic> {
+    if let named @ Some(_) = StatsTopic::named(key) {
+        return named;
+    }
     Some(match key {
         b"" => StatsTopic::Server,
-        b"items" => StatsTopic::Items,
-        b"slabs" => StatsTopic::Slabs,
-        b"sizes" => StatsTopic::Sizes,
-        b"conns" => StatsTopic::Conns,
-        b"loop" => StatsTopic::Loop,
-        b"store" => StatsTopic::Store,
         _ if key.starts_with(b"reset") => StatsTopic::Reset,
         _ if key.starts_with(b"settings") => StatsTopic::Settings,
         _ => StatsTopic::Detail(match key.strip_prefix(b"detail")? {

@@ -66,6 +66,23 @@ pub enum StatsTopic {
     Detail(Detail),
 }
 
+impl StatsTopic {
+    /// The topic of this name, of those that are one word in both protocols.
+    pub(super) const fn named(word: &[u8]) -> Option<Self> {
+        Some(match word {
+            b"settings" => Self::Settings,
+            b"items" => Self::Items,
+            b"slabs" => Self::Slabs,
+            b"sizes" => Self::Sizes,
+            b"conns" => Self::Conns,
+            b"loop" => Self::Loop,
+            b"store" => Self::Store,
+            b"reset" => Self::Reset,
+            _ => return None,
+        })
+    }
+}
+
 /// What `stats detail` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
