@@ -1,6 +1,7 @@
 //! `watch`: which events of commands are logged, and as what (see [`super::event_log`]).
 //!
-//! While no connection watches, a command pays one branch. While a connection watches lookups or stores,
+//! While no connection watches, a command takes one branch more: with what is kept for it, some 16
+//! instructions of a fetch. While a connection watches lookups or stores,
 //! an item may be looked up a second time for its line. Such a lookup does not count as an access.
 
 use super::event_log::{Lookup, WATCHERS_MAX};

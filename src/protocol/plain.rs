@@ -9,8 +9,9 @@
 //! Words are separated by one space, numbers have one to nine digits and no sign, a letter is a flag
 //! without an argument. Every other line is left to the grammars, and so is one that is not complete.
 //! What is returned here is what [`super::classic`] returns for the same line; `tests/plain_lines.rs`
-//! compares them. It is worth a second parser: a `get` is parsed in 100 instructions instead of
-//! 380, a `set` in 220 instead of 790.
+//! compares them. It is worth a second parser: when it was added, a
+//! pipelined `get` took 1,444 instructions instead of 1,672, a `set` 1,655 instead of 2,083, and an `mg`
+//! 1,567 instead of 2,090.
 
 use super::command::{Command, Retrieval, StoreMode};
 use super::limits::KEY_BYTES_MAX;

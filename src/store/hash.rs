@@ -17,9 +17,9 @@
 //! bounds what a client can do that has learnt from it which keys share a table (see `map`).
 //!
 //! Instructions for a key of 36 bytes: 174 with std's SipHash-1-3, which also hides its seed;
-//! 60 with this one. wyhash, rapidhash and foldhash xor the halves of products. They take about as many
-//! instructions as this one, and no such probability is known of them: in foldhash 0.2, 8 bytes of 0
-//! and 8 bytes of 255 have the same hash with one in 2^27 seeds (its issue 50).
+//! 67 with this one (callgrind). wyhash, rapidhash and foldhash xor the halves of products, and no such
+//! probability is known of them: in foldhash 0.2, 8 bytes of 0 and 8 bytes of 255 have the same hash with
+//! one in 2^27 seeds (its issue 50).
 
 use std::hash::{BuildHasher as _, RandomState};
 
