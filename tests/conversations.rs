@@ -95,14 +95,7 @@ fn over_tcp_and_a_unix_socket() {
 /// A real memcached confirms the classic and the binary scripts.
 #[test]
 fn against_real_memcached() {
-    let Some(memcached) = Memcached::find() else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "memcached is not installed: the oracle is silent"
-        );
-        println!("SKIPPED: memcached is not installed (Debian: apt-get install memcached)");
-        return;
-    };
+    let Some(memcached) = Memcached::find_or_skip() else { return };
     let (old, mut skipped) = (memcached.is_old(), 0);
     let spoken = |conversation: &&Conversation| {
         let only_new = old && conversation.option("only-new").is_some();

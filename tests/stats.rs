@@ -24,15 +24,6 @@ const NAMES: [&str; 9] = [
     "evicted_active",
 ];
 
-/// A memcached whose `stats` is that of 1.6.45.
-fn current_memcached() -> Option<Memcached> {
-    let found = Memcached::find().filter(|memcached| !memcached.is_old());
-    if found.is_none() {
-        println!("SKIPPED: no memcached of 1.6.45 or later (MEMCACHED=path names one)");
-    }
-    found
-}
-
 #[test]
 fn every_name_of_memcached_is_shown() {
     let server = Server::start(&["-p", "0"]);
@@ -41,7 +32,7 @@ fn every_name_of_memcached_is_shown() {
     for name in NAMES {
         assert!(all.contains_key(name), "no {name}");
     }
-    let Some(memcached) = current_memcached() else { return };
+    let Some(memcached) = Memcached::current_or_skip() else { return };
     let running = memcached.start(&Conversation::default());
     let mut theirs = Client { stream: running.connect() };
     for topic in ["", "settings"] {
@@ -98,7 +89,7 @@ fn assert_counted<S: std::io::Read + std::io::Write>(client: &mut Client<S>, who
 #[test]
 fn requests_are_counted_as_by_memcached() {
     assert_counted(&mut Server::start(&["-p", "0"]).tcp(), "our");
-    let Some(memcached) = current_memcached() else { return };
+    let Some(memcached) = Memcached::current_or_skip() else { return };
     let running = memcached.start(&Conversation::default());
     assert_counted(&mut Client { stream: running.connect() }, "memcached's");
 }

@@ -161,11 +161,7 @@ fn the_events_of_items_are_shown() {
 
 #[test]
 fn memcached_shows_the_same_events() {
-    let found = Memcached::find().filter(|memcached| !memcached.is_old());
-    let Some(memcached) = found else {
-        println!("SKIPPED: no memcached of 1.6.45 or later (MEMCACHED=path names one)");
-        return;
-    };
+    let Some(memcached) = Memcached::current_or_skip() else { return };
     let running = memcached.start(&Conversation::default());
     let watcher = Watcher::new(running.connect(), ITEM_EVENTS);
     // Its threads begin to log a little later.
