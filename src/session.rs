@@ -27,7 +27,7 @@ const REQUEST_BYTES_MAX: usize = 32 << 10;
 pub enum Stop {
     /// The input holds no whole request: read more.
     NeedsInput,
-    /// The output is full, or the turn has done its share: write what there is, then come back.
+    /// The output is full, or the turn has reached a limit of work: write what there is, then come back.
     NeedsFlush,
     /// The output lacks a large value: write what there is, with [`Engine::left_out`] at its place,
     /// before the engine is used again; then come back. Only where [`OutputLimit::left_out_max`] allows
@@ -113,8 +113,8 @@ impl Session {
     }
 
     /// Executes the requests in `unread`, one after the other, and appends their answers to `output`.
-    /// Returns how many bytes are used; the caller gives the others again, with more after them, the
-    /// next time.
+    /// Returns how many bytes are used. The next call gets the unused ones again, followed by what has
+    /// been read since.
     pub fn advance(
         &mut self,
         unread: &[u8],

@@ -43,8 +43,8 @@ impl Credentials {
         if users.is_empty() { Err("there is no user in it".into()) } else { Ok(Self { users }) }
     }
 
-    /// There is such a user with this password. Takes equally long for every guess: all users are
-    /// compared, without stopping at a difference.
+    /// Whether a user of this name has this password. Every guess takes the same time: it is compared
+    /// with all users, and no comparison stops at a difference.
     #[must_use]
     pub fn allow(&self, user: &[u8], password: &[u8]) -> bool {
         let allowed = self.users.iter().fold(Choice::from(0), |allowed, (known, secret)| {

@@ -1,7 +1,7 @@
 //! The requests of the binary protocol: the same stores, arithmetic and lookups as of the text protocol,
 //! with a cas id in every request and its own answers.
 //!
-//! Answers and counters are those of memcached 1.6.45. How a frame is laid out stands in
+//! Answers and counters are those of memcached 1.6.45. The layout of a frame is in
 //! `protocol/binary_request.rs`, the form of answers in `protocol/binary_reply.rs`.
 
 use super::arithmetic::Computed;

@@ -1,5 +1,5 @@
-//! The meta commands: what their flags do to items. How flags are spelled stands in
-//! `protocol/meta_request.rs`, how they are returned in `meta_reply`.
+//! The meta commands: what their flags do to items. Their spelling is defined in
+//! `protocol/meta_request.rs`, the flags of answers in `meta_reply`.
 //!
 //! A stale value can be served while one client stores a new one: `I` marks an item as stale (answers
 //! then have `X`), the first client that fetches it wins (`W`) and is expected to store, and the

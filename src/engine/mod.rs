@@ -161,8 +161,9 @@ impl Engine {
         self.store.prefetch(keys);
     }
 
-    /// Bytes copied so far that no client sent or fetched: an `append` of one byte copies all of its
-    /// item, and a store may have others moved. It only grows; a turn is bounded by its difference.
+    /// Bytes copied so far within the store: an `append` of one byte copies its whole item, and a store
+    /// may move other items to make room. The sum only grows. A session ends its turn when the sum has
+    /// grown by a limit.
     #[must_use]
     pub const fn copied_bytes(&self) -> u64 {
         self.copied_bytes + self.store.work_bytes()

@@ -16,9 +16,9 @@ const SLAB_CLASSES_MAX: u32 = 64;
 const SLAB_CLASS: u32 = 1;
 /// The windows that `slabs automove window` takes, as memcached.
 const AUTOMOVE_WINDOWS: RangeInclusive<u32> = 3..=1800;
-/// The most that the first two numbers of `lru tune` may add up to, in percent.
+/// Largest sum of the first two numbers of `lru tune`, in percent.
 const LRU_PERCENT_MAX: u32 = 80;
-/// The most that `lru_crawler sleep` takes, in microseconds.
+/// Largest argument of `lru_crawler sleep`, in microseconds.
 const CRAWLER_SLEEP_US_MAX: u32 = 1_000_000;
 /// The limits that `cache_memlimit` takes, in MiB, as memcached.
 const MEMORY_MIB_MIN: u32 = 8;

@@ -1,4 +1,4 @@
-//! The limits of the wire. The operator's limits stand in [`crate::config`].
+//! The limits of the wire. The operator's limits are in [`crate::config`].
 
 /// Longest line, its LF not counted, of every classic command that names one key at most.
 /// memcached closes a connection that has more than this waiting without a line end.

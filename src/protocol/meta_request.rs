@@ -1,8 +1,8 @@
 //! The key and the flags of a meta command.
 //!
 //! A flag is a letter, with its argument right after it. All known flags are accepted, and their
-//! numbers checked, by every command, also where they mean nothing. What they do stands in
-//! `engine/meta.rs`.
+//! numbers checked, by every command, also where they mean nothing. `engine/meta.rs` does
+//! what they ask for.
 
 use super::limits::KEY_BYTES_MAX;
 use super::reply::Reply;

@@ -1,7 +1,7 @@
 //! The writer that appends answers to a connection's output.
 //!
-//! Owns the line end of both dialects and the shape of a hit; the texts of one-line answers stand in
-//! [`super::reply`]. Knows no command and no socket; how much may be written is given to it as an
+//! Owns the line end of both dialects and the shape of a hit; the texts of one-line answers are in
+//! [`super::reply`]. Knows no command and no socket. The caller says how much may be written, by an
 //! [`OutputLimit`].
 
 use std::fmt::{self, Display, Write as _};

@@ -4,7 +4,7 @@
 //! fingerprints are in sets of eight, youngest first, which are allocated at the start. Each has an
 //! age: it no longer counts after as many evictions as there are items. Knows no record and no key.
 
-/// The ghost takes one in so many bytes of the store's memory.
+/// The ghost takes one byte of this many of the store's memory.
 ///
 /// With records of 300 bytes it then holds as many keys as four tenths of the items (the table in
 /// `policy` shows the effect of a smaller one). A larger ghost lets more records into main that are not
