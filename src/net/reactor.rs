@@ -310,6 +310,10 @@ impl Reactor {
     /// Removes a connection, which closes its socket.
     fn close(&mut self, key: usize, why: &Why) {
         let mut connection = self.connections.remove(key);
+        if connection.queued {
+            // A watcher that was sent an event after this turn of its own.
+            self.queue.retain(|&queued| queued != key);
+        }
         self.watchers.remove(key, &mut self.engine);
         if self.engine.events.watches(WatchKinds::CONNEVENTS) {
             let reason = connection.close_name(why, self.stopping.is_some());

@@ -338,3 +338,21 @@ fn a_burst_of_events_is_limited() {
     let dropped = client.figure("log_worker_dropped");
     assert!(1000 < dropped && dropped <= u64::from(lost), "{dropped} of {lost}");
 }
+
+/// The watcher is sent a line about the client that closes before it in the same turn of the loop, and
+/// so has something to do once more. Then it closes itself.
+#[test]
+fn a_watcher_that_closes_after_another_client_gets_no_further_turn() {
+    let server = Server::start(&["-p", "0"]);
+    let (mut first, mut witness) = (server.tcp(), server.tcp());
+    first.ask(b"get a\n", b"END\n");
+    let watcher = Watcher::new(server.tcp().stream, " connevents");
+    server.while_stopped(|| {
+        drop(first);
+        drop(watcher);
+    });
+    for _ in 0..3 {
+        witness.ask(b"get a\n", b"END\n");
+    }
+    assert_eq!(witness.figure("curr_connections"), 1);
+}
