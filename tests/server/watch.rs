@@ -251,6 +251,23 @@ fn connections_are_shown() {
     assert_eq!(stable(&watcher.line().unwrap()), closed("normal"));
 }
 
+/// The end of one is an event for the others, which end in the same turn of the event loop.
+#[test]
+fn watchers_end_in_one_turn() {
+    let server = Server::start(&["-p", "0"]);
+    let mut client = server.tcp();
+    let mut stays = Watcher::new(server.tcp().stream, " connevents");
+    let watcher = || Watcher::new(server.tcp().stream, " connevents");
+    let crowd: Vec<_> = (0..10).map(|_| watcher()).collect();
+    server.while_stopped(|| crowd.into_iter().for_each(|watcher| watcher.client.reset()));
+    until("they are gone", PATIENCE, || client.figure("log_watchers") == 1);
+    let mut ends = 0;
+    while ends < 10 {
+        let line = stable(&stays.line().unwrap());
+        ends += usize::from(line.starts_with("type=conn_close ") && line.contains("=error "));
+    }
+}
+
 /// A line gives the number of those that it has missed, and it holds no more than it may.
 #[test]
 fn a_watcher_that_does_not_read_loses_lines() {
