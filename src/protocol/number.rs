@@ -7,6 +7,8 @@
 const WORD_BYTES_32: usize = 11;
 /// The same for a 64-bit number.
 const WORD_BYTES_64: usize = 22;
+/// The same for a number with a fraction.
+const FRACTION_BYTES: usize = 31;
 
 /// A signed 32-bit number: digits with an optional `-`, at most 11 bytes.
 #[must_use]
@@ -79,15 +81,19 @@ pub fn loose_u64(word: &[u8]) -> Option<u64> {
     }
 }
 
-/// A number with or without a fraction, such as a ratio. memcached reads it with `strtod`; hexadecimal
-/// numbers, infinities and NaN are refused here.
+/// A number with or without a fraction, such as a ratio: at most 31 bytes, and neither infinite nor so
+/// near to 0 that digits are lost. memcached reads it with `strtod`; hexadecimal numbers, infinities and
+/// NaN are refused here.
 #[must_use]
 pub fn decimal_fraction(word: &[u8]) -> Option<f64> {
     let is_plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
-    if !word.iter().all(is_plain) {
+    if word.len() > FRACTION_BYTES || !word.iter().all(is_plain) {
         return None;
     }
-    str::from_utf8(word).ok()?.parse().ok()
+    let number: f64 = str::from_utf8(word).ok()?.parse().ok()?;
+    let mut mantissa = word.iter().take_while(|byte| !byte.eq_ignore_ascii_case(&b'e'));
+    let is_zero = !mantissa.any(|byte| matches!(byte, b'1'..=b'9'));
+    (is_zero || number.is_normal()).then_some(number)
 }
 
 /// What the `strto` family accepts: white space, a sign, digits; after them white space, a NUL or
