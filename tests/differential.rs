@@ -2,7 +2,7 @@
 //!
 //! `requests` generates them, `answers` defines what is compared, and `exceptions` lists the known
 //! differences, on purpose or between versions of memcached. `frames` does the
-//! same for the binary protocol.
+//! same for the binary protocol, and `watchers` for `watch`.
 //!
 //! `cargo test` includes a short run on requests that are always the same. A long run, on new ones:
 //! ```text
@@ -14,6 +14,7 @@ mod answers;
 mod exceptions;
 mod frames;
 mod requests;
+mod watchers;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -26,7 +26,7 @@ const STORAGE: [&[u8]; 6] = [b"set", b"add", b"replace", b"append", b"prepend", 
 const META: [&[u8]; 5] = [b"mg", b"ms", b"md", b"ma", b"me"];
 
 /// All excluded requests.
-pub(crate) const EXCEPTIONS: [Exception; 27] = [
+pub(crate) const EXCEPTIONS: [Exception; 33] = [
     Exception {
         between: UsAndThem,
         why: "a line of three bytes is too short to be anything, even `mn`: a bug",
@@ -121,7 +121,55 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
         between: UsAndThem,
         why: "a space in front of a command makes it unknown, but 1.6.45 looks some up all the same",
         applies: |request| {
-            request.is_indented() && is(request, &[b"flush_all", b"verbosity", b"shutdown"])
+            request.is_indented()
+                && (is_administration(request)
+                    || is(request, &[b"flush_all", b"verbosity", b"shutdown"]))
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "there are no slab classes to move pages between, and no LRU lists to set up",
+        applies: |request| {
+            let words = request.words.len();
+            (is(request, &[b"slabs"]) && request.word(1) == b"reassign" && words == 4)
+                || (is(request, &[b"lru"]) && matches!(request.word(1), b"mode" | b"temp_ttl"))
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "there is no more memory than at the start",
+        applies: |request| {
+            is(request, &[b"cache_memlimit"])
+                && std::str::from_utf8(request.word(1))
+                    .is_ok_and(|mib| matches!(mib.parse(), Ok(65..=1_000_000_000u64)))
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "the start of a subcommand's name is taken for the name: a bug",
+        applies: |request| {
+            const NAMES: [&[u8]; 5] = [b"automove", b"ratio", b"freeratio", b"window", b"tune"];
+            let is_start =
+                |word: &Vec<u8>| NAMES.iter().any(|name| name.starts_with(word) && name != word);
+            is_administration(request) && request.words.iter().skip(1).take(2).any(is_start)
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "a fraction in hexadecimal, with white space, infinite or no number is refused",
+        applies: |request| {
+            let is_odd = |word: &Vec<u8>| {
+                matches!(word.as_slice(), b"inf" | b"nan" | b"0x1p3" | b"0x10" | b"1\t" | b"1\0")
+            };
+            is(request, &[b"slabs", b"lru"]) && request.words.iter().skip(3).any(is_odd)
+        },
+    },
+    Exception {
+        between: UsAndThem,
+        why: "two percentages whose sum does not fit into 32 bits are too high",
+        applies: |request| {
+            let percent = |at| String::from_utf8_lossy(request.word(at)).parse().unwrap_or(0u32);
+            is(request, &[b"lru"]) && percent(2).checked_add(percent(3)).is_none()
         },
     },
     Exception {
@@ -146,6 +194,13 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
     },
     Exception {
         between: OldAndNew,
+        why: "automove had only a level and a ratio",
+        applies: |request| {
+            is(request, &[b"slabs"]) && matches!(request.word(2), b"freeratio" | b"window")
+        },
+    },
+    Exception {
+        between: OldAndNew,
         why: "numbers were read leniently: a plus, spaces of other kinds, more digits",
         applies: |request| request.words.iter().skip(1).any(|word| is_odd_number(word)),
     },
@@ -155,7 +210,7 @@ pub(crate) const EXCEPTIONS: [Exception; 27] = [
         applies: |request| {
             let needed = match request.word(0) {
                 b"incr" | b"decr" | b"touch" => 3,
-                b"delete" | b"verbosity" | b"flush_all" | b"mn" => 2,
+                b"delete" | b"verbosity" | b"flush_all" | b"mn" | b"cache_memlimit" => 2,
                 b"shutdown" => 1,
                 _ => usize::MAX,
             };
@@ -254,6 +309,10 @@ pub(crate) const RENAMED: [(&str, &str); 9] = [
 
 fn is(request: &Request, names: &[&[u8]]) -> bool {
     names.contains(&request.word(0))
+}
+
+fn is_administration(request: &Request) -> bool {
+    is(request, &[b"slabs", b"lru", b"lru_crawler", b"cache_memlimit"])
 }
 
 /// Whether a word after the key has this property. No word is empty.

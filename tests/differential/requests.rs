@@ -154,6 +154,7 @@ fn command() -> BoxedStrategy<Parts> {
         1 => (number(), noreply()).prop_map(move |(level, noreply)| {
             plain([vec![b"verbosity".to_vec(), level], noreply].concat())
         }),
+        2 => administration().prop_map(plain),
         1 => vec("[a-c0 ]{0,3}", 0..4).prop_map(move |words| {
             plain(words.into_iter().map(|word| word.replace(' ', "").into_bytes()).collect())
         }),
@@ -180,6 +181,101 @@ fn meta_set() -> impl Strategy<Value = Parts> {
         let words = [vec![b"ms".to_vec(), key, count.of(&data)], flags].concat();
         (words, Some(data))
     })
+}
+
+/// Lines about memory and its parts. `#` stands for a number, `%` for a fraction, and `MIB` for a limit
+/// of memory, which is never small enough for items to be evicted.
+fn administration() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    const LINES: [&str; 22] = [
+        "slabs automove #",
+        "slabs automove #",
+        "slabs automove ratio %",
+        "slabs automove freeratio %",
+        "slabs automove window #",
+        "slabs automove auto 1",
+        "slabs auto #",
+        "slabs reassign # #",
+        "slabs bogus # #",
+        "slabs",
+        "lru tune # # % %",
+        "lru tune # # % %",
+        "lru tun 1 1 1 1",
+        "lru mode flat",
+        "lru temp_ttl #",
+        "lru",
+        "lru_crawler sleep #",
+        "lru_crawler tocrawl #",
+        "lru_crawler bogus #",
+        "cache_memlimit MIB",
+        "cache_memlimit MIB",
+        "cache_memlimit #",
+    ];
+    const LIMITS: [&str; 18] = [
+        "32",
+        "48",
+        "64",
+        "64",
+        "064",
+        "0",
+        "7",
+        "65",
+        "1000000000",
+        "1000000001",
+        "4294967295",
+        "4294967296",
+        "18446744073709551616",
+        "-1",
+        "+64",
+        "64m",
+        "x",
+        "noreply",
+    ];
+    let limit = select(LIMITS.to_vec()).prop_map(|text| text.as_bytes().to_vec());
+    // 10 is a number that others use, and too small a limit.
+    let number = number().prop_filter("a small limit", |number| number != b"10");
+    (select(LINES.to_vec()), vec(number, 2), vec(fraction(), 2), limit, noreply()).prop_map(
+        |(line, mut numbers, mut fractions, limit, noreply)| {
+            let word = |word: &str| match word {
+                "#" => numbers.pop().unwrap_or_default(),
+                "%" => fractions.pop().unwrap_or_default(),
+                "MIB" => limit.clone(),
+                word => word.as_bytes().to_vec(),
+            };
+            [line.split(' ').map(word).collect(), noreply].concat()
+        },
+    )
+}
+
+/// Numbers with a fraction or without, near the ends of their range, and in other forms.
+fn fraction() -> impl Strategy<Value = Vec<u8>> {
+    const EDGES: [&str; 24] = [
+        "0.0",
+        "-0",
+        "-0.5",
+        "1.",
+        ".5",
+        ".",
+        "+1.5",
+        "1e3",
+        "1e",
+        "1E-2",
+        "1e400",
+        "-1e400",
+        "1e-400",
+        "0e-400",
+        "2e-308",
+        "0.5x",
+        "0.5.5",
+        "0x1p3",
+        "inf",
+        "nan",
+        "x",
+        "1\t",
+        "0000000000000000000000000000001",
+        "00000000000000000000000000000001",
+    ];
+    prop_oneof![3 => select(vec!["0", "1", "2.0", "0.5"]), 1 => select(EDGES.to_vec())]
+        .prop_map(|text| text.as_bytes().to_vec())
 }
 
 fn key() -> impl Strategy<Value = Vec<u8>> {

@@ -46,7 +46,7 @@ impl<'a> Source<'a> {
 
 const STORES: [&str; 6] = ["set", "add", "replace", "append", "prepend", "cas"];
 const METAS: [&str; 6] = ["mg", "ms", "md", "ma", "me", "mn"];
-const LINES: [&str; 36] = [
+const LINES: [&str; 47] = [
     "version",
     "flush_all",
     "flush_all 0 noreply",
@@ -74,7 +74,18 @@ const LINES: [&str; 36] = [
     "lru_crawler metadump 1",
     "lru_crawler mgdump 7",
     "lru_crawler crawl 1",
+    "lru_crawler sleep 1000000",
     "lru mode flat",
+    "lru tune 10 25 0.1 2.0",
+    "lru tune 4294967295 1 1e400 -0",
+    "slabs automove window 3",
+    "slabs automove freeratio .5",
+    "slabs reassign -1 1",
+    "cache_memlimit 8",
+    "cache_memlimit 1000000000 noreply",
+    "watch",
+    "watch fetchers mutations evictions",
+    "watch deletions bogus",
     "verbosity 2",
     "verbosity 0 noreply",
     "debugtime p",
@@ -161,7 +172,20 @@ pub(crate) fn request(source: &mut Source<'_>, out: &mut Vec<u8>) {
             words(
                 source,
                 out,
-                &["debugtime", "flush_all", "stats", "verbosity", "delete", "touch"],
+                &[
+                    "debugtime",
+                    "flush_all",
+                    "stats",
+                    "verbosity",
+                    "delete",
+                    "touch",
+                    "cache_memlimit",
+                    "slabs automove",
+                    "slabs automove window",
+                    "lru tune 1 1 1",
+                    "lru_crawler sleep",
+                    "watch",
+                ],
             );
             number(source, out);
             end(source, out);
