@@ -18,11 +18,15 @@ const COUNTED: &str = "miocached::session::Session::advance";
 /// Room for twice what the cases store, so that nothing is evicted and nothing compacted.
 const MEMORY_MIB: &str = "256";
 
-/// Instructions that the session takes for these conversations, one after the other.
+/// Instructions that the session takes for these conversations, one after the other, and `quit`.
 ///
 /// # Errors
 /// When a server cannot be run, does not answer as it must, or has no function [`COUNTED`].
-pub(crate) fn instructions(server: &Path, conversations: &[&Conversation]) -> Result<u64, Failure> {
+pub(crate) fn instructions(
+    server: &Path,
+    conversations: &[&Conversation],
+    quit: &[u8],
+) -> Result<u64, Failure> {
     let folder = tempfile::tempdir().doing(|| "making a folder".into())?;
     let counts_path = folder.path().join("callgrind.out");
     let (ours, theirs) = UnixDatagram::pair().doing(|| "making a socket pair".into())?;
@@ -40,7 +44,7 @@ pub(crate) fn instructions(server: &Path, conversations: &[&Conversation]) -> Re
     let answers = valgrind.stdout.take();
     let (sent, checked) = thread::scope(|scope| {
         let checking = scope.spawn(move || answers.map(|answers| check(answers, conversations)));
-        let sent = send(&ours, conversations);
+        let sent = send(&ours, conversations, quit);
         (sent, checking.join())
     });
     let status = valgrind.wait().doing(|| "waiting for valgrind".into())?;
@@ -60,12 +64,12 @@ pub(crate) fn instructions(server: &Path, conversations: &[&Conversation]) -> Re
     }
 }
 
-fn send(server: &UnixDatagram, conversations: &[&Conversation]) -> io::Result<()> {
+fn send(server: &UnixDatagram, conversations: &[&Conversation], quit: &[u8]) -> io::Result<()> {
     let reads = conversations.iter().flat_map(|conversation| &conversation.reads);
     for read in reads {
         server.send(read)?;
     }
-    server.send(b"quit\r\n").map(drop)
+    server.send(quit).map(drop)
 }
 
 /// Reads all answers. A server that answers wrongly could do so in fewer instructions.

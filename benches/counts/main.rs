@@ -10,13 +10,14 @@ use std::process::{Command, ExitCode};
 
 use clap::Parser;
 
-use cases::{CASES, Case, ITEMS, LAPS, LOAD};
+use cases::{Case, ITEMS, LAPS, SUITES, Suite};
 use rig::failure::{Doing, Failure};
 use rig::program::Program;
 use table::{Row, Table, Verdict};
 
 mod callgrind;
 mod cases;
+mod frames;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "the other benches use what this one does not")]
 mod rig;
@@ -74,13 +75,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 /// Counts every case. Each starts with the load, which is counted alone and subtracted.
 fn count() -> Result<Vec<Row>, Failure> {
     let server = Program::miocached()?.path;
-    let load = LOAD.conversation(0..1);
-    let loading = callgrind::instructions(&server, &[&load])?;
-    let mut rows = vec![row(&LOAD, loading, 1)];
-    for case in &CASES {
-        let conversation = case.conversation(1..1 + LAPS);
-        let both = callgrind::instructions(&server, &[&load, &conversation])?;
-        rows.push(row(case, both.saturating_sub(loading), LAPS));
+    let mut rows = Vec::new();
+    for Suite { load: load_case, cases, quit } in &SUITES {
+        let load = load_case.conversation(0..1);
+        let loading = callgrind::instructions(&server, &[&load], quit)?;
+        rows.push(row(load_case, loading, 1));
+        for case in *cases {
+            let conversation = case.conversation(1..1 + LAPS);
+            let both = callgrind::instructions(&server, &[&load, &conversation], quit)?;
+            rows.push(row(case, both.saturating_sub(loading), LAPS));
+        }
     }
     Ok(rows)
 }
