@@ -24,6 +24,16 @@ const NAMES: [&str; 9] = [
     "evicted_active",
 ];
 
+/// Clients parse the version of memcached, so it is a number alone.
+#[test]
+fn both_versions_are_shown() {
+    let server = Server::start(&["-p", "0"]);
+    let stats = server.tcp().stats("");
+    let is_number = |part: &str| part.parse::<u32>().is_ok();
+    assert!(stats["version"].split('.').count() == 3 && stats["version"].split('.').all(is_number));
+    assert_eq!(stats["miocached_version"], env!("CARGO_PKG_VERSION"));
+}
+
 #[test]
 fn every_name_of_memcached_is_shown() {
     let server = Server::start(&["-p", "0"]);

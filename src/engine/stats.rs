@@ -140,11 +140,12 @@ impl Engine {
     fn write_process(&self, server: &ServerStats, reply: &mut dyn Figures) {
         let counters = &self.counters;
         let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
-        let figures: [(&str, &dyn Display); 14] = [
+        let figures: [(&str, &dyn Display); 15] = [
             ("pid", &server.pid),
             ("uptime", &(self.now.uptime_s - Now::FIRST_S)),
             ("time", &self.now.unix_s),
             ("version", &VERSION_LINE.trim_start_matches("VERSION ")),
+            ("miocached_version", &env!("CARGO_PKG_VERSION")),
             // Tools expect the name; it is not libevent that polls here.
             ("libevent", &"mio"),
             ("pointer_size", &usize::BITS),

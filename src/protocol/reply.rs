@@ -4,14 +4,18 @@
 
 use super::dialect::Dialect;
 
+// The table of texts takes literals alone.
 macro_rules! version_line {
     () => {
-        concat!("VERSION 1.6.45-miocached-", env!("CARGO_PKG_VERSION"))
+        "VERSION 1.6.45"
     };
 }
 
-/// What `version` answers. Clients and tools read the leading number to decide what a server can
-/// do, so it is that of the memcached whose text protocol this is.
+/// What `version` answers: the number of the memcached whose protocols these are, from which clients
+/// and tools conclude what a server can do. Nothing follows it, because clients parse it in ways that
+/// no suffix suits: node's memcached takes the last three numbers of the line; Perl's `version`, .NET's
+/// `Version` (Enyim) and dalli-elasticache refuse a suffix; a second word, as Ubuntu's memcached once
+/// had, broke several. This server's own version is in `stats`.
 pub const VERSION_LINE: &str = version_line!();
 
 /// How a request wants to be answered.
