@@ -13,6 +13,7 @@
 //! | a thousand unfinished sets and unread gets | load/crowds.rs, the two crowds at once: `crowds`, large |
 //! | slow writers, with and without `idle_timeout` | `slow` |
 //! | invalid requests | `hostile`; the answers: tests/scripts |
+//! | what memcached 1.6.43 to 1.6.45 mend | `memcached_faults` |
 //! | clients that die, reset, half-close | server/streams.rs; no leak: `churn` |
 //! | data and FIN in one edge | server/streams.rs |
 //! | SIGSTOP, closed or full stderr | server/shutdown_and_limits.rs, server/streams.rs |
@@ -34,6 +35,7 @@ mod fairness;
 mod hostile;
 mod idle;
 mod lingering_close;
+mod memcached_faults;
 mod signals;
 mod slow;
 mod soak;

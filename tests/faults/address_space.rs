@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::harness::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
 /// Limits the address space of the server to its current size and `more` bytes.
-fn limit(server: &Server, more: usize) {
+pub(super) fn limit(server: &Server, more: usize) {
     let address_space = (server.address_space() + more).to_string();
     let pid = server.pid().to_string();
     let limit = format!("--as={address_space}:{address_space}");

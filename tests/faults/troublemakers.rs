@@ -35,7 +35,7 @@ impl Troublemaker {
         self.deaf.retain(|(_, since)| since.elapsed() < STALL);
         let mut client = server.tcp();
         let half = self.half();
-        match self.random.below(10) {
+        match self.random.below(11) {
             0 => {
                 let _ = client.stream.write_all(&half);
                 client.reset();
@@ -71,6 +71,16 @@ impl Troublemaker {
                 // More connections at once than the limit allows.
                 let crowd: Vec<_> = (0..60).map(|_| server.tcp()).collect();
                 crowd.into_iter().for_each(Client::reset);
+            }
+            9 => {
+                // Watches everything and reads nothing, for a while or not at all.
+                let watch = b"watch fetchers mutations evictions connevents deletions\r\n";
+                let _ = client.stream.write_all(watch);
+                if self.stalled.len() < STALLED_MAX {
+                    self.stalled.push((client, Instant::now()));
+                } else {
+                    client.reset();
+                }
             }
             _ => {
                 let _ = client.stream.write_all(b"get k-1\r\nquit\r\nget k-1\r\n");
