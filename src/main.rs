@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 
 fn print_license() -> Result<(), String> {
     std::io::stdout()
-        .write_all(include_bytes!("license.txt"))
+        .write_all(include_bytes!("../.packaging/LICENSE"))
         .map_err(|error| format!("standard output: {error}"))
 }
 
