@@ -16,7 +16,8 @@ use log::{LevelFilter, info, warn};
 use miocached::config::{Config, MIB};
 use miocached::net::stdio::serve_stdio;
 use miocached::net::{
-    ALLOWANCE_BYTES, Listeners, Reactor, budget_bytes, engine_for, watch_signals,
+    ALLOWANCE_BYTES, Inherited, Listeners, Reactor, ServiceManager, budget_bytes, engine_for,
+    take_inherited, watch_signals,
 };
 use process::files::{PendingPidFile, write_ports};
 
@@ -50,6 +51,11 @@ fn serve(launch: Launch) -> Result<(), String> {
         let possible = config.item_bytes_max;
         warn!("the item limit is {possible} bytes instead of {given}: two fifths of -m");
     }
+    let inherited = if stdio {
+        Inherited::default()
+    } else {
+        take_inherited(&mut config).map_err(|error| error.to_string())?
+    };
     process::limits::raise(&options, &mut config)?;
     process::ignore_file_size_signal()?;
     if stdio {
@@ -60,7 +66,8 @@ fn serve(launch: Launch) -> Result<(), String> {
     let signals = watch_signals().map_err(|error| error.to_string())?;
     // Low ports need root, so the user changes after they are open. Files are created after that, so
     // that they belong to the user of -u.
-    let mut listeners = Listeners::open_tcp(&config).map_err(|error| error.to_string())?;
+    let mut listeners =
+        Listeners::open_tcp(&config, inherited).map_err(|error| error.to_string())?;
     process::change_user(&options)?;
     listeners.open_unix(&config).map_err(|error| error.to_string())?;
     let engine = engine_for(&config).map_err(|error| error.to_string())?;
@@ -75,8 +82,9 @@ fn serve(launch: Launch) -> Result<(), String> {
     if !process::EVENT_QUEUE_IS_INHERITED {
         process::detach(&options, keep_terminal)?;
     }
-    let mut reactor =
-        Reactor::new(config, listeners, engine, signals).map_err(|error| error.to_string())?;
+    let manager = ServiceManager::from_environment(options.daemon);
+    let mut reactor = Reactor::new(config, listeners, engine, signals, manager)
+        .map_err(|error| error.to_string())?;
     if process::EVENT_QUEUE_IS_INHERITED {
         process::detach(&options, keep_terminal)?;
     }

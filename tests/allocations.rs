@@ -11,7 +11,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use miocached::config::Config;
 use miocached::engine::{Engine, Now};
-use miocached::net::{Listeners, Reactor, engine_for, watch_signals};
+use miocached::net::{Inherited, Listeners, Reactor, ServiceManager, engine_for, watch_signals};
 use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
 
@@ -84,11 +84,12 @@ fn a_session_allocates_nothing() {
 fn a_server_allocates_nothing() {
     let tcp = vec!["127.0.0.1:0".parse().unwrap()];
     let config = Config { tcp, shutdown_enabled: true, ..Config::default() };
-    let listeners = Listeners::open_tcp(&config).unwrap();
+    let listeners = Listeners::open_tcp(&config, Inherited::default()).unwrap();
     let address = listeners.addresses().next().unwrap();
     let engine = engine_for(&config).unwrap();
     let signals = watch_signals().unwrap();
-    let mut reactor = Reactor::new(config, listeners, engine, signals).unwrap();
+    let manager = ServiceManager::from_environment(false);
+    let mut reactor = Reactor::new(config, listeners, engine, signals, manager).unwrap();
     let server = thread::spawn(move || reactor.run().unwrap());
     let mut client = TcpStream::connect(address).unwrap();
     client.set_nodelay(true).unwrap();

@@ -54,7 +54,7 @@ impl Target {
 }
 
 /// Whether the program is installed. Under CI a missing one is a failure.
-fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let found = if program.starts_with('/') {
         Path::new(program).exists()
     } else {

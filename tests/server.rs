@@ -10,6 +10,7 @@
 //! * `memory`: what may be asked for, and a full one from outside
 //! * `streams`: how bytes and their end may come and go, on sockets and on stderr
 //! * `stalls`: turns in which a connection cannot go on
+//! * `systemd`: inherited sockets, and reports to a service manager
 //! * `watch`: the log of events that clients may ask for
 //! * `shutdown_and_limits`: signals, and limits on connections and descriptors
 //!
@@ -26,4 +27,5 @@ mod shutdown_and_limits;
 mod stalls;
 mod stdio;
 mod streams;
+mod systemd;
 mod watch;

@@ -19,9 +19,10 @@ const LAYERS: [(&str, &[&str]); 7] = [
 ];
 
 /// The runtime dependencies. Each has a comment with its reason in Cargo.toml.
-const DEPENDENCIES: [&str; 12] = [
+const DEPENDENCIES: [&str; 13] = [
     "clap",
     "hashbrown",
+    "listenfd",
     "log",
     "memchr",
     "memmap2",

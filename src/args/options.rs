@@ -32,7 +32,9 @@ Exit codes:
   2  the command line does not parse
 
 Environment:
-  MEMCACHED_PORT_FILENAME   file to write the TCP ports to, one a line: \"TCP INET: 11211\"";
+  MEMCACHED_PORT_FILENAME   file to write the TCP ports to, one a line: \"TCP INET: 11211\"
+  LISTEN_FDS, LISTEN_PID    sockets of systemd to serve; -p, -l, -s, -a and -b have no effect then
+  NOTIFY_SOCKET             socket of systemd (Type=notify), to which the server reports its state";
 
 /// A memcached-compatible cache server on a single-threaded event loop.
 ///

@@ -1,23 +1,25 @@
-//! One listening socket, TCP or Unix. Creates, replaces and removes the file of a Unix socket.
+//! One listening socket, TCP or Unix. Creates, replaces and removes the file of a Unix socket, unless the
+//! socket is inherited.
 
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::PathBuf;
 
 use mio::net::{TcpListener, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use nix::poll::PollFlags;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
-    sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, getsockopt, listen,
+    setsockopt, socket, sockopt,
 };
 use nix::sys::stat::{Mode, umask};
 
-use super::socket::{Peer, Socket, address_name, is_ready};
+use super::socket::{Peer, Socket, address_name, is_ready, unix_name};
 use crate::config::UnixSocket;
 
 /// A listening socket.
@@ -30,7 +32,12 @@ pub(super) struct Listener {
 
 enum Kind {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, file: SocketFile },
+    Unix {
+        listener: UnixListener,
+        name: String,
+        /// None for an inherited socket, whose file belongs to the process that has created it.
+        _file: Option<SocketFile>,
+    },
 }
 
 impl Listener {
@@ -83,7 +90,24 @@ impl Listener {
         listen(&listener, as_backlog(backlog))?;
         let made = fs::symlink_metadata(path)?;
         let file = SocketFile { path: path.clone(), made: (made.dev(), made.ino()) };
-        Ok(Self { kind: Kind::Unix { listener, file }, ready: false })
+        let (name, _file) = (path.display().to_string(), Some(file));
+        Ok(Self { kind: Kind::Unix { listener, name, _file }, ready: false })
+    }
+
+    /// A TCP socket that another process has opened.
+    pub(super) fn inherited_tcp(listener: StdTcpListener) -> io::Result<Self> {
+        check_listens(&listener)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { kind: Kind::Tcp(TcpListener::from_std(listener)), ready: false })
+    }
+
+    /// A Unix socket that another process has opened. Its file is left alone.
+    pub(super) fn inherited_unix(listener: StdUnixListener) -> io::Result<Self> {
+        check_listens(&listener)?;
+        listener.set_nonblocking(true)?;
+        let name = unix_name(&listener.local_addr()?);
+        let listener = UnixListener::from_std(listener);
+        Ok(Self { kind: Kind::Unix { listener, name, _file: None }, ready: false })
     }
 
     /// Accepts one client, whose socket is set up and ready to be registered.
@@ -114,6 +138,14 @@ impl Listener {
         }
     }
 
+    /// The path of a Unix socket, or its abstract name.
+    pub(super) fn unix_name(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Tcp(_) => None,
+            Kind::Unix { name, .. } => Some(name),
+        }
+    }
+
     /// The descriptor's number.
     pub(super) fn descriptor(&self) -> i32 {
         self.as_fd().as_raw_fd()
@@ -123,7 +155,7 @@ impl Listener {
     pub(super) fn name(&self) -> String {
         match &self.kind {
             Kind::Tcp(listener) => address_name(listener.local_addr()),
-            Kind::Unix { file, .. } => format!("unix:{}", file.path.display()),
+            Kind::Unix { name, .. } => format!("unix:{name}"),
         }
     }
 
@@ -152,8 +184,17 @@ impl fmt::Display for Listener {
                 Ok(address) => write!(f, "{address}"),
                 Err(error) => write!(f, "an unknown address ({error})"),
             },
-            Kind::Unix { file, .. } => write!(f, "{}", file.path.display()),
+            Kind::Unix { name, .. } => f.write_str(name),
         }
+    }
+}
+
+/// Only listeners can be served. systemd passes connections instead if `Accept=yes` is set.
+fn check_listens(socket: &impl AsFd) -> io::Result<()> {
+    if getsockopt(socket, sockopt::AcceptConn)? {
+        Ok(())
+    } else {
+        Err(io::Error::new(ErrorKind::InvalidInput, "it does not listen"))
     }
 }
 

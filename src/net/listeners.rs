@@ -14,6 +14,7 @@ use slab::Slab;
 
 use super::clock::Moment;
 use super::connection::Connection;
+use super::inherited::Inherited;
 use super::listener::Listener;
 use super::notice::Notice;
 use super::socket::{Peer, Socket};
@@ -32,6 +33,8 @@ pub(super) const FIRST_LISTENER: usize = usize::MAX / 2;
 /// See the module. Times are in milliseconds of uptime.
 pub struct Listeners {
     listeners: Vec<Listener>,
+    /// No others are opened.
+    are_inherited: bool,
     connections_max: usize,
     /// Clients above the limit are rejected. Otherwise they wait.
     reject_at_limit: bool,
@@ -44,13 +47,15 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Listens on the TCP addresses of `config`.
+    /// Takes the inherited listeners or, if there are none, listens on the TCP addresses of `config`.
     ///
     /// # Errors
     /// When the kernel refuses one of them.
-    pub fn open_tcp(config: &Config) -> Result<Self, StartError> {
+    pub fn open_tcp(config: &Config, inherited: Inherited) -> Result<Self, StartError> {
+        let inherited = inherited.into_listeners();
         let mut listeners = Self {
-            listeners: Vec::new(),
+            are_inherited: !inherited.is_empty(),
+            listeners: inherited,
             connections_max: config.connections_max,
             reject_at_limit: config.reject_at_limit,
             retry_ms: None,
@@ -58,20 +63,24 @@ impl Listeners {
             limit_notice: Notice::default(),
             failure_notice: Notice::default(),
         };
-        for address in &config.tcp {
-            listeners.add(Listener::tcp(*address, config.backlog), address)?;
+        if !listeners.are_inherited {
+            for address in &config.tcp {
+                listeners.add(Listener::tcp(*address, config.backlog), address)?;
+            }
         }
         Ok(listeners)
     }
 
-    /// Also listens on the Unix sockets of `config`. Their files belong to the current user of the
-    /// process.
+    /// Also listens on the Unix sockets of `config`, unless listeners are inherited. Their files belong
+    /// to the current user of the process.
     ///
     /// # Errors
     /// When one of them cannot be listened on.
     pub fn open_unix(&mut self, config: &Config) -> Result<(), StartError> {
-        for unix in &config.unix {
-            self.add(Listener::unix(unix, config.backlog), &unix.path.display())?;
+        if !self.are_inherited {
+            for unix in &config.unix {
+                self.add(Listener::unix(unix, config.backlog), &unix.path.display())?;
+            }
         }
         Ok(())
     }
@@ -248,6 +257,16 @@ impl Listeners {
         let limit = self.connections_max;
         let text = format_args!("rejected a client: {limit} connections are open");
         self.limit_notice.warn(moment.uptime_ms, &text);
+    }
+}
+
+/// The addresses, separated by commas.
+impl fmt::Display for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            write!(f, "{}{listener}", if index > 0 { ", " } else { "" })?;
+        }
+        Ok(())
     }
 }
 

@@ -22,7 +22,8 @@
 //! ```
 //! Beside these: [`clock`] reads the time once per turn, `server_stats` collects the network's figures
 //! for `stats`, `notice` limits the log lines that clients can cause, `start` prepares the first turn,
-//! and [`stdio`] runs one session on standard input and output.
+//! `inherited` takes the sockets that a service manager has opened, `service_manager` reports to it, and
+//! [`stdio`] runs one session on standard input and output.
 //!
 //! ## Edge-triggered readiness
 //!
@@ -46,12 +47,14 @@ mod account;
 mod buffer;
 pub mod clock;
 pub mod connection;
+mod inherited;
 mod linger;
 mod listener;
 mod listeners;
 mod notice;
 pub mod reactor;
 mod server_stats;
+mod service_manager;
 mod socket;
 mod start;
 pub mod stdio;
@@ -59,8 +62,10 @@ mod timeouts;
 mod watchers;
 
 pub use account::budget_bytes;
+pub use inherited::{Inherited, take_inherited};
 pub use listeners::Listeners;
 pub use reactor::Reactor;
+pub use service_manager::ServiceManager;
 pub use start::{StartError, engine_for, watch_signals};
 
 /// Bytes of the working read buffer, and so of the requests that a connection executes in a turn. Only

@@ -24,6 +24,7 @@ use super::connection::{Connection, Expired, Next, Shared, Why};
 use super::listeners::{FIRST_LISTENER, Listeners};
 use super::notice::Notice;
 use super::server_stats;
+use super::service_manager::ServiceManager;
 use super::start::{StartError, read_auth_file};
 use super::timeouts::Timeouts;
 use super::watchers::Watchers;
@@ -44,6 +45,7 @@ pub struct Reactor {
     poll: Poll,
     events: Events,
     signals: Signals,
+    service_manager: ServiceManager,
     listeners: Listeners,
     connections: Slab<Connection>,
     /// Keys of connections that have something to do, each once (`Connection::queued`).
@@ -91,6 +93,7 @@ impl Reactor {
         mut listeners: Listeners,
         engine: Engine,
         mut signals: Signals,
+        service_manager: ServiceManager,
     ) -> Result<Self, StartError> {
         let no_loop = |source| StartError { what: "cannot set up the event loop".into(), source };
         let poll = Poll::new().map_err(no_loop)?;
@@ -105,6 +108,7 @@ impl Reactor {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             signals,
+            service_manager,
             listeners,
             connections: Slab::new(),
             queue: Vec::new(),
@@ -127,6 +131,7 @@ impl Reactor {
     /// # Errors
     /// When the event loop itself fails; no client can make it fail.
     pub fn run(&mut self) -> io::Result<()> {
+        self.service_manager.ready(&self.listeners);
         while !self.has_stopped() {
             self.turn()?;
         }
@@ -414,7 +419,9 @@ impl Reactor {
             }
         }
         if reload {
+            self.service_manager.reloading();
             self.reload_credentials();
+            self.service_manager.ready(&self.listeners);
         }
         if stop {
             self.begin_to_stop();
@@ -440,6 +447,7 @@ impl Reactor {
         let now_ms = self.moment.uptime_ms;
         // A second signal ends the wait at once.
         let patience_ms = if self.stopping.is_none() { STOP_MS } else { 0 };
+        self.service_manager.stopping();
         self.stopping =
             Some(Stopping { deadline_ms: now_ms + patience_ms, quiet_ms: now_ms + STOP_QUIET_MS });
         info!(target: "miocached", "stopping");

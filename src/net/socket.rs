@@ -4,6 +4,9 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::SocketAddr as UnixAddr;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -49,6 +52,15 @@ pub(super) fn address_name(address: io::Result<SocketAddr>) -> String {
         Ok(address @ SocketAddr::V6(_)) => format!("tcp6:{address}"),
         Err(_) => "<closed>".into(),
     }
+}
+
+/// The path of a Unix socket, or its abstract name after an `@`. Empty if it has neither.
+pub(super) fn unix_name(address: &UnixAddr) -> String {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(name) = address.as_abstract_name() {
+        return format!("@{}", name.escape_ascii());
+    }
+    address.as_pathname().map_or_else(String::new, |path| path.display().to_string())
 }
 
 /// Whether the socket has this readiness now: one `poll(2)` that does not wait.
@@ -120,9 +132,8 @@ impl Socket {
                 (address_name(stream.peer_addr()), address_name(stream.local_addr()))
             }
             Self::Unix(stream) => {
-                let address = stream.local_addr().ok();
-                let path = address.as_ref().and_then(|address| address.as_pathname());
-                let name = path.map_or("unix:".into(), |path| format!("unix:{}", path.display()));
+                let name = stream.local_addr().map(|address| unix_name(&address));
+                let name = format!("unix:{}", name.unwrap_or_default());
                 (name.clone(), name)
             }
         }

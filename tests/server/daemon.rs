@@ -14,11 +14,11 @@ use super::options::assert_refused;
 use crate::harness::process::{Client, PATIENCE, Server, command, run, until};
 
 /// A daemon. It is not a child of the test, so dropping this kills it by its pid.
-struct Daemon(Pid);
+pub(super) struct Daemon(Pid);
 
 impl Daemon {
     /// Waits for the pid file, and returns the daemon whose id it has.
-    fn of(pid_file: &Path) -> Self {
+    pub(super) fn of(pid_file: &Path) -> Self {
         until("the pid file is there", PATIENCE, || pid_file.exists());
         let text = fs::read_to_string(pid_file).unwrap();
         assert!(text.ends_with('\n'), "{text:?}");
@@ -175,7 +175,7 @@ fn root_changes_to_the_user_of_u() {
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     assert_eq!(server.ids("Uid"), [nobody.uid.as_raw(); 4]);
     assert_eq!(server.ids("Gid"), [nobody.gid.as_raw(); 4]);
-    assert_eq!(server.ids("Groups"), []);
+    assert!(server.ids("Groups").is_empty());
     // The files belong to the user, so the server can remove them.
     assert_eq!(fs::metadata(&socket).unwrap().uid(), nobody.uid.as_raw());
     Client::unix(&socket).ask(b"get a\n", b"END\n");
