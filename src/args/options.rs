@@ -20,6 +20,19 @@ const REQUESTS: &str = "Requests";
 const PERMISSIONS: &str = "What clients may do";
 const PROCESS: &str = "Process";
 
+/// What -V prints after the name. As in the answer to `version`, memcached's number is first.
+const VERSION: &str = concat!("1.6.45 (own version ", env!("CARGO_PKG_VERSION"), ")");
+
+/// clap's template, after a line of name and version: scripts read memcached's version from the first
+/// line of `-h`.
+const HELP: &str = "\
+{name} {version}
+
+{about-with-newline}
+{usage-heading} {usage}
+
+{all-args}{after-help}";
+
 /// The end of the output of `--help`, after the tables of suboptions.
 const AFTER_SUBOPTIONS: &str = "\
 Signals:
@@ -43,7 +56,8 @@ Environment:
 #[derive(Debug, Parser)]
 #[command(
     name = "miocached",
-    version,
+    version = VERSION,
+    help_template = HELP,
     help_expected = true,
     verbatim_doc_comment,
     args_override_self = true,
@@ -187,7 +201,7 @@ pub(super) struct Options {
 
     /// Suboptions, separated by commas; may be given several times
     ///
-    /// They are listed at the end of the output of --help.
+    /// A table of them follows the options.
     #[arg(short = 'o', long, value_name = "SUBOPTIONS", help_heading = REQUESTS)]
     #[arg(verbatim_doc_comment)]
     #[arg(value_parser = checked(StringValueParser::new(), |text| extended::parse(&text)))]

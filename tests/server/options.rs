@@ -3,13 +3,19 @@
 use std::net::{Ipv6Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 
+use miocached::protocol::VERSION_LINE;
+
 use crate::harness::process::{Client, MIB, PATIENCE, Server, run, until};
 
 #[test]
 fn help_and_version_exit_0() {
+    let number = VERSION_LINE.trim_start_matches("VERSION ");
+    let version = format!("miocached {number} (own version {})", env!("CARGO_PKG_VERSION"));
     for asks in ["-h", "--help"] {
         let ended = run(&[asks], b"");
         let help = String::from_utf8(ended.stdout).unwrap();
+        // Scripts read the second word of this line, or a number in it, as memcached's version.
+        assert_eq!(help.lines().next(), Some(version.as_str()), "{asks}");
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{asks}");
         for option in [
             "--port",
@@ -50,8 +56,8 @@ fn help_and_version_exit_0() {
     }
     for asks in ["-V", "--version"] {
         let ended = run(&[asks], b"");
-        let version = concat!("miocached ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
-        assert_eq!((ended.code, ended.stdout.as_slice()), (Some(0), version), "{asks}");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{asks}");
+        assert_eq!(String::from_utf8(ended.stdout).unwrap().trim_end(), version, "{asks}");
     }
 }
 
