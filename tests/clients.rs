@@ -6,7 +6,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::harness::peers::{Memcached, RunningMemcached};
@@ -64,7 +64,7 @@ pub(crate) fn has(program: &str) -> bool {
     require(program, found)
 }
 
-fn require(what: &str, found: bool) -> bool {
+pub(crate) fn require(what: &str, found: bool) -> bool {
     assert!(found || std::env::var_os("CI").is_none(), "{what} is not installed");
     if !found {
         println!("SKIPPED: {what} is not installed (see .ci/run)");
@@ -72,8 +72,8 @@ fn require(what: &str, found: bool) -> bool {
     found
 }
 
-/// Time limit of a program.
-fn patient(program: &str) -> Command {
+/// The program with a time limit.
+pub(crate) fn patient(program: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args([&PATIENCE.as_secs().to_string(), program]);
     command
@@ -93,11 +93,15 @@ fn said(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The folder of the Python libraries.
+pub(crate) fn python_path() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("python")
+}
+
 /// Runs one of the Python clients, if its library is installed.
 fn python(library: &str) {
-    let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
     let python = |arguments: &[&str]| {
-        output(patient("python3").args(arguments).env("PYTHONPATH", &installed))
+        output(patient("python3").args(arguments).env("PYTHONPATH", python_path()))
     };
     let imports = |library: &str| python(&["-c", &format!("import {library}")]).status.success();
     if !require(library, has("python3") && imports(library)) {

@@ -15,6 +15,7 @@
 //! * `faults`, `load`: what the server must survive, and what it may cost
 //! * `clients`: clients and tools that were written for memcached
 //! * `benchmarks`: parts of the benches
+//! * `packaging`: what `.packaging` has: man page, completions, systemd units, recipes
 //! * `readme`, `tidy`: the README's promises, and the source's layout
 //!
 //! `harness` is what they share.
@@ -31,6 +32,7 @@ mod harness;
 mod load;
 mod log_edges;
 mod memory_limit;
+mod packaging;
 mod plain_lines;
 mod readme;
 mod reclaim;
