@@ -1,10 +1,12 @@
 //! What `.packaging` has for packages, containers and service managers, against the program.
 //!
+//! * `container`: the entrypoint of the container image
 //! * `generated`: the man page and the completions, which are generated from the options
 //! * `units`: the systemd units
 //!
 //! `.ci/package` builds the Debian package, installs it and removes it.
 
+mod container;
 mod generated;
 mod units;
 
