@@ -3,11 +3,15 @@
 //! * `container`: the entrypoint of the container image
 //! * `generated`: the man page and the completions, which are generated from the options
 //! * `units`: the systemd units
+//! * `recipes`: the recipes for clients, each tried as it stands
+//! * `monitoring`: those for Prometheus and Grafana
 //!
 //! `.ci/package` builds the Debian package, installs it and removes it.
 
 mod container;
 mod generated;
+mod monitoring;
+mod recipes;
 mod units;
 
 use std::path::{Path, PathBuf};
