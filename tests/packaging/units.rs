@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::file;
 use crate::clients::has;
-use crate::harness::process::Server;
+use crate::harness::process::{PATIENCE, Server, until};
 
 /// The units, with the program of this build in place of the installed one.
 fn units_of_this_build() -> tempfile::TempDir {
@@ -44,6 +44,19 @@ fn the_service_is_confined() {
     let scored = security.arg(folder.path().join("miocached.service")).output().unwrap();
     let table = String::from_utf8_lossy(&scored.stdout);
     assert!(scored.status.success(), "above 1.5 of 10: {table}");
+}
+
+/// systemd runs it with the id of the server in `MAINPID`.
+#[test]
+fn the_units_reload_sends_sighup() {
+    let unit = fs::read_to_string(file("miocached.service")).unwrap();
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecReload=/bin/sh -c '"));
+    let command = line.and_then(|line| line.strip_suffix('\'')).unwrap();
+    let server = Server::start(&["-p", "0"]);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).env("MAINPID", server.pid().to_string());
+    assert!(shell.status().unwrap().success());
+    until("it is logged", PATIENCE, || server.log().contains("SIGHUP: there is no auth file"));
 }
 
 #[test]
