@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::command::{Command, DebugCommand, Detail, Dump, DumpFormat, StatsTopic};
+use super::limits::WORDS_MAX;
 use super::line::{Line, reply_mode_after};
 use super::number;
 use super::reply::{Reply, ReplyMode};
@@ -206,14 +207,14 @@ pub(super) fn cache_memlimit(mut words: Words<'_>) -> Line<'_> {
     }
 }
 
-/// Without a kind, `watch` shows lookups. The engine reports an unknown kind, because it checks first
-/// whether watching is allowed.
-pub(super) fn watch(mut words: Words<'_>) -> Line<'_> {
+/// Without a kind, `watch` shows lookups. Words that memcached does not look at may be anything. The
+/// engine reports an unknown kind, because it checks first whether watching is allowed.
+pub(super) fn watch(words: Words<'_>) -> Line<'_> {
     if words.is_empty() {
         return answered(Command::Watch { kinds: Some(WatchKinds::FETCHERS) });
     }
     let add = |kinds: WatchKinds, word| WatchKinds::of_word(word).map(|kind| kinds.with(kind));
-    let kinds = words.try_fold(WatchKinds::default(), add);
+    let kinds = words.take(WORDS_MAX - 1).try_fold(WatchKinds::default(), add);
     answered(Command::Watch { kinds })
 }
 
