@@ -68,14 +68,13 @@
 //!
 //! ## Where to go next
 //!
-//! Read `protocol/simple.rs`, `protocol/framer.rs`, `session.rs`, `engine/mod.rs`, `store/mod.rs`,
-//! `net/connection.rs` and `net/reactor.rs`, in this order; then `protocol/classic.rs`, and of the
-//! store `record.rs`, `log.rs`, `map.rs` and `policy.rs`. The binary protocol is in
-//! `protocol/binary_request.rs`, `protocol/binary.rs` and `engine/binary.rs`. Run `miocached -vv` beside them: [`trace`]
-//! lists the steps that it logs.
+//! [The guide](guide) explains epoll, builds up to this server from a small one, and answers twelve
+//! questions about it. [What to read](guide::reading) has an order of the files for each goal. Run
+//! `miocached -vv` beside them: [`trace`] lists the steps that it logs.
 
 pub mod config;
 pub mod engine;
+pub mod guide;
 pub mod net;
 pub mod protocol;
 pub mod session;

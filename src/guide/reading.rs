@@ -1,0 +1,52 @@
+//! What to read: three orders, by goal, and what to look for in each file.
+//!
+//! All paths are below `src`. Each file begins with what it owns, and what it does not know.
+//! `miocached -vv`, run beside the reading, logs every step; `trace.rs` lists them.
+//!
+//! ## To learn epoll
+//!
+//! | file | look for |
+//! |---|---|
+//! | `guide/tiny.rs` | the whole of a server at a glance, and six places where it is not enough |
+//! | `net/mod.rs` | the table of duties; the constants, which are the limits of a turn |
+//! | `net/reactor.rs` | `Reactor::turn` as a table of contents; `Reactor::poll_timeout`: when may the loop sleep? |
+//! | `net/connection.rs` | `Connection::converse`, the stages; `Connection::read`: four outcomes, and the flag in each; `Connection::next` |
+//! | `net/listeners.rs` | `Listeners::accept`: every error has its own answer |
+//! | `net/linger.rs` | what it takes to close a socket without losing answers |
+//! | `net/timeouts.rs` | one deadline for each connection, and no timer wheel |
+//! | `net/buffer.rs`, `net/account.rs` | when a buffer becomes a connection's own; why waiting connections cannot block each other |
+//!
+//! ## To learn how a cache works
+//!
+//! | file | look for |
+//! |---|---|
+//! | `store/mod.rs` | the picture; the fields of [`Store`](crate::store::Store), which are all the state there is |
+//! | `store/record.rs` | the layout of an item, byte by byte |
+//! | `store/log.rs` | head and tail as positions that only grow |
+//! | `store/map.rs` | `Map::table_of` and `Map::split`: growing without a pause |
+//! | `store/set.rs` | `Store::set`: in place, or elsewhere |
+//! | `store/policy.rs` | `Store::queue_for` and `Store::move_tail`: which log a record enters, and which record is evicted |
+//! | `store/ghost.rs`, `store/sweep.rs`, `store/flush.rs` | second chances; memory of expired items; a flush in constant time |
+//! | `benches/replay/model.rs` | the policies that were tried, with their figures |
+//!
+//! ## To learn how a protocol is parsed
+//!
+//! | file | look for |
+//! |---|---|
+//! | `protocol/simple.rs` | a whole grammar on one page |
+//! | `protocol/framer.rs` | [`State`](crate::protocol::State), and the rule that state and bytes are committed together |
+//! | `session.rs` | `Session::advance`: how parsing, executing and stopping fit together |
+//! | `protocol/command.rs`, `engine/mod.rs` | the one type in the middle, and the `match` that executes it |
+//! | `protocol/classic.rs`, `protocol/meta.rs` | what compatibility with twenty years of clients looks like |
+//! | `protocol/writer.rs` | `ReplyWriter::room`: an answer is written whole, or not begun |
+//! | `protocol/binary_request.rs`, `protocol/binary.rs` | the same for frames, whose length comes first |
+//! | `protocol/plain.rs` | why a second parser for three forms of lines is worth it |
+//!
+//! ## To check what you have understood
+//!
+//! * Change `tests/scripts/simple/vectors.txt`: add a step, and see how many drivers run it
+//!   (`tests/conversations.rs`).
+//! * `tests/faults.rs` is a table of what goes wrong in production. Pick a row, and guess which
+//!   function handles it, before you read the test.
+//! * The README's section on adding a command names the four places that the compiler leads you
+//!   through.
