@@ -17,8 +17,12 @@
 //! once, and those about its operations on the store twice. Without `-v` a call costs one comparison
 //! with a global level.
 
+mod wait;
+
 use std::fmt::{self, Display};
 use std::time::Duration;
+
+pub use wait::Wait;
 
 /// The target of these log lines, in place of the module's path.
 const TARGET: &str = "miocached";

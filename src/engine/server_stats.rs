@@ -3,6 +3,8 @@
 //! The network takes such a snapshot for the command that needs one, and drops it after the turn of
 //! the connection that sent the command. So no client is answered from another's snapshot.
 
+use crate::trace::Wait;
+
 /// How much of [`ServerStats`] a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatsScope {
@@ -79,4 +81,23 @@ pub struct ConnectionStats {
     pub state: &'static str,
     /// Seconds since its last request.
     pub idle_s: u64,
+    /// What it waits for; none for a listener.
+    pub wait: Option<WaitStats>,
+}
+
+/// What a connection waits for, and what it holds meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitStats {
+    /// What it waits for.
+    pub wait: Wait,
+    /// Milliseconds since it last moved: executed a request, or got bytes of a value, or its client took
+    /// bytes of an answer.
+    pub since_ms: u64,
+    /// Bytes of answers that the kernel has not taken.
+    pub unsent_bytes: usize,
+    /// Bytes of its buffers, those within its allowance aside.
+    pub buffer_bytes: usize,
+    /// Bytes of buffers that it has to hold in all before it can go on; 0 where it does not wait for
+    /// memory.
+    pub wanted_bytes: usize,
 }

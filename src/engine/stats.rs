@@ -9,12 +9,13 @@ use std::fmt::Display;
 
 use super::counters::Counters;
 use super::figures::{Figures, write, write_all};
-use super::server_stats::{ConnectionStats, NO_NETWORK, ServerStats, StatsScope};
+use super::server_stats::{ConnectionStats, NO_NETWORK, ServerStats, StatsScope, WaitStats};
 use super::settings::write_settings;
 use super::{Engine, Executed, Now};
 use crate::config::MIB;
 use crate::protocol::command::{Detail, StatsTopic};
 use crate::protocol::{Reply, ReplyWriter, VERSION_LINE};
+use crate::trace::Wait;
 
 /// Bytes that the figures of the server, or its settings, may take.
 const FIGURES_BYTES_MAX: usize = 6 << 10;
@@ -407,12 +408,23 @@ const fn scope_of(topic: StatsTopic) -> Option<StatsScope> {
 
 fn write_connections(server: &ServerStats, reply: &mut dyn Figures) {
     for shown in server.connections.iter().flatten() {
-        let ConnectionStats { descriptor, address, listen_address, state, idle_s } = shown;
+        let ConnectionStats { descriptor, address, listen_address, state, idle_s, wait } = shown;
         reply.figure(&format_args!("{descriptor}:addr"), address);
         if let Some(listen_address) = listen_address {
             reply.figure(&format_args!("{descriptor}:listen_addr"), listen_address);
         }
         reply.figure(&format_args!("{descriptor}:state"), state);
         reply.figure(&format_args!("{descriptor}:secs_since_last_cmd"), idle_s);
+        let Some(WaitStats { wait, since_ms, unsent_bytes, buffer_bytes, wanted_bytes }) = wait
+        else {
+            continue;
+        };
+        reply.figure(&format_args!("{descriptor}:waits_for"), &wait.name());
+        reply.figure(&format_args!("{descriptor}:waits_ms"), since_ms);
+        reply.figure(&format_args!("{descriptor}:unsent_bytes"), unsent_bytes);
+        reply.figure(&format_args!("{descriptor}:buffer_bytes"), buffer_bytes);
+        if *wait == Wait::Memory {
+            reply.figure(&format_args!("{descriptor}:wanted_bytes"), wanted_bytes);
+        }
     }
 }

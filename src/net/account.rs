@@ -96,6 +96,10 @@ impl Share {
         self.wanted > 0
     }
 
+    pub(super) const fn wanted(&self) -> usize {
+        self.wanted
+    }
+
     pub(super) const fn is_waiting(&self) -> bool {
         self.waiting
     }

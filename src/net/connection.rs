@@ -135,7 +135,7 @@ pub struct Connection {
     /// Bytes have been read, and the kernel's buffer has not been empty since then.
     partly_read: bool,
     /// The connection waits until the kernel has room for an answer, and executes nothing before.
-    needs_room: bool,
+    pub(super) needs_room: bool,
     /// The interest registered includes writing.
     write_interest: bool,
     /// The connection is in the run queue.

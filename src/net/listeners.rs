@@ -148,6 +148,7 @@ impl Listeners {
             listen_address: None,
             state: "conn_listening",
             idle_s: 0,
+            wait: None,
         })
     }
 

@@ -59,6 +59,7 @@ mod socket;
 mod start;
 pub mod stdio;
 mod timeouts;
+mod wait;
 mod watchers;
 
 pub use account::budget_bytes;

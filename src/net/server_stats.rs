@@ -84,6 +84,7 @@ impl Connection {
             listen_address: Some(listen_address),
             state,
             idle_s: (moment.uptime_ms - self.active_ms) / 1000,
+            wait: Some(self.wait_stats(moment)),
         }
     }
 }

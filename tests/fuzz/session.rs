@@ -9,11 +9,12 @@ use std::sync::Once;
 
 use miocached::config::{Config, DialectMode};
 use miocached::engine::auth::Credentials;
-use miocached::engine::server_stats::{ConnectionStats, NO_NETWORK};
+use miocached::engine::server_stats::{ConnectionStats, NO_NETWORK, WaitStats};
 use miocached::engine::{Engine, LeftOut, Now, ServerStats, StatsScope, Turn};
 use miocached::net::ALLOWANCE_BYTES;
 use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
+use miocached::trace::Wait;
 
 use super::grammar::{Source, Speak, request};
 
@@ -199,6 +200,14 @@ fn snapshot(scope: StatsScope) -> ServerStats {
         listen_address: Some("tcp:127.0.0.1:11211".into()),
         state: "conn_parse_cmd",
         idle_s: 0,
+        // The longest lines that there can be.
+        wait: Some(WaitStats {
+            wait: Wait::Memory,
+            since_ms: u64::MAX,
+            unsent_bytes: usize::MAX,
+            buffer_bytes: usize::MAX,
+            wanted_bytes: usize::MAX,
+        }),
     };
     let connections = (scope == StatsScope::WithConnections).then(|| vec![connection; 3]);
     ServerStats { connections, ..NO_NETWORK.clone() }
