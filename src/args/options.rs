@@ -38,6 +38,7 @@ const AFTER_SUBOPTIONS: &str = "\
 Signals:
   SIGTERM, SIGINT, SIGUSR1  stop: close the listeners, answer what has been read, exit within 1 s
   SIGHUP                    read the auth file of -Y again
+  SIGUSR2                   log what each connection waits for
 
 Exit codes:
   0  stopped by a signal, or end of the input of --stdio

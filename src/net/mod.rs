@@ -19,6 +19,7 @@
 //!    grant       memory to the first in line  -> Account
 //!    free        buffers that are not needed  -> BufferPool (buffer.rs)
 //!    expire      connections, by deadline     -> Timeouts (timeouts.rs)
+//!    report      what each connection waits for, on SIGUSR2 -> Report (report.rs, wait.rs)
 //! ```
 //! Beside these: [`clock`] reads the time once per turn, `server_stats` collects the network's figures
 //! for `stats`, `notice` limits the log lines that clients can cause, `start` prepares the first turn,
@@ -53,6 +54,7 @@ mod listener;
 mod listeners;
 mod notice;
 pub mod reactor;
+mod report;
 mod server_stats;
 mod service_manager;
 mod socket;
@@ -95,6 +97,9 @@ pub const ALLOWANCE_BYTES: usize = crate::protocol::LINE_BYTES_MAX + 64;
 pub const EVENTS_PER_TURN: usize = 1024;
 /// Connections that one listener may accept before the open ones get their turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
+/// Connections that a report on SIGUSR2 goes through in one turn. A line takes some microseconds, most of
+/// them in the kernel.
+pub const REPORT_LINES_PER_TURN: usize = 64;
 /// How long accepting pauses when descriptors have run out and no connection closes.
 pub const ACCEPT_RETRY_MS: u64 = 100;
 /// How long a stopping server waits for clients to take their last answers. The rest of a second is

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use mio::{Events, Poll, Token};
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGUSR2};
 use signal_hook::low_level::signal_name;
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
@@ -23,6 +23,7 @@ use super::clock::{Clock, Moment};
 use super::connection::{Connection, Expired, Next, Shared, Why};
 use super::listeners::{FIRST_LISTENER, Listeners};
 use super::notice::Notice;
+use super::report::Report;
 use super::server_stats;
 use super::service_manager::ServiceManager;
 use super::start::{StartError, read_auth_file};
@@ -61,6 +62,7 @@ pub struct Reactor {
     /// When the pool frees the buffers that are not needed, in milliseconds of uptime.
     free_ms: Option<u64>,
     stopping: Option<Stopping>,
+    report: Report,
     notices: Notices,
 }
 
@@ -121,6 +123,7 @@ impl Reactor {
             timeouts: Timeouts::new(&config),
             free_ms: None,
             stopping: None,
+            report: Report::default(),
             notices: Notices::default(),
             config,
         })
@@ -158,6 +161,7 @@ impl Reactor {
         self.grant_memory();
         self.free_memory();
         self.expire_connections();
+        self.report.go_on(&self.connections, self.moment);
         server_stats::count_turn(&mut self.engine.counters, self.moment.instant);
         Ok(())
     }
@@ -183,7 +187,8 @@ impl Reactor {
     /// How long the poll may wait: not at all while something is left to do, otherwise until the first
     /// timer, and without limit if no timer is armed.
     fn poll_timeout(&self) -> Option<Duration> {
-        if !self.queue.is_empty() || self.listeners.can_accept(self.connections.len()) {
+        let more = !self.queue.is_empty() || self.report.is_unfinished();
+        if more || self.listeners.can_accept(self.connections.len()) {
             return Some(Duration::ZERO);
         }
         let now_ms = self.moment.uptime_ms;
@@ -414,6 +419,7 @@ impl Reactor {
             trace::signal(signal_name(signal).unwrap_or("?"));
             match signal {
                 SIGHUP => reload = true,
+                SIGUSR2 => self.report.begin(&self.connections, &self.account),
                 // memcached's graceful stop, SIGUSR1, is how this server always stops.
                 _ => stop = true,
             }

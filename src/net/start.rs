@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::config::{Config, MIB, file};
@@ -56,6 +56,6 @@ pub(super) fn read_auth_file(path: &Path) -> Result<Credentials, StartError> {
 /// # Errors
 /// When the kernel refuses.
 pub fn watch_signals() -> Result<Signals, StartError> {
-    Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP])
+    Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP])
         .map_err(|source| StartError { what: "cannot watch for signals".into(), source })
 }

@@ -1,7 +1,9 @@
-//! Why a connection waits: `stats conns`.
+//! Why a connection waits: `stats conns`, and the log after SIGUSR2.
 
 use std::collections::HashMap;
 use std::net::TcpStream;
+
+use nix::sys::signal::Signal;
 
 use crate::harness::process::{Client, MIB, PATIENCE, Server, stored, until, value};
 
@@ -117,5 +119,40 @@ fn a_connection_that_waits_for_memory_is_shown_as_such() {
     let (name, _) = waiting.iter().find(|(_, figure)| *figure == "memory").unwrap();
     let wanted = &waiting[&name.replace("waits_for", "wanted_bytes")];
     assert!(wanted.parse::<usize>().unwrap() > 16 << 10, "{waiting:?}");
+    server.signal(Signal::SIGUSR2);
+    until("it is logged", PATIENCE, || server.log().contains("end of the report"));
+    assert!(server.log().contains("waits for buffer memory; not moved for "));
     drop(clients);
+}
+
+/// The report has a line for each connection, and other clients are served while it is written.
+#[test]
+fn sigusr2_logs_what_each_connection_waits_for() {
+    const CROWD: usize = 300;
+    let server = Server::start(&["-p", "0", "-c", "400"]);
+    let mut asking = server.tcp();
+    let mut crowd: Vec<_> = (0..CROWD).map(|_| server.tcp()).collect();
+    crowd.iter_mut().for_each(|client| client.ask(b"get a\n", b"END\n"));
+    let turns = |asking: &mut Client<TcpStream>| asking.stats("loop")["turns"].parse::<u64>();
+    let before = turns(&mut asking).unwrap();
+    server.signal(Signal::SIGUSR2);
+    until("the report ends", PATIENCE, || server.log().contains("SIGUSR2: end of the report"));
+    // 64 connections in a turn.
+    let needed = (CROWD / 64) as u64;
+    assert!(turns(&mut asking).unwrap() - before > needed, "the report took too few turns");
+    let log = server.log();
+    assert!(log.contains(&format!("SIGUSR2: {} connections, 0 of them wait", CROWD + 1)), "{log}");
+    for client in &crowd {
+        let address = client.stream.local_addr().unwrap();
+        let lines: Vec<_> =
+            log.lines().filter(|line| line.contains(&address.to_string())).collect();
+        assert_eq!(lines.len(), 1, "{address} in {log}");
+        assert!(lines[0].contains("waits for input; not moved for "), "{}", lines[0]);
+    }
+    // A second one, and then the server still stops as usual.
+    server.signal(Signal::SIGUSR2);
+    until("the second report ends", PATIENCE, || {
+        server.log().matches("SIGUSR2: end of the report").count() == 2
+    });
+    asking.ask(b"get a\n", b"END\n");
 }
