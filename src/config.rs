@@ -113,6 +113,8 @@ pub struct Config {
     pub backlog: i32,
     /// A file of `user:password` lines. Each client must authenticate with one of them first (`-Y`).
     pub auth_file: Option<PathBuf>,
+    /// The file that the steps of the event loop are written to (`--trace-file`).
+    pub trace_file: Option<PathBuf>,
     /// How often `-v` was given.
     pub verbosity: u8,
 }
@@ -145,6 +147,7 @@ impl Default for Config {
             idle_timeout_s: 0,
             backlog: 1024,
             auth_file: None,
+            trace_file: None,
             verbosity: 0,
         }
     }

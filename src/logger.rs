@@ -24,7 +24,7 @@ struct NonBlockingLogger {
 /// again, but not above `level`, so that no client can fill the log.
 pub(crate) fn start(level: LevelFilter) -> Result<(), SetLoggerError> {
     let inner = SimpleLogger::new().with_level(level).with_utc_timestamps();
-    log::set_max_level(level);
+    miocached::trace::set_level(level);
     log::set_boxed_logger(Box::new(NonBlockingLogger { inner }))
 }
 

@@ -16,8 +16,8 @@ use log::{LevelFilter, info, warn};
 use miocached::config::{Config, MIB};
 use miocached::net::stdio::serve_stdio;
 use miocached::net::{
-    ALLOWANCE_BYTES, Inherited, Listeners, Reactor, ServiceManager, budget_bytes, engine_for,
-    take_inherited, watch_signals,
+    ALLOWANCE_BYTES, Inherited, Listeners, Reactor, ServiceManager, TraceFile, budget_bytes,
+    engine_for, take_inherited, watch_signals,
 };
 use process::files::{PendingPidFile, write_ports};
 
@@ -71,6 +71,7 @@ fn serve(launch: Launch) -> Result<(), String> {
     process::change_user(&options)?;
     listeners.open_unix(&config).map_err(|error| error.to_string())?;
     let engine = engine_for(&config).map_err(|error| error.to_string())?;
+    let trace_file = TraceFile::open(&config).map_err(|error| error.to_string())?;
     write_ports(listeners.addresses())?;
     let pending_pid_file = PendingPidFile::create(&options);
     listeners.announce();
@@ -85,6 +86,7 @@ fn serve(launch: Launch) -> Result<(), String> {
     let manager = ServiceManager::from_environment(options.daemon);
     let mut reactor = Reactor::new(config, listeners, engine, signals, manager)
         .map_err(|error| error.to_string())?;
+    reactor.write_trace_to(trace_file);
     if process::EVENT_QUEUE_IS_INHERITED {
         process::detach(&options, keep_terminal)?;
     }

@@ -1,4 +1,5 @@
-//! The log lines of `-v` and `-vv`: one function for each step of the event loop and of a request.
+//! What the server does, step by step: as the log lines of `-v` and `-vv`, and as a recording
+//! (`--trace-file`). One function for each step of the event loop and of a request.
 //!
 //! Any layer may call these functions. They use no type of any layer. `-v` logs connections (level
 //! debug), `-vv` every step (level trace):
@@ -14,30 +15,120 @@
 //! #3 next: waits
 //! ```
 //! Lines about the event loop and connections are not indented, those about a request are indented
-//! once, and those about its operations on the store twice. Without `-v` a call costs one comparison
-//! with a global level.
+//! once, and those about its operations on the store twice.
+//!
+//! A recording has the steps of the event loop and of connections, and evictions; no requests, keys or
+//! values. It is a ring in memory (`recorder`), and is written as a file that ui.perfetto.dev and
+//! chrome://tracing open (`chrome`): when the server stops, and on SIGUSR2. If the process is killed,
+//! the recording is lost.
+//!
+//! Without `-v` and `--trace-file` a call costs one comparison with a global number. While steps are
+//! recorded, each of them reads the clock.
 
+mod chrome;
+mod recorder;
 mod wait;
 
+use std::cell::RefCell;
+use std::collections::TryReserveError;
 use std::fmt::{self, Display};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+pub use chrome::Export;
+use recorder::{Recorder, STEPS_MAX, Step};
 pub use wait::Wait;
 
 /// The target of these log lines, in place of the module's path.
 const TARGET: &str = "miocached";
 
-macro_rules! step {
+/// Steps are logged.
+const LOGGED: u8 = 1;
+/// Steps are recorded.
+const RECORDED: u8 = 2;
+/// What is done with steps: a sum of [`LOGGED`] and [`RECORDED`].
+static STEPS: AtomicU8 = AtomicU8::new(0);
+
+thread_local! {
+    /// The recording of the one thread that there is.
+    static RECORDER: RefCell<Option<Recorder>> = const { RefCell::new(None) };
+}
+
+macro_rules! log_step {
     ($($text:tt)+) => { log::trace!(target: TARGET, $($text)+) };
+}
+
+/// Records and logs a step, if that is asked for.
+macro_rules! step {
+    ($step:expr, $($text:tt)+) => {
+        if STEPS.load(Ordering::Relaxed) != 0 {
+            record($step);
+            log_step!($($text)+);
+        }
+    };
+}
+
+#[cold]
+fn record(step: Step) {
+    RECORDER.with_borrow_mut(|recorder| {
+        if let Some(recorder) = recorder {
+            recorder.add(step);
+        }
+    });
+}
+
+/// Begins to record steps.
+pub fn start_recording() {
+    RECORDER.set(Some(Recorder::new(STEPS_MAX)));
+    STEPS.fetch_or(RECORDED, Ordering::Relaxed);
+}
+
+/// Interrupts the recording and lends its steps, to be written. None if steps are not recorded.
+#[must_use]
+pub fn pause_recording() -> Option<Export> {
+    STEPS.fetch_and(!RECORDED, Ordering::Relaxed);
+    RECORDER.with_borrow_mut(|recorder| Some(Export::new(recorder.as_mut()?.lend())))
+}
+
+/// Goes on with the recording after [`pause_recording`].
+pub fn resume_recording(written: Export) {
+    RECORDER.with_borrow_mut(|recorder| {
+        if let Some(recorder) = recorder {
+            recorder.resume(written.into_steps());
+        }
+    });
+    STEPS.fetch_or(RECORDED, Ordering::Relaxed);
+}
+
+/// A copy of the steps of the last `time`, but of at most `steps_max`, to be written. None if steps are
+/// not recorded.
+///
+/// # Errors
+/// When there is no memory for a copy of them.
+pub fn recorded(time: Duration, steps_max: usize) -> Result<Option<Export>, TryReserveError> {
+    RECORDER.with_borrow(|recorder| {
+        let Some(recorder) = recorder else { return Ok(None) };
+        recorder.last(time, steps_max).map(|steps| Some(Export::new(steps)))
+    })
 }
 
 /// Sets the log level that this number of `-v` options sets at the start.
 pub fn set_verbosity(level: u8) {
-    log::set_max_level(match level {
+    set_level(match level {
         0 => log::LevelFilter::Info,
         1 => log::LevelFilter::Debug,
         2.. => log::LevelFilter::Trace,
     });
+}
+
+/// Sets the log level.
+pub fn set_level(level: log::LevelFilter) {
+    log::set_max_level(level);
+    if level == log::LevelFilter::Trace {
+        STEPS.fetch_or(LOGGED, Ordering::Relaxed);
+    } else {
+        STEPS.fetch_and(!LOGGED, Ordering::Relaxed);
+    }
 }
 
 /// Whether `-vv` is on. For calls whose arguments take some instructions.
@@ -57,10 +148,15 @@ pub fn no_huge_pages(why: &dyn Display) {
 /// The loop is about to poll for events. It waits until the next deadline, without limit if there is
 /// none, and not at all while connections are queued.
 pub fn polls(timeout: Option<Duration>) {
-    match timeout {
-        None => step!("poll waits for an event"),
-        Some(Duration::ZERO) => step!("poll does not wait"),
-        Some(timeout) => step!("poll waits at most {} ms", timeout.as_millis()),
+    if STEPS.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let timeout_ms = timeout.map(|timeout| limited(timeout.as_millis()));
+    record(Step::Polls { timeout_ms });
+    match timeout_ms {
+        None => log_step!("poll waits for an event"),
+        Some(0) => log_step!("poll does not wait"),
+        Some(timeout_ms) => log_step!("poll waits at most {timeout_ms} ms"),
     }
 }
 
@@ -68,14 +164,15 @@ pub fn polls(timeout: Option<Duration>) {
 /// deadline.
 pub fn turn(number: u64, events: usize) {
     let s = if events == 1 { "" } else { "s" };
-    step!("turn {number}: {events} event{s}");
+    step!(Step::Turn { number, events: limited(events) }, "turn {number}: {events} event{s}");
 }
 
 /// The poll has returned an event of a connection, which therefore gets a turn.
 pub fn ready(connection: usize, readable: bool, writable: bool, closed: bool) {
-    if !shows_steps() {
+    if STEPS.load(Ordering::Relaxed) == 0 {
         return;
     }
+    record(Step::Ready { key: limited(connection), readable, writable, closed });
     let readable = if readable { " readable" } else { "" };
     let writable = if writable { " writable" } else { "" };
     let closed = match closed {
@@ -83,144 +180,194 @@ pub fn ready(connection: usize, readable: bool, writable: bool, closed: bool) {
         true => ", closed by the peer",
         false => "",
     };
-    step!("#{connection} is{readable}{writable}{closed}");
+    log_step!("#{connection} is{readable}{writable}{closed}");
 }
 
 /// The poll has returned an event of a listener.
 pub fn listener_ready(listener: &dyn Display) {
-    step!("listener {listener} is readable");
+    step!(Step::ListenerReady, "listener {listener} is readable");
 }
 
 /// A signal has arrived.
-pub fn signal(name: &str) {
-    step!("signal {name} arrives");
+pub fn signal(name: &'static str) {
+    step!(Step::Signal { name }, "signal {name} arrives");
 }
 
 /// A deadline of a connection has passed.
-pub fn deadline_passed(connection: usize, which: &str) {
-    step!("#{connection} deadline passed: {which}");
+pub fn deadline_passed(connection: usize, which: &'static str) {
+    step!(
+        Step::DeadlinePassed { key: limited(connection), which },
+        "#{connection} deadline passed: {which}"
+    );
 }
 
 // A connection.
 
-/// A client has been accepted. Later lines call it `#connection`.
-pub fn accepted(connection: usize, peer: &dyn Display) {
+/// A client has been accepted, from this port of its machine. Later lines call it `#connection`.
+pub fn accepted(connection: usize, peer: &dyn Display, port: u16) {
+    if STEPS.load(Ordering::Relaxed) != 0 {
+        record(Step::Accepted { key: limited(connection), port });
+    }
     log::debug!(target: TARGET, "#{connection} connected from {peer}");
 }
 
 /// A connection has been closed, for this reason.
-pub fn closed(connection: usize, why: &dyn Display) {
+pub fn closed(connection: usize, why: &'static str) {
+    if STEPS.load(Ordering::Relaxed) != 0 {
+        record(Step::Closed { key: limited(connection), why });
+    }
     log::debug!(target: TARGET, "#{connection} closed: {why}");
+}
+
+/// A connection has been closed, because of this error.
+pub fn failed(connection: usize, error: &dyn Display) {
+    if STEPS.load(Ordering::Relaxed) != 0 {
+        record(Step::Closed { key: limited(connection), why: "its socket failed" });
+    }
+    log::debug!(target: TARGET, "#{connection} closed: {error}");
 }
 
 /// Bytes have been read from the socket.
 pub fn reads(connection: usize, bytes: usize) {
-    step!("#{connection} reads {bytes} bytes");
+    step!(
+        Step::Reads { key: limited(connection), bytes: limited(bytes) },
+        "#{connection} reads {bytes} bytes"
+    );
 }
 
 /// The peer has shut down its side: a read returned 0.
 pub fn reads_end(connection: usize) {
-    step!("#{connection} reads end of input");
+    step!(Step::ReadsEnd { key: limited(connection) }, "#{connection} reads end of input");
+}
+
+/// So many bytes of requests have been executed. Their log lines are those of the requests.
+pub fn executes(connection: usize, bytes: usize) {
+    if STEPS.load(Ordering::Relaxed) != 0 {
+        record(Step::Executes { key: limited(connection), bytes: limited(bytes) });
+    }
 }
 
 /// The socket has taken `bytes` of the `waiting` bytes of output.
 pub fn writes(connection: usize, bytes: usize, waiting: usize) {
-    step!("#{connection} writes {bytes} of {waiting} bytes");
+    step!(
+        Step::Writes { key: limited(connection), bytes: limited(bytes), of: limited(waiting) },
+        "#{connection} writes {bytes} of {waiting} bytes"
+    );
 }
 
 /// A system call (`read`, `write`) returned "would block": the next edge announces more.
-pub fn would_block(connection: usize, call: &str) {
-    step!("#{connection} {call} would block");
+pub fn would_block(connection: usize, call: &'static str) {
+    step!(Step::WouldBlock { key: limited(connection), call }, "#{connection} {call} would block");
 }
 
 /// `accept` returned "would block": the listener's queue is empty.
 pub fn accept_would_block(listener: &dyn Display) {
-    step!("listener {listener} accept would block");
+    step!(Step::AcceptWouldBlock, "listener {listener} accept would block");
 }
 
 /// The events that epoll reports for this connection have been changed.
 pub fn interest(connection: usize, writable: bool) {
     let and_writable = if writable { " and writable" } else { "" };
-    step!("#{connection} interest: readable{and_writable}");
+    log_step!("#{connection} interest: readable{and_writable}");
 }
 
 /// Memory for buffers is short, so input has been peeked at and stays in the kernel's buffer.
 pub fn peeks(connection: usize, bytes: usize) {
-    step!("#{connection} peeks at {bytes} bytes");
+    step!(
+        Step::Peeks { key: limited(connection), bytes: limited(bytes) },
+        "#{connection} peeks at {bytes} bytes"
+    );
 }
 
 /// The current request or answer needs more memory for buffers than is free.
 pub fn waits_for_memory(connection: usize, bytes: usize) {
-    step!("#{connection} waits for {bytes} bytes of buffer memory");
+    step!(
+        Step::WaitsForMemory { key: limited(connection), bytes: limited(bytes) },
+        "#{connection} waits for {bytes} bytes of buffer memory"
+    );
 }
 
 /// Memory for buffers is short, and the socket's send buffer has no room for an answer.
 pub fn needs_room(connection: usize) {
-    step!("#{connection} waits for space in its send buffer");
+    log_step!("#{connection} waits for space in its send buffer");
 }
 
 /// A connection that waited for memory for buffers gets it and continues.
 pub fn granted(connection: usize) {
-    step!("#{connection} gets its buffer memory");
+    step!(Step::Granted { key: limited(connection) }, "#{connection} gets its buffer memory");
 }
 
 /// Lingering close: the output is shut down, and further input is read and dropped.
 pub fn lingers(connection: usize) {
-    step!("#{connection} lingers: output shut down, input dropped");
+    log_step!("#{connection} lingers: output shut down, input dropped");
 }
 
-/// The connection's state after its turn: the loop's `Next`.
-pub fn next(connection: usize, next: &dyn Display) {
-    step!("#{connection} next: {next}");
+/// The connection's state after its turn: the loop's `Next`. `wait` finds what it waits for, and how many
+/// bytes of answers are unsent.
+pub fn next(connection: usize, next: &dyn Display, wait: impl FnOnce() -> (Wait, usize)) {
+    if STEPS.load(Ordering::Relaxed) != 0 {
+        let (wait, unsent_bytes) = wait();
+        record(Step::Next { key: limited(connection), wait, bytes: limited(unsent_bytes) });
+        log_step!("#{connection} next: {next}");
+    }
 }
 
 // A request.
 
 /// A request has been parsed. A request that was interrupted is logged again with the rest of it.
 pub fn parsed(dialect: &dyn Display, command: &dyn Display) {
-    step!("  {dialect} {command}");
+    log_step!("  {dialect} {command}");
 }
 
 /// The input is no valid request and has been answered with this error.
 pub fn refused(answer: &str) {
-    step!("  refused: {answer}");
+    log_step!("  refused: {answer}");
 }
 
 /// A request has been interrupted, for this reason. It is resumed later.
 pub fn stalled(why: &str) {
-    step!("    interrupted: {why}");
+    log_step!("    interrupted: {why}");
 }
 
 // The store.
 
 /// A key was found.
 pub fn hit(key: &[u8], value_bytes: usize) {
-    step!("    hit \"{}\", {value_bytes} bytes", Key(key));
+    log_step!("    hit \"{}\", {value_bytes} bytes", Key(key));
 }
 
 /// A key was not found.
 pub fn miss(key: &[u8]) {
-    step!("    miss \"{}\"", Key(key));
+    log_step!("    miss \"{}\"", Key(key));
 }
 
 /// A value has been stored.
 pub fn stored(key: &[u8], value_bytes: usize) {
-    step!("    stored \"{}\", {value_bytes} bytes", Key(key));
+    log_step!("    stored \"{}\", {value_bytes} bytes", Key(key));
 }
 
 /// An item has been deleted.
 pub fn deleted(key: &[u8]) {
-    step!("    deleted \"{}\"", Key(key));
+    log_step!("    deleted \"{}\"", Key(key));
 }
 
 /// A live item has been evicted to make room.
 pub fn evicted(key: &[u8], value_bytes: usize) {
-    step!("    evicted \"{}\", {value_bytes} bytes", Key(key));
+    step!(
+        Step::Evicted { items: 1, bytes: value_bytes as u64 },
+        "    evicted \"{}\", {value_bytes} bytes",
+        Key(key)
+    );
 }
 
 /// An expired item has been found and removed.
 pub fn expired(key: &[u8]) {
-    step!("    expired \"{}\"", Key(key));
+    step!(Step::Expired { items: 1 }, "    expired \"{}\"", Key(key));
+}
+
+/// A number for a step, which has no room for one above 2^32.
+fn limited(number: impl TryInto<u32>) -> u32 {
+    number.try_into().unwrap_or(u32::MAX)
 }
 
 /// A key for the log: escaped, and cut after 64 bytes.

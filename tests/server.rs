@@ -11,6 +11,7 @@
 //! * `streams`: how bytes and their end may come and go, on sockets and on stderr
 //! * `stalls`: turns in which a connection cannot go on
 //! * `systemd`: inherited sockets, and reports to a service manager
+//! * `trace_file`: the recording of what the event loop does
 //! * `waits`: what `stats conns` and the log after SIGUSR2 say of each connection
 //! * `watch`: the log of events that clients may ask for
 //! * `shutdown_and_limits`: signals, and limits on connections and descriptors
@@ -29,5 +30,6 @@ mod stalls;
 mod stdio;
 mod streams;
 mod systemd;
+mod trace_file;
 mod waits;
 mod watch;

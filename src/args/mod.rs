@@ -124,6 +124,7 @@ impl Options {
             requests_per_turn: self.max_reqs_per_event,
             backlog: self.listen_backlog,
             auth_file: self.auth_file.as_deref().map(|path| self.absolute(path)).transpose()?,
+            trace_file: self.trace_file.as_deref().map(|path| self.absolute(path)).transpose()?,
             verbosity: self.verbose,
             ..defaults
         })
@@ -242,7 +243,9 @@ mod tests {
             }
             let name = argument.get_id().as_str();
             let sample = match name {
-                "listen" | "unix_socket" | "auth_file" | "pidfile" | "user" => "localhost",
+                "listen" | "unix_socket" | "auth_file" | "trace_file" | "pidfile" | "user" => {
+                    "localhost"
+                }
                 "unix_mask" => "770",
                 "dialect" | "protocol" => "auto",
                 "prefix_delimiter" => "/",

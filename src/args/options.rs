@@ -38,7 +38,7 @@ const AFTER_SUBOPTIONS: &str = "\
 Signals:
   SIGTERM, SIGINT, SIGUSR1  stop: close the listeners, answer what has been read, exit within 1 s
   SIGHUP                    read the auth file of -Y again
-  SIGUSR2                   log what each connection waits for
+  SIGUSR2                   log what each connection waits for; write the file of --trace-file
 
 Exit codes:
   0  stopped by a signal, or end of the input of --stdio
@@ -268,12 +268,23 @@ pub(super) struct Options {
     pub(super) threads: Option<usize>,
 
     /// Serve standard input and output as one connection, and listen on nothing
-    #[arg(long, help_heading = PROCESS, conflicts_with_all = ["daemon", "pidfile", "auth_file"])]
+    #[arg(long, help_heading = PROCESS)]
+    #[arg(conflicts_with_all = ["daemon", "pidfile", "auth_file", "trace_file"])]
     pub(super) stdio: bool,
 
     /// Log connections; -vv logs every step of the event loop and of each request
     #[arg(short, long, help_heading = PROCESS, action = ArgAction::Count)]
     pub(super) verbose: u8,
+
+    /// Record what the event loop does, for ui.perfetto.dev or chrome://tracing
+    ///
+    /// Turns, reads, writes, waits and evictions of the last quarter of a million steps,
+    /// without keys and values, are kept in 8 MiB of memory. They are written to this file
+    /// when the server stops, and on SIGUSR2, during which nothing is recorded. A server that
+    /// is killed writes nothing.
+    #[arg(long, value_name = "PATH", help_heading = PROCESS, verbatim_doc_comment)]
+    #[arg(value_parser = path())]
+    pub(super) trace_file: Option<PathBuf>,
 
     /// Print the license
     #[arg(short = 'i', long, help_heading = PROCESS)]

@@ -435,6 +435,7 @@ impl Connection {
                 self.session.advance(unread, output, &mut limit, shared.engine, turn);
             self.stop = stop;
             self.input.executed(executed);
+            trace::executes(self.share.key(), executed);
             if executed > 0 {
                 self.active_ms = shared.moment.uptime_ms;
             }

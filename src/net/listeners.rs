@@ -283,9 +283,9 @@ fn open(
     let key = entry.key();
     match Connection::new(key, socket, config, registry, moment) {
         Ok(connection) => {
-            trace::accepted(key, peer);
+            trace::accepted(key, peer, peer.port());
             entry.insert(connection);
         }
-        Err(error) => trace::closed(key, &error),
+        Err(error) => trace::failed(key, &error),
     }
 }

@@ -20,6 +20,7 @@
 //!    free        buffers that are not needed  -> BufferPool (buffer.rs)
 //!    expire      connections, by deadline     -> Timeouts (timeouts.rs)
 //!    report      what each connection waits for, on SIGUSR2 -> Report (report.rs, wait.rs)
+//!                and the trace              -> TraceFile (trace_file.rs)
 //! ```
 //! Beside these: [`clock`] reads the time once per turn, `server_stats` collects the network's figures
 //! for `stats`, `notice` limits the log lines that clients can cause, `start` prepares the first turn,
@@ -61,6 +62,7 @@ mod socket;
 mod start;
 pub mod stdio;
 mod timeouts;
+mod trace_file;
 mod wait;
 mod watchers;
 
@@ -70,6 +72,7 @@ pub use listeners::Listeners;
 pub use reactor::Reactor;
 pub use service_manager::ServiceManager;
 pub use start::{StartError, engine_for, watch_signals};
+pub use trace_file::TraceFile;
 
 /// Bytes of the working read buffer, and so of the requests that a connection executes in a turn. Only
 /// a single request that is longer gets a longer buffer; the session then ends the turn after 32 KiB.
@@ -100,6 +103,9 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 /// Connections that a report on SIGUSR2 goes through in one turn. A line takes some microseconds, most of
 /// them in the kernel.
 pub const REPORT_LINES_PER_TURN: usize = 64;
+/// Recorded steps that one turn writes into the trace file on SIGUSR2: some 260 KB of text, and half a
+/// millisecond.
+pub const TRACE_STEPS_PER_TURN: usize = 2000;
 /// How long accepting pauses when descriptors have run out and no connection closes.
 pub const ACCEPT_RETRY_MS: u64 = 100;
 /// How long a stopping server waits for clients to take their last answers. The rest of a second is

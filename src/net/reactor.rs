@@ -28,12 +28,13 @@ use super::server_stats;
 use super::service_manager::ServiceManager;
 use super::start::{StartError, read_auth_file};
 use super::timeouts::Timeouts;
+use super::trace_file::TraceFile;
 use super::watchers::Watchers;
 use super::{EVENTS_PER_TURN, LINGER_MS, STOP_MS, STOP_QUIET_MS, SWEEP_MS};
 use crate::config::Config;
 use crate::engine::{Engine, ServerStats};
 use crate::protocol::WatchKinds;
-use crate::trace;
+use crate::trace::{self, Wait};
 
 /// The token of events for signals.
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -63,6 +64,7 @@ pub struct Reactor {
     free_ms: Option<u64>,
     stopping: Option<Stopping>,
     report: Report,
+    trace_file: TraceFile,
     notices: Notices,
 }
 
@@ -124,9 +126,15 @@ impl Reactor {
             free_ms: None,
             stopping: None,
             report: Report::default(),
+            trace_file: TraceFile::default(),
             notices: Notices::default(),
             config,
         })
+    }
+
+    /// Writes what has been recorded into this file, on SIGUSR2 and at the end of [`Self::run`].
+    pub fn write_trace_to(&mut self, file: TraceFile) {
+        self.trace_file = file;
     }
 
     /// Serves until a signal or a client ends the server.
@@ -135,10 +143,12 @@ impl Reactor {
     /// When the event loop itself fails; no client can make it fail.
     pub fn run(&mut self) -> io::Result<()> {
         self.service_manager.ready(&self.listeners);
-        while !self.has_stopped() {
-            self.turn()?;
+        let mut done = Ok(());
+        while done.is_ok() && !self.has_stopped() {
+            done = self.turn();
         }
-        Ok(())
+        self.trace_file.finish();
+        done
     }
 
     /// One turn of the loop: waits for something to do, and does it.
@@ -162,6 +172,7 @@ impl Reactor {
         self.free_memory();
         self.expire_connections();
         self.report.go_on(&self.connections, self.moment);
+        self.trace_file.go_on();
         server_stats::count_turn(&mut self.engine.counters, self.moment.instant);
         Ok(())
     }
@@ -187,8 +198,8 @@ impl Reactor {
     /// How long the poll may wait: not at all while something is left to do, otherwise until the first
     /// timer, and without limit if no timer is armed.
     fn poll_timeout(&self) -> Option<Duration> {
-        let more = !self.queue.is_empty() || self.report.is_unfinished();
-        if more || self.listeners.can_accept(self.connections.len()) {
+        let writes = self.report.is_unfinished() || self.trace_file.is_unfinished();
+        if writes || !self.queue.is_empty() || self.listeners.can_accept(self.connections.len()) {
             return Some(Duration::ZERO);
         }
         let now_ms = self.moment.uptime_ms;
@@ -242,7 +253,11 @@ impl Reactor {
             let space = &mut self.buffers.read;
             let next = connection.linger(next, self.stopping.is_some(), space, now_ms);
             if !matches!(next, Next::Close(_)) {
-                trace::next(key, &next);
+                trace::next(key, &next, || {
+                    let again = matches!(next, Next::Again);
+                    let wait = if again { Wait::Turn } else { connection.wait() };
+                    (wait, connection.output.unsent().len())
+                });
             }
             match next {
                 Next::Again | Next::NeedsServerStats(_) => {
@@ -336,7 +351,7 @@ impl Reactor {
         match why {
             Why::Reason(reason) => trace::closed(key, reason),
             Why::Failed(error) => {
-                trace::closed(key, error);
+                trace::failed(key, error);
                 if error.kind() == ErrorKind::OutOfMemory {
                     let text = "closed a client: the process has no memory for its buffers";
                     self.notices.out_of_memory.warn(self.moment.uptime_ms, &text);
@@ -419,7 +434,10 @@ impl Reactor {
             trace::signal(signal_name(signal).unwrap_or("?"));
             match signal {
                 SIGHUP => reload = true,
-                SIGUSR2 => self.report.begin(&self.connections, &self.account),
+                SIGUSR2 => {
+                    self.report.begin(&self.connections, &self.account);
+                    self.trace_file.begin();
+                }
                 // memcached's graceful stop, SIGUSR1, is how this server always stops.
                 _ => stop = true,
             }

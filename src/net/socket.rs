@@ -36,6 +36,16 @@ pub(super) enum Peer {
     Unix,
 }
 
+impl Peer {
+    /// Its port; 0 for a Unix socket.
+    pub(super) const fn port(&self) -> u16 {
+        match self {
+            Self::Tcp(address) => address.port(),
+            Self::Unix => 0,
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -45,6 +45,7 @@ fn help_and_version_exit_0() {
             "--pidfile",
             "--enable-coredumps",
             "--stdio",
+            "--trace-file",
             "--verbose",
             "--license",
             "--threads",

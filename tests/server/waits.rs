@@ -91,7 +91,7 @@ fn stats_conns_says_what_each_connection_waits_for() {
 }
 
 /// Clients that send most of a large value each, with room for a few of them.
-fn crowd(server: &Server) -> Vec<Client<TcpStream>> {
+pub(super) fn crowd(server: &Server) -> Vec<Client<TcpStream>> {
     let request = [&b"set a 1000000\n"[..], &value(900_000)].concat();
     let push = |_| {
         let mut client = server.tcp();
