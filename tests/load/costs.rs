@@ -62,6 +62,24 @@ fn a_request_costs_three_system_calls_and_in_batches_a_tenth_of_that() {
     }
 }
 
+/// The guide has a page with the system calls of some requests, in memcached and here.
+#[test]
+fn the_guides_page_of_system_calls_is_true() {
+    for tool in ["strace", "python3"] {
+        if Command::new(tool).arg("-V").output().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "{tool} is missing, and CI must not skip");
+            println!("skipped: {tool} is not installed");
+            return;
+        }
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/two-servers");
+    let mut check = Command::new("python3");
+    check.arg(script).args(["--check", env!("CARGO_BIN_EXE_miocached")]);
+    let done = check.output().unwrap();
+    let why = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{}{why}", String::from_utf8_lossy(&done.stdout));
+}
+
 #[test]
 fn nothing_wakes_up_without_traffic() {
     let folder = tempfile::tempdir().unwrap();
