@@ -145,6 +145,6 @@
 //! | buffers of all connections | `--buffer-limit`, 64 MiB by default |
 //! | connections | 264 bytes each, and up to 4,224 bytes of unread and unsent bytes free of charge |
 //!
-//! Next: [what to read](super::reading), and [the words](super::glossary).
+//! Next: [how to watch it](super::watching).
 //!
 //! [`REHASHED_MAX`]: crate::store::REHASHED_MAX

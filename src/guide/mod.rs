@@ -10,7 +10,9 @@
 //! 3. [Six steps](steps): each fault as it shows, the mechanism that mends it, and where it is here
 //! 4. [One turn](turn): the states of a connection, and how events become answers
 //! 5. [Memory](memory): the path of a value, from `set` to its eviction
-//! 6. [What to read](reading), by goal: epoll, cache, protocol; and [the words](glossary)
+//! 6. [Watch it](watching): the loop as a log and as a picture, and what a connection waits for
+//! 7. [Two servers](two_servers): the system calls of the same requests in memcached and here
+//! 8. [What to read](reading), by goal: epoll, cache, protocol; and [the words](glossary)
 //!
 //! ## Twelve questions
 //!
@@ -38,3 +40,5 @@ pub mod reading;
 pub mod server;
 pub mod steps;
 pub mod turn;
+pub mod two_servers;
+pub mod watching;
