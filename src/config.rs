@@ -100,6 +100,8 @@ pub struct Config {
     pub detail_enabled: bool,
     /// The byte that ends a key's prefix for `stats detail`.
     pub prefix_delimiter: u8,
+    /// The keys that are fetched most are found, for `stats hotkeys`.
+    pub hot_keys: bool,
     /// Limit of requests of one connection that are executed in one turn (`-R`).
     pub requests_per_turn: Option<usize>,
     /// At the connection limit, a new client gets an error and is closed (`-o maxconns_fast`).
@@ -141,6 +143,7 @@ impl Default for Config {
             sizes_tracked: false,
             detail_enabled: false,
             prefix_delimiter: b':',
+            hot_keys: false,
             requests_per_turn: None,
             reject_at_limit: true,
             busy_poll: Duration::ZERO,

@@ -62,7 +62,7 @@ fn nothing_is_allocated_once_warm() {
 }
 
 fn a_session_allocates_nothing() {
-    let config = Config::default();
+    let config = Config { hot_keys: true, ..Config::default() };
     let mut engine = Engine::new(&config).unwrap();
     let mut session = Session::new(&config);
     let mut output = Vec::new();

@@ -104,6 +104,7 @@ impl Engine {
         };
         self.log_fetch(key, hit, value_bytes);
         self.prefixes.count_get(key.bytes(), hit);
+        self.hot_keys.count(key, self.now);
         match (touch, hit) {
             (None, true) => self.counters.get_hits += 1,
             (None, false) => self.counters.get_misses += 1,
@@ -259,6 +260,9 @@ impl Engine {
         };
         if topic == StatsTopic::Reset {
             self.reset_stats();
+        } else if topic == StatsTopic::HotKeys && !self.config.dump_enabled {
+            reply.error(Status::NotFound);
+            return Executed::Done;
         } else if let StatsTopic::Detail(detail) = topic {
             if detail == Detail::Unknown || !self.config.dump_enabled {
                 reply.error(Status::NotFound);

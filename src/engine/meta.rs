@@ -86,6 +86,7 @@ impl Engine {
         }
         let left_out = (room == Room::WithoutValue).then(|| (found.address(), reply.left_out_at()));
         self.log_fetch(key, !is_new, value_bytes);
+        self.hot_keys.count(key, self.now);
         match meta.ttl() {
             Some(_) => self.counters.touch_hits += 1,
             None => self.counters.get_hits += 1,
@@ -105,6 +106,7 @@ impl Engine {
     ) {
         trace::miss(key.bytes());
         self.log_fetch(key, false, 0);
+        self.hot_keys.count(key, self.now);
         self.counters.get_misses += 1;
         if !meta.has(b'q') {
             reply.text(b"EN");

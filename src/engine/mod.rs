@@ -9,6 +9,7 @@
 //! * `binary`: the requests of the binary protocol
 //! * `stats`: figures, out of [`counters`] and a snapshot of what the network knows
 //!   ([`server_stats`]); `settings` and `prefixes` are parts of it, `figures` writes them
+//! * [`hot_keys`]: the keys that are fetched most
 //! * `dump`: the list of keys, by a walk over the store; `percent`: keys as it shows them
 //! * `watch`: which events are logged for `watch`; [`event_log`]: the log
 //! * [`auth`]: users and passwords; `now`: what times mean; `turn`: what is handed down
@@ -21,6 +22,7 @@ pub mod counters;
 mod dump;
 pub mod event_log;
 mod figures;
+pub mod hot_keys;
 mod meta;
 mod meta_reply;
 mod now;
@@ -43,6 +45,7 @@ use auth::Credentials;
 use cas_ids::CasIds;
 use counters::Counters;
 use event_log::EventLog;
+use hot_keys::{HotKeys, Sampler};
 pub use now::Now;
 use prefixes::Prefixes;
 pub use server_stats::{ServerStats, StatsScope};
@@ -103,6 +106,7 @@ pub struct Engine {
     /// For [`Self::events`].
     misses_seen: (u64, u64),
     prefixes: Prefixes,
+    hot_keys: Sampler,
     credentials: Credentials,
     /// The item whose value was left out last, and where the value belongs in the output.
     left_out: Option<(ItemAddress, usize)>,
@@ -136,6 +140,7 @@ impl Engine {
             events: EventLog::new(config),
             misses_seen: (0, 0),
             prefixes: Prefixes::new(config),
+            hot_keys: Sampler::new(config.hot_keys && config.dump_enabled),
             credentials: Credentials::default(),
             left_out: None,
             copied_bytes: 0,
@@ -177,6 +182,12 @@ impl Engine {
     pub fn left_out(&self) -> LeftOut<'_> {
         let (address, at) = self.left_out.expect("a command has left out a value");
         LeftOut { value: self.store.value_at(address), at }
+    }
+
+    /// The keys that are fetched most. None if they are not counted, or if clients may not list keys.
+    #[must_use]
+    pub fn hot_keys(&self) -> Option<&HotKeys> {
+        self.hot_keys.hot_keys()
     }
 
     /// Executes one command and writes its answer. `key` is its first key; an empty one if it has none, or has
@@ -317,6 +328,7 @@ impl Engine {
         };
         self.log_fetch(key, hit, value_bytes);
         self.prefixes.count_get(key.bytes(), hit);
+        self.hot_keys.count(key, self.now);
         match (retrieval.touch, hit) {
             (None, true) => self.counters.get_hits += 1,
             (None, false) => self.counters.get_misses += 1,

@@ -35,7 +35,7 @@ pub(super) fn write_settings(
         Protocol::Ascii => "ascii",
         Protocol::Binary => "binary",
     };
-    let server: [(&str, &dyn Display); 28] = [
+    let server: [(&str, &dyn Display); 29] = [
         ("maxbytes", &config.memory_bytes_max),
         ("maxconns", &config.connections_max),
         ("tcpport", &tcp_port),
@@ -53,6 +53,7 @@ pub(super) fn write_settings(
         ("num_threads_per_udp", &0),
         ("stat_key_prefix", &char::from(config.prefix_delimiter)),
         ("detail_enabled", &yes(detail_enabled)),
+        ("hot_keys", &yes(config.hot_keys)),
         ("reqs_per_event", &config.requests_per_turn.unwrap_or(0)),
         ("cas_enabled", &yes(config.cas_enabled)),
         ("tcp_backlog", &config.backlog),

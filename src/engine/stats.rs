@@ -9,18 +9,23 @@ use std::fmt::Display;
 
 use super::counters::Counters;
 use super::figures::{Figures, write, write_all};
+use super::hot_keys::{self, HotKey, HotSpan};
+use super::percent::Percent;
 use super::server_stats::{ConnectionStats, NO_NETWORK, ServerStats, StatsScope, WaitStats};
 use super::settings::write_settings;
 use super::{Engine, Executed, Now};
 use crate::config::MIB;
 use crate::protocol::command::{Detail, StatsTopic};
-use crate::protocol::{Reply, ReplyWriter, VERSION_LINE};
+use crate::protocol::{KEY_BYTES_MAX, Reply, ReplyWriter, VERSION_LINE};
 use crate::trace::Wait;
 
 /// Bytes that the figures of the server, or its settings, may take.
 const FIGURES_BYTES_MAX: usize = 6 << 10;
 /// Bytes that the lines of one connection may take, its path aside.
 const CONNECTION_BYTES_MAX: usize = 512;
+/// Bytes that the hot keys of two spans may take: for each key up to three characters a byte, and three
+/// names and numbers.
+const HOT_KEYS_BYTES_MAX: usize = (2 * hot_keys::LEADERS + 1) * (3 * KEY_BYTES_MAX + 256);
 /// Bytes of a page of memcached's, in which `stats slabs` counts memory.
 const PAGE_BYTES: u64 = MIB as u64;
 
@@ -39,6 +44,8 @@ impl Engine {
         if topic == StatsTopic::Reset {
             self.reset_stats();
             reply.line(Reply::Reset);
+        } else if topic == StatsTopic::HotKeys && !self.config.dump_enabled {
+            reply.line(Reply::HotKeysForbidden);
         } else if let StatsTopic::Detail(detail) = topic {
             self.write_detail(detail, reply);
         } else {
@@ -71,6 +78,7 @@ impl Engine {
         self.store.reset_counters();
         self.note_misses();
         self.prefixes.reset();
+        self.hot_keys.reset(self.now);
     }
 
     /// Writes the figures of a topic that has some.
@@ -91,6 +99,7 @@ impl Engine {
             StatsTopic::Conns => write_connections(server, reply),
             StatsTopic::Loop => self.write_loop(server, reply),
             StatsTopic::Store => self.write_store(reply),
+            StatsTopic::HotKeys => self.write_hot_keys(reply),
             StatsTopic::Reset | StatsTopic::Detail(_) => {}
         }
     }
@@ -105,6 +114,7 @@ impl Engine {
             }
             StatsTopic::Detail(Detail::Dump) => self.prefixes.bytes(),
             StatsTopic::Sizes => self.store.sizes().count() * 64,
+            StatsTopic::HotKeys => HOT_KEYS_BYTES_MAX,
             StatsTopic::Detail(_) | StatsTopic::Reset => 0,
             StatsTopic::Server
             | StatsTopic::Settings
@@ -390,6 +400,32 @@ impl Engine {
         let amplification = store.write_amplification();
         write("write_amplification", &format_args!("{amplification:.3}"), reply);
     }
+
+    /// The keys that are fetched most. Every line has three words, because some clients split a line at
+    /// its spaces, so a key is percent-encoded, as in a dump.
+    fn write_hot_keys(&self, reply: &mut dyn Figures) {
+        let Some(hot_keys) = self.hot_keys() else {
+            write("hotkeys_status", &"disabled", reply);
+            return write("hotkeys_option", &"--hot-keys", reply);
+        };
+        write("hotkeys_status", &"enabled", reply);
+        let spans =
+            [("recent", hot_keys.recent(self.now)), ("start", hot_keys.since_start(self.now))];
+        for (name, span) in spans {
+            write_hot_span(name, span, reply);
+        }
+    }
+}
+
+fn write_hot_span(name: &str, span: HotSpan<'_>, reply: &mut dyn Figures) {
+    reply.figure(&format_args!("{name}_seconds"), &span.seconds);
+    reply.figure(&format_args!("{name}_requests"), &span.requests());
+    for (index, HotKey { key, requests, error }) in span.keys().enumerate() {
+        let rank = index + 1;
+        reply.figure(&format_args!("{name}:{rank}:key"), &Percent(key));
+        reply.figure(&format_args!("{name}:{rank}:requests"), &requests);
+        reply.figure(&format_args!("{name}:{rank}:error"), &error);
+    }
 }
 
 /// What a topic needs of the network.
@@ -401,6 +437,7 @@ const fn scope_of(topic: StatsTopic) -> Option<StatsScope> {
         | StatsTopic::Slabs
         | StatsTopic::Sizes
         | StatsTopic::Store
+        | StatsTopic::HotKeys
         | StatsTopic::Reset
         | StatsTopic::Detail(_) => None,
     }

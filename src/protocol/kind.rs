@@ -60,6 +60,8 @@ pub enum StatsTopic {
     Loop,
     /// Of the store.
     Store,
+    /// Of the keys that are fetched most.
+    HotKeys,
     /// Set all counters to 0.
     Reset,
     /// Of each prefix of keys.
@@ -77,6 +79,7 @@ impl StatsTopic {
             b"conns" => Self::Conns,
             b"loop" => Self::Loop,
             b"store" => Self::Store,
+            b"hotkeys" => Self::HotKeys,
             b"reset" => Self::Reset,
             _ => return None,
         })

@@ -104,6 +104,7 @@ replies! {
 
     FlushForbidden = "CLIENT_ERROR flush_all not allowed",
     DetailForbidden = "CLIENT_ERROR stats detail not allowed",
+    HotKeysForbidden = "CLIENT_ERROR stats hotkeys not allowed",
     CachedumpForbidden = "CLIENT_ERROR stats cachedump not allowed",
     MetadumpForbidden = "ERROR metadump not allowed",
     MgdumpForbidden = "ERROR key dump not allowed",

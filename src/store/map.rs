@@ -67,7 +67,9 @@ impl<'k> HashedKey<'k> {
         self.bytes
     }
 
-    pub(super) const fn hash(self) -> u64 {
+    /// Its hash, which differs from process to process.
+    #[must_use]
+    pub const fn hash(self) -> u64 {
         self.hash
     }
 }

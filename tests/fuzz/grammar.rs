@@ -46,7 +46,7 @@ impl<'a> Source<'a> {
 
 const STORES: [&str; 6] = ["set", "add", "replace", "append", "prepend", "cas"];
 const METAS: [&str; 6] = ["mg", "ms", "md", "ma", "me", "mn"];
-const LINES: [&str; 47] = [
+const LINES: [&str; 48] = [
     "version",
     "flush_all",
     "flush_all 0 noreply",
@@ -61,6 +61,7 @@ const LINES: [&str; 47] = [
     "stats conns",
     "stats loop",
     "stats store",
+    "stats hotkeys",
     "stats reset",
     "stats detail on",
     "stats detail off",

@@ -101,6 +101,7 @@ impl World {
             cas_enabled: !is_on(1),
             sizes_tracked: is_on(2),
             detail_enabled: is_on(3),
+            hot_keys: is_on(3),
             dump_enabled: !(is_on(4) && is_on(5)),
             flush_enabled: !(is_on(4) && is_on(6)),
             shutdown_enabled: is_on(5),
