@@ -98,7 +98,7 @@ pub struct Config {
     pub sizes_tracked: bool,
     /// `stats detail` counts by key prefix from the start (`-D`).
     pub detail_enabled: bool,
-    /// The byte that ends a key's prefix for `stats detail`.
+    /// The byte that ends a key's prefix for `stats detail` and `flush_prefix`.
     pub prefix_delimiter: u8,
     /// The keys that are fetched most are found, for `stats hotkeys`.
     pub hot_keys: bool,

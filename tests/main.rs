@@ -8,6 +8,7 @@
 //! * `plain_lines`: lines that are parsed in one pass mean what they mean otherwise
 //! * `backpressure`: requests that wait for room in the output or for another turn
 //! * `store`, `log_edges`, `reclaim`: the store against a model, at its edges, and winning memory back
+//! * `flush_prefix`: what the flush of a prefix costs, and how its memory is reclaimed
 //! * `memory_limit`: a lower limit of the store's memory, and a higher one again
 //! * `stats`: names and figures beside memcached's
 //! * `worst_case_latency`: the longest single operation
@@ -28,6 +29,7 @@ mod clients;
 mod conversations;
 mod differential;
 mod faults;
+mod flush_prefix;
 mod harness;
 mod load;
 mod log_edges;

@@ -7,8 +7,8 @@ mod model;
 use std::collections::{HashMap, HashSet};
 
 use miocached::store::{
-    Attributes, Cursor, LARGE_BYTES, Marks, NEVER, PREFETCH_BATCH, Side, Store, StoreCounters,
-    Stored,
+    Attributes, Cursor, LARGE_BYTES, Marks, NEVER, PREFETCH_BATCH, PrefixFlush, Side, Store,
+    StoreCounters, Stored,
 };
 use model::Model;
 use proptest::collection::vec;
@@ -51,6 +51,9 @@ enum Op {
     },
     Flush {
         in_s: u32,
+    },
+    FlushPrefix {
+        prefix: u16,
     },
     Pass {
         by_s: u32,
@@ -149,9 +152,17 @@ struct Pair {
     stored: u64,
 }
 
+/// Every third key has one of so many prefixes; of these keys, every second one has a second colon.
+const PREFIXES: u16 = 4;
+
 /// Keys of all lengths: most are short, some longer than 255 bytes.
 fn name(key: u16) -> Vec<u8> {
-    let mut name = format!("{key:x}").into_bytes();
+    let name = match key % 6 {
+        0 => format!("{:x}:{key:x}", key / 6 % PREFIXES),
+        3 => format!("{:x}:{:x}:{key:x}", key / 6 % PREFIXES, key % PREFIXES),
+        _ => format!("{key:x}"),
+    };
+    let mut name = name.into_bytes();
     let bytes = match key % 16 {
         0 => 250,
         1 => 254,
@@ -290,6 +301,11 @@ impl Pair {
                 self.store.flush(now_s + in_s, now_s);
                 self.model.flush(now_s + in_s, now_s);
             }
+            Op::FlushPrefix { prefix } => {
+                let prefix = format!("{prefix:x}").into_bytes();
+                assert_eq!(self.store.flush_prefix(&prefix, now_s), PrefixFlush::Done);
+                self.model.flush_prefix(&prefix);
+            }
             Op::Pass { by_s } => self.now_s += by_s,
             Op::Walk => self.walk(),
         }
@@ -403,6 +419,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(key, more_bytes, before)| Op::Extend { key, more_bytes, before }),
         1 => key().prop_map(|key| Op::Replace { key }),
         1 => prop_oneof![2 => Just(0u32), 1 => 0..10u32].prop_map(|in_s| Op::Flush { in_s }),
+        2 => (0..PREFIXES).prop_map(|prefix| Op::FlushPrefix { prefix }),
         2 => (0..4u32).prop_map(|by_s| Op::Pass { by_s }),
         1 => Just(Op::Walk),
     ]
@@ -471,6 +488,7 @@ impl Random {
                 Op::Pass { by_s: (hours + self.below(8) / 7) as u32 }
             }
             98 => Op::Walk,
+            99 if self.below(2) == 0 => Op::FlushPrefix { prefix: self.below(5) as u16 },
             _ => Op::Flush { in_s: self.below(40) as u32 },
         }
     }

@@ -195,7 +195,7 @@ pub(super) struct Options {
     /// Count requests by key prefix; this character ends a prefix
     ///
     /// "stats detail dump" prints the counts. Without this option a colon ends a prefix,
-    /// and "stats detail on" starts counting.
+    /// and "stats detail on" starts counting. The same prefixes are those of flush_prefix.
     #[arg(short = 'D', value_name = "CHARACTER", help_heading = REQUESTS, verbatim_doc_comment)]
     #[arg(allow_hyphen_values = true, value_parser = delimiter())]
     pub(super) prefix_delimiter: Option<u8>,
@@ -225,7 +225,7 @@ pub(super) struct Options {
     #[arg(verbatim_doc_comment, value_parser = path())]
     pub(super) auth_file: Option<PathBuf>,
 
-    /// Forbid flush_all
+    /// Forbid flush_all and flush_prefix
     #[arg(short = 'F', long, help_heading = PERMISSIONS)]
     pub(super) disable_flush_all: bool,
 

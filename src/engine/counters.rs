@@ -18,6 +18,8 @@ pub struct Counters {
     /// Stores with a value, whether their condition held or not, and whether the value was terminated.
     pub cmd_set: u64,
     pub cmd_flush: u64,
+    /// Prefixes that were flushed. Not one of memcached's counters.
+    pub cmd_flush_prefix: u64,
     pub cmd_meta: u64,
     pub delete_hits: u64,
     pub delete_misses: u64,

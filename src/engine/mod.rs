@@ -39,7 +39,7 @@ use crate::config::{Config, MIB};
 use crate::protocol::command::{Command, DebugCommand, Retrieval, StoreLine, Unfinished};
 use crate::protocol::{Keys, Reply, ReplyWriter, Room, WatchKinds, Words};
 pub use crate::store::{HashedKey, PREFETCH_BATCH};
-use crate::store::{ItemAddress, OutOfMemory, Store};
+use crate::store::{ItemAddress, OutOfMemory, PREFIX_BYTES_MAX, PrefixFlush, Store};
 use crate::trace;
 use auth::Credentials;
 use cas_ids::CasIds;
@@ -128,6 +128,7 @@ impl Engine {
         if config.huge_pages {
             store.advise_huge_pages();
         }
+        store.set_prefix_delimiter(config.prefix_delimiter);
         if config.sizes_tracked {
             store.track_sizes();
         }
@@ -223,6 +224,7 @@ impl Engine {
             Command::MetaDebug { ref key } => self.meta_debug(key, reply),
             Command::MetaNoop => reply.line(Reply::Noop),
             Command::FlushAll { delay } => self.flush_all(delay, reply),
+            Command::FlushPrefix { prefix } => return self.flush_prefix(prefix, reply),
             Command::Stats(topic) => return self.stats(topic, turn.server, reply),
             Command::Dump(dump) => return self.dump(dump, reply),
             Command::Verbosity(level) => {
@@ -396,6 +398,29 @@ impl Engine {
         if at_s >= Now::FIRST_S {
             self.store.flush(at_s, self.now.uptime_s);
         }
+    }
+
+    /// Invalidates all items of a prefix, which may be written with the delimiter after it.
+    fn flush_prefix(&mut self, prefix: &[u8], reply: &mut ReplyWriter<'_>) -> Executed<'static> {
+        let delimiter = self.config.prefix_delimiter;
+        let prefix = prefix.strip_suffix(&[delimiter]).unwrap_or(prefix);
+        if !self.config.flush_enabled {
+            reply.line(Reply::PrefixFlushForbidden);
+        } else if prefix.contains(&delimiter) {
+            reply.line(Reply::BadPrefix);
+        } else if prefix.len() > PREFIX_BYTES_MAX {
+            reply.line(Reply::BadLine);
+        } else {
+            match self.store.flush_prefix(prefix, self.now.uptime_s) {
+                PrefixFlush::NeedsStep => return Executed::Retry,
+                PrefixFlush::OutOfMemory => reply.line(Reply::NoRoomForNumber),
+                PrefixFlush::Done => {
+                    self.counters.cmd_flush_prefix += 1;
+                    reply.line(Reply::Ok);
+                }
+            }
+        }
+        Executed::Done
     }
 
     /// The limit applies from now on. What the items hold above it is evicted step by step.

@@ -185,10 +185,11 @@ impl Engine {
 
     fn write_commands(&self, reply: &mut dyn Figures) {
         let (counters, store) = (&self.counters, self.store.counters());
-        let figures: [(&str, u64); 27] = [
+        let figures: [(&str, u64); 28] = [
             ("cmd_get", counters.get_hits + counters.get_misses),
             ("cmd_set", counters.cmd_set),
             ("cmd_flush", counters.cmd_flush),
+            ("cmd_flush_prefix", counters.cmd_flush_prefix),
             ("cmd_touch", counters.touch_hits + counters.touch_misses),
             ("cmd_meta", counters.cmd_meta),
             ("get_hits", counters.get_hits),
@@ -391,6 +392,7 @@ impl Engine {
             ("evicted_unfetched", store.evicted_unfetched),
             ("expired_unfetched", store.expired_unfetched),
             ("reclaimed", store.reclaimed),
+            ("flushed_prefixes", self.store.flushed_prefixes() as u64),
             ("rehashed", store.rehashed),
             ("rehashed_at_once_max", store.rehashed_at_once_max as u64),
         ];

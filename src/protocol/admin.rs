@@ -43,6 +43,19 @@ pub(super) fn flush_all(mut words: Words<'_>) -> Line<'_> {
     Line::Command { command: Command::FlushAll { delay }, mode }
 }
 
+/// Not one of memcached's commands. `noreply` is a prefix if it is the only word, as it is a key to
+/// `delete`.
+pub(super) fn flush_prefix(mut words: Words<'_>) -> Line<'_> {
+    let mode = reply_mode_after(words, 1);
+    match (words.next(), words.next(), words.next()) {
+        (Some(prefix), None, None) => answered(Command::FlushPrefix { prefix }),
+        (Some(prefix), Some(b"noreply"), None) => {
+            Line::Command { command: Command::FlushPrefix { prefix }, mode }
+        }
+        _ => Line::refused(Reply::BadLine, mode),
+    }
+}
+
 pub(super) fn verbosity(mut words: Words<'_>) -> Line<'_> {
     let mode = reply_mode_after(words, 1);
     match words.next().and_then(number::strict_u32) {

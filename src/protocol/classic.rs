@@ -61,6 +61,7 @@ pub(super) fn parse_line(raw: &[u8], bare_lf: DataEnd) -> Line<'_> {
         Verb::Version => Line::Command { command: Command::Version, mode: ANSWERED },
         Verb::Quit => Line::Command { command: Command::Quit, mode: ANSWERED },
         Verb::FlushAll => admin::flush_all(words),
+        Verb::FlushPrefix => admin::flush_prefix(words),
         Verb::Stats => admin::stats(words),
         Verb::Verbosity => admin::verbosity(words),
         Verb::Shutdown => admin::shutdown(words),

@@ -99,6 +99,11 @@ pub enum Command<'a> {
         /// As in `Store`, but 0 and below mean now. `None` if it is not a number.
         delay: Option<i32>,
     },
+    /// Invalidate all items whose key begins with this prefix and the delimiter.
+    FlushPrefix {
+        /// The prefix, with or without the delimiter after it.
+        prefix: &'a [u8],
+    },
     /// Show figures.
     Stats(StatsTopic),
     /// Show keys.
@@ -252,6 +257,7 @@ impl<'a> Command<'a> {
             | Self::Stats(_)
             | Self::Dump(_)
             | Self::Verbosity(_)
+            | Self::FlushPrefix { .. }
             | Self::MemoryLimit { .. }
             | Self::Watch { .. }
             | Self::Shutdown { .. }
@@ -307,6 +313,7 @@ impl<'a> Command<'a> {
             Self::MetaDebug { .. } => Verb::MetaDebug,
             Self::MetaNoop => Verb::MetaNoop,
             Self::FlushAll { .. } => Verb::FlushAll,
+            Self::FlushPrefix { .. } => Verb::FlushPrefix,
             Self::Stats(_) | Self::Dump(Dump { format: DumpFormat::Cachedump, .. }) => Verb::Stats,
             Self::Dump(Dump { format: DumpFormat::Metadump | DumpFormat::Mgdump, .. }) => {
                 Verb::LruCrawler
@@ -326,7 +333,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// As `-vv` shows a request: its word and its first key. Never shows a password.
+/// As `-vv` shows a request: its word, and its first key or prefix. Never shows a password.
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.word().escape_ascii())?;
@@ -337,6 +344,9 @@ impl fmt::Display for Command<'_> {
             && let more @ 1.. = keys.after_first().count()
         {
             write!(f, " and {more} more")?;
+        }
+        if let Self::FlushPrefix { prefix } = *self {
+            write!(f, " \"{}\"", Key(prefix))?;
         }
         if let Self::Store { value, .. } | Self::MetaSet { value, .. } = *self {
             write!(f, ", {} bytes", value.len())?;

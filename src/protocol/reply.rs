@@ -99,10 +99,13 @@ replies! {
 
     TooLarge = "SERVER_ERROR object too large for cache",
     OutOfMemory = "SERVER_ERROR out of memory storing object",
+    /// Of an `incr`, and where there is no memory for what a command has to note.
     NoRoomForNumber = "SERVER_ERROR out of memory",
     NoRoomForNewNumber = "SERVER_ERROR Out of memory allocating new item",
 
     FlushForbidden = "CLIENT_ERROR flush_all not allowed",
+    PrefixFlushForbidden = "CLIENT_ERROR flush_prefix not allowed",
+    BadPrefix = "CLIENT_ERROR a prefix ends before the first delimiter",
     DetailForbidden = "CLIENT_ERROR stats detail not allowed",
     HotKeysForbidden = "CLIENT_ERROR stats hotkeys not allowed",
     CachedumpForbidden = "CLIENT_ERROR stats cachedump not allowed",

@@ -7,7 +7,7 @@ macro_rules! verbs {
         pub(super) enum Verb { $($verb,)+ }
 
         impl Verb {
-            /// The command that `word` names, if it is one of memcached's.
+            /// The command that `word` names.
             pub(super) const fn of(word: &[u8]) -> Option<Self> {
                 Some(match word {
                     $($word $(if $guard)? => Self::$verb,)+
@@ -45,6 +45,7 @@ verbs! {
     MetaDebug b"me",
     MetaNoop b"mn",
     FlushAll b"flush_all",
+    FlushPrefix b"flush_prefix",
     Stats b"stats",
     Verbosity b"verbosity",
     Version b"version",

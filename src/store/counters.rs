@@ -131,6 +131,12 @@ impl Store {
         self.map.bytes()
     }
 
+    /// Number of flushed prefixes that the sweep has not finished with.
+    #[must_use]
+    pub fn flushed_prefixes(&self) -> usize {
+        self.flushed_prefixes.len()
+    }
+
     /// The counts of events so far.
     #[must_use]
     pub const fn counters(&self) -> &StoreCounters {

@@ -3,14 +3,61 @@
 //! Every lookup checks both. A flush is a position in each log: records below it are flushed, and
 //! records written later have higher positions. So a flush takes constant time, and several flushes
 //! within one second are all exact. Both need a `now_s` that does not decrease. (`debugtime` can turn the
-//! clock back, in debug builds: flushed items are then shown again until it catches up.)
+//! clock back, in debug builds: flushed items are then shown again until it catches up.) The flush of a
+//! prefix is a position, too: see `flushed_prefixes`.
 
 use super::Store;
 use super::log::Log;
+use super::policy::Queue;
 use super::record::{NEVER, Record};
 use crate::trace;
 
+/// Records that the sweep reads at once for the flush of a prefix, while too many are flushed already. In
+/// the accounts of a turn they are 256 KiB that were copied.
+const RECORDS_PER_STEP: usize = 4096;
+
+/// The result of the flush of a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrefixFlush {
+    /// No item with this prefix is left.
+    Done,
+    /// Too many prefixes were flushed since the last lap of the sweep. A part of the next one was made,
+    /// and nothing is flushed yet. The caller repeats the call, after other clients have had their turn.
+    NeedsStep,
+    /// There is no memory to note the flush in. Nothing is flushed.
+    OutOfMemory,
+}
+
 impl Store {
+    /// Sets the byte that ends a prefix. To be called while the store is empty.
+    pub const fn set_prefix_delimiter(&mut self, delimiter: u8) {
+        self.flushed_prefixes.set_delimiter(delimiter);
+    }
+
+    /// Flushes all items whose key has `prefix` before its first delimiter. Takes constant time, unless
+    /// thousands of other prefixes have been flushed since the last lap of the sweep.
+    pub fn flush_prefix(&mut self, prefix: &[u8], now_s: u32) -> PrefixFlush {
+        self.tick(now_s);
+        let mut records = 0;
+        while self.flushed_prefixes.is_full_for(prefix) {
+            if records >= RECORDS_PER_STEP {
+                return PrefixFlush::NeedsStep;
+            }
+            records += self.sweep_table(now_s).max(1);
+        }
+        if self.map.len() == 0 {
+            return PrefixFlush::Done;
+        }
+        let heads = [self.logs[0].head(), self.logs[1].head()];
+        let is_between_laps = self.sweep.is_between_laps();
+        if self.flushed_prefixes.add(prefix, heads, is_between_laps).is_err() {
+            return PrefixFlush::OutOfMemory;
+        }
+        self.sweep.note_prefix_flush();
+        self.note_death();
+        PrefixFlush::Done
+    }
+
     /// Flushes all items: now, or in the first call in or after the second `at_s`. It replaces a
     /// delayed flush that is not due yet, as in memcached.
     pub fn flush(&mut self, at_s: u32, now_s: u32) {
@@ -27,6 +74,7 @@ impl Store {
             for log in &mut self.logs {
                 log.flush();
             }
+            self.flushed_prefixes.clear();
             self.sweep.note_flush(now_s, holds_flushed);
             self.note_death();
         }
@@ -40,18 +88,27 @@ impl Store {
     }
 
     pub(super) fn is_live_by_itself(&self, record: &Record, now_s: u32) -> bool {
-        (record.expires_at_s == NEVER || record.expires_at_s > now_s)
-            && !self.is_flushed(record.offset)
+        (record.expires_at_s == NEVER || record.expires_at_s > now_s) && !self.is_flushed(record)
     }
 
-    /// Was the record at `offset` written before the last flush?
-    pub(super) fn is_flushed(&self, offset: usize) -> bool {
-        self.logs[self.queue_of(offset) as usize].is_flushed(offset)
+    /// Was the record written before all items, or those with its key's prefix, were flushed?
+    pub(super) fn is_flushed(&self, record: &Record) -> bool {
+        let queue = self.queue_of(record.offset) as usize;
+        let log = &self.logs[queue];
+        log.is_flushed(record.offset)
+            || (!self.flushed_prefixes.is_empty()
+                && self.flushed_prefixes.is_flushed(record, (queue, log), &self.arena))
+    }
+
+    /// May a log hold flushed records that have not been reclaimed yet?
+    pub(super) fn may_hold_flushed(&self, queue: Queue) -> bool {
+        let log = &self.logs[queue as usize];
+        log.holds_flushed() || log.holds_below(self.flushed_prefixes.flushed_to(queue as usize))
     }
 
     /// Removes a record that was found to be expired or flushed.
     pub(super) fn remove_expired(&mut self, hash: u64, record: &Record) {
-        if self.is_flushed(record.offset) {
+        if self.is_flushed(record) {
             self.counters.flushed_found += 1;
         } else {
             self.counters.expired_found += 1;

@@ -79,6 +79,11 @@ impl Log {
         self.head - self.tail
     }
 
+    /// The position of the next record.
+    pub(super) const fn head(&self) -> u64 {
+        self.head
+    }
+
     pub(super) const fn dead_bytes(&self) -> u64 {
         self.dead_bytes
     }
@@ -187,7 +192,8 @@ impl Log {
     /// whose offsets are returned.
     ///
     /// # Panics
-    /// When the log holds flushed records: their new positions would make them live again.
+    /// When the log holds flushed records: their new positions would make them live again. The caller
+    /// has checked it for prefixes that were flushed.
     pub(super) fn rotate_to(&mut self, offset: usize, arena: &mut Arena) -> [Option<usize>; 2] {
         assert!(!self.holds_flushed(), "flushed records do not get a later position");
         let passed = self.position(offset) - self.tail;
@@ -286,6 +292,11 @@ impl Log {
         self.flushed_to > self.tail
     }
 
+    /// Some records have not been reclaimed yet that were written below this position.
+    pub(super) const fn holds_below(&self, position: u64) -> bool {
+        position > self.tail
+    }
+
     /// Was the record at `offset` written before the last flush?
     pub(super) const fn is_flushed(&self, offset: usize) -> bool {
         self.holds_flushed() && self.position(offset) < self.flushed_to
@@ -293,7 +304,7 @@ impl Log {
 
     /// The position of the record at `offset`: in the head's lap if that is before the head, else in the
     /// previous lap.
-    const fn position(&self, offset: usize) -> u64 {
+    pub(super) const fn position(&self, offset: usize) -> u64 {
         let position = self.lap_start + (offset - self.start) as u64;
         if position < self.head { position } else { position - self.size }
     }

@@ -18,7 +18,8 @@
 //! * `policy`: which log a record goes to, and what is evicted when memory is full; `ghost`: the keys
 //!   that were evicted from probation
 //! * `limit`: a lower limit of memory, while the server runs
-//! * `flush`, `sweep`: when items expire or are flushed, and how their memory is reclaimed
+//! * `flush`, `flushed_prefixes`, `sweep`: when items expire or are flushed, and how their memory is
+//!   reclaimed
 //! * `evicted`: a log of evicted items; `counters`, `sizes`: sums; `walk`: all items in steps; `verify`:
 //!   the invariants, for tests
 //!
@@ -32,6 +33,7 @@ mod arena;
 mod counters;
 mod evicted;
 mod flush;
+mod flushed_prefixes;
 mod ghost;
 mod hash;
 mod item;
@@ -52,6 +54,9 @@ pub use arena::OutOfMemory;
 pub use counters::StoreCounters;
 pub use evicted::EvictedItem;
 use evicted::EvictedLog;
+pub use flush::PrefixFlush;
+use flushed_prefixes::FlushedPrefixes;
+pub use flushed_prefixes::PREFIX_BYTES_MAX;
 use ghost::Ghost;
 pub use item::{ItemAddress, ItemMut};
 use limit::Limits;
@@ -89,6 +94,7 @@ pub struct Store {
     evicted: EvictedLog,
     /// A delayed flush is due in this second.
     flush_at_s: Option<u32>,
+    flushed_prefixes: FlushedPrefixes,
     sweep: Sweep,
     counters: StoreCounters,
     sizes: Sizes,
@@ -117,6 +123,7 @@ impl Store {
             policy: PolicyState::new(),
             evicted: EvictedLog::default(),
             flush_at_s: None,
+            flushed_prefixes: FlushedPrefixes::new(),
             sweep: Sweep::new(),
             counters: StoreCounters::default(),
             sizes: Sizes::default(),

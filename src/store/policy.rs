@@ -506,7 +506,8 @@ impl Store {
         self.sweep_for_room(bytes.min(LARGE_BYTES), now_s);
         let log = &self.logs[main];
         let is_refused = self.policy.search.refused_bytes.is_some_and(|least| bytes >= least);
-        let too_few_dead = log.free_bytes() + log.dead_bytes() < bytes && !log.holds_flushed();
+        let too_few_dead =
+            log.free_bytes() + log.dead_bytes() < bytes && !self.may_hold_flushed(Queue::Main);
         if is_refused || too_few_dead {
             // The sweep may still find expired records and so make room.
             self.policy.search.lap_rest_bytes = None;
@@ -576,6 +577,9 @@ impl Store {
     /// Moves the tail to one of the latest dead records that is large enough, and reclaims that record.
     /// Returns whether there is room for `bytes` then.
     fn reuse_hole(&mut self, bytes: u64) -> bool {
+        if self.may_hold_flushed(Queue::Main) {
+            return false;
+        }
         let log = &mut self.logs[Queue::Main as usize];
         let fits = |&offset: &usize| {
             let hole = self.arena.record(offset);
@@ -584,9 +588,6 @@ impl Store {
         let Some(index) = self.policy.search.holes.iter().rposition(fits) else {
             return false;
         };
-        if log.holds_flushed() {
-            return false;
-        }
         let search = &mut self.policy.search;
         let offset = search.holes.swap_remove(index);
         search.lap_is_stale = true;

@@ -36,6 +36,8 @@ const BYTES_PER_RECORD: u64 = 1024;
 /// It may read so many times as many records while the last table had enough expired ones: then
 /// the sweep finds them as fast as their room is needed.
 const FAST_FACTOR: usize = 16;
+/// A second before all others, in which flushes of prefixes count as expiries.
+const PAST_S: u32 = 1;
 /// A table has enough expired records if one in so many had expired.
 const YIELD_SHARE: usize = 16;
 
@@ -95,6 +97,28 @@ impl Sweep {
         }
         self.had_enough_expired = true;
         self.note_expiry(self.flushed_s);
+    }
+
+    /// Notes that records of a prefix were flushed.
+    pub(super) const fn note_prefix_flush(&mut self) {
+        self.had_enough_expired = true;
+        self.wait_for_prefixes();
+    }
+
+    /// Lowers the bound of this lap below every second: as long as a prefix is kept, lookups check for it,
+    /// and the sweep goes on.
+    const fn wait_for_prefixes(&mut self) {
+        self.earliest_s = PAST_S;
+    }
+
+    /// The next table is the first one.
+    pub(super) const fn is_between_laps(&self) -> bool {
+        self.table == 0
+    }
+
+    /// The lower bound is that of flushed prefixes. For tests.
+    pub(super) const fn waits_for_prefixes(&self) -> bool {
+        self.may_find(PAST_S)
     }
 
     /// Notes that the next call has work to do.
@@ -187,18 +211,25 @@ impl Store {
 
     /// Marks dead those records of the next table that had expired or were flushed by the second
     /// `by_s`. Returns the number of records that were in the table.
-    fn sweep_table(&mut self, by_s: u32) -> usize {
+    pub(super) fn sweep_table(&mut self, by_s: u32) -> usize {
         let (mut records, mut expired, mut earliest_s) = (0, 0, u32::MAX);
-        let Self { map, arena, logs, sweep, counters, sizes, .. } = self;
+        let Self { map, arena, logs, sweep, counters, sizes, flushed_prefixes, .. } = self;
         map.retain(sweep.table, |address| {
             records += 1;
             let record = arena.record(arena.offset(address));
-            let log = &mut logs[usize::from(!logs[0].contains(record.offset))];
+            let queue = usize::from(!logs[0].contains(record.offset));
+            let log = &mut logs[queue];
             let expires_at_s =
                 if record.expires_at_s == NEVER { u32::MAX } else { record.expires_at_s };
-            let is_flushed = log.is_flushed(record.offset);
-            let ends_at_s =
-                if is_flushed { sweep.flushed_s.min(expires_at_s) } else { expires_at_s };
+            let ends_at_s = if !flushed_prefixes.is_empty()
+                && flushed_prefixes.is_flushed(&record, (queue, log), arena)
+            {
+                0
+            } else if log.is_flushed(record.offset) {
+                sweep.flushed_s.min(expires_at_s)
+            } else {
+                expires_at_s
+            };
             if ends_at_s > by_s {
                 earliest_s = earliest_s.min(ends_at_s);
                 return true;
@@ -217,6 +248,10 @@ impl Store {
         sweep.table += 1;
         if sweep.table >= map.tables() {
             sweep.end_lap();
+            flushed_prefixes.end_lap();
+            if !flushed_prefixes.is_empty() {
+                sweep.wait_for_prefixes();
+            }
         }
         if expired > 0 {
             self.note_death();

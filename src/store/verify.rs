@@ -27,6 +27,10 @@ impl Store {
                 live += 1;
             });
         }
+        assert!(
+            self.flushed_prefixes.is_empty() || self.sweep.waits_for_prefixes(),
+            "flushed prefixes are swept"
+        );
         self.map.verify();
         self.verify_holes();
         assert_eq!(live, self.map.len(), "the map has the live records and no others");

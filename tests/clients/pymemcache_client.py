@@ -81,6 +81,11 @@ def administration(client):
     assert client.raw_command(b"ms m 3 F5\r\nabc") == b"HD"
     assert client.raw_command(b"mg m f v", b"abc\r\n").startswith(b"VA 3 f5")
     assert client.raw_command(b"md m q\r\nmn") == b"MN"
+    if b"miocached" in client.version():
+        client.set_many({"user:1": b"1", "user:2": b"2", "page:1": b"3"}, noreply=False)
+        assert client.raw_command(b"flush_prefix user") == b"OK"
+        assert client.get_many(["user:1", "user:2", "page:1"]) == {"page:1": b"3"}
+        assert client.stats("hotkeys")[b"hotkeys_status"] == b"disabled"
 
 
 single = Client((HOST, PORT), timeout=20, no_delay=True)

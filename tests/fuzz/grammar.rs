@@ -46,13 +46,18 @@ impl<'a> Source<'a> {
 
 const STORES: [&str; 6] = ["set", "add", "replace", "append", "prepend", "cas"];
 const METAS: [&str; 6] = ["mg", "ms", "md", "ma", "me", "mn"];
-const LINES: [&str; 48] = [
+const LINES: [&str; 53] = [
     "version",
     "flush_all",
     "flush_all 0 noreply",
     "flush_all 1",
     "flush_all 61",
     "flush_all -1",
+    "flush_prefix p",
+    "flush_prefix q:",
+    "flush_prefix p noreply",
+    "flush_prefix p:1",
+    "flush_prefix",
     "stats",
     "stats settings",
     "stats items",
@@ -176,6 +181,7 @@ pub(crate) fn request(source: &mut Source<'_>, out: &mut Vec<u8>) {
                 &[
                     "debugtime",
                     "flush_all",
+                    "flush_prefix",
                     "stats",
                     "verbosity",
                     "delete",

@@ -21,13 +21,14 @@ use super::scripts::{Conversation, assert_same, with_numbers, with_version};
 type Switch = (&'static str, &'static str, &'static [&'static str], fn(&mut Config));
 
 /// The `%` lines that set an option of the server. Both servers spell these options alike.
-const SWITCHES: [Switch; 8] = [
+const SWITCHES: [Switch; 9] = [
     ("cas", "off", &["-C"], |config| config.cas_enabled = false),
     ("flush", "off", &["-F"], |config| config.flush_enabled = false),
     ("dump", "off", &["-X"], |config| config.dump_enabled = false),
     ("evict", "off", &["-M"], |config| config.evicts = false),
     ("shutdown", "on", &["-A"], |config| config.shutdown_enabled = true),
     ("detail", "on", &["-D", ":"], |config| config.detail_enabled = true),
+    ("delimiter", "/", &["-D", "/"], |config| config.prefix_delimiter = b'/'),
     // For our server alone.
     ("hot-keys", "on", &["--hot-keys"], |config| config.hot_keys = true),
     ("sizes", "on", &["-o", "track_sizes"], |config| config.sizes_tracked = true),

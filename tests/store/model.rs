@@ -41,6 +41,14 @@ impl Model {
         self.pass(now_s);
     }
 
+    /// Removes the items whose key has this prefix before its first colon.
+    pub(crate) fn flush_prefix(&mut self, prefix: &[u8]) {
+        self.items.retain(|key, _| {
+            let mut parts = key.splitn(2, |&byte| byte == b':');
+            parts.next() != Some(prefix) || parts.next().is_none()
+        });
+    }
+
     pub(crate) fn set(&mut self, key: &[u8], value: Vec<u8>, attributes: Attributes) {
         let kept = Kept { value, attributes, fetched: false };
         self.items.insert(key.to_vec(), kept);

@@ -1,0 +1,147 @@
+//! Flushed prefixes: which prefixes of keys were flushed, and up to which position of each log.
+//!
+//! The prefix of a key is the part before its first delimiter. As the flush of all items (see `flush`),
+//! that of a prefix is a position in each log: records of the prefix below it are flushed. A record is
+//! moved only while it is live, so a flushed one stays below that position, and what is written or moved
+//! later is above it. So a flush takes constant time, and records need no field for it.
+//!
+//! A prefix is dropped when the sweep has read every record since the flush: then no flushed record of it
+//! is left. Prefixes are kept as hashes of 64 bits. If two had the same, items of the one would be
+//! flushed with the other.
+
+use hashbrown::HashTable;
+
+use super::arena::{Arena, OutOfMemory};
+use super::hash::Seed;
+use super::log::Log;
+use super::record::Record;
+
+/// Limit of the prefixes between two laps of the sweep: as many as fit in 4,096 slots, which take 132
+/// KiB.
+const PREFIXES_MAX: usize = 3584;
+/// A longer prefix cannot be flushed.
+pub const PREFIX_BYTES_MAX: usize = 250;
+
+/// See the module.
+pub(super) struct FlushedPrefixes {
+    /// The byte that ends a prefix.
+    delimiter: u8,
+    seed: Seed,
+    /// Its memory is allocated when a prefix is flushed first.
+    prefixes: HashTable<FlushedPrefix>,
+    /// The highest positions of all prefixes, by log. 0 if there are none.
+    flushed_to: [u64; 2],
+    /// Laps of the sweep that have ended.
+    laps: u64,
+}
+
+struct FlushedPrefix {
+    hash: u64,
+    /// Records of the prefix below these positions are flushed, by log.
+    flushed_to: [u64; 2],
+    /// When so many laps have ended, no such record is left.
+    ends_with_lap: u64,
+}
+
+impl FlushedPrefixes {
+    pub(super) fn new() -> Self {
+        Self {
+            delimiter: b':',
+            seed: Seed::random(),
+            prefixes: HashTable::new(),
+            flushed_to: [0; 2],
+            laps: 0,
+        }
+    }
+
+    pub(super) const fn set_delimiter(&mut self, delimiter: u8) {
+        self.delimiter = delimiter;
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.prefixes.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.prefixes.len()
+    }
+
+    /// A log with its tail below this position may hold flushed records.
+    pub(super) const fn flushed_to(&self, queue: usize) -> u64 {
+        self.flushed_to[queue]
+    }
+
+    /// There is no place for this prefix before the sweep has ended a lap, perhaps two.
+    pub(super) fn is_full_for(&self, prefix: &[u8]) -> bool {
+        let hash = self.seed.hash(prefix);
+        self.prefixes.len() >= PREFIXES_MAX
+            && self.prefixes.find(hash, |flushed| flushed.hash == hash).is_none()
+    }
+
+    /// Flushes a prefix up to these positions. `is_between_laps` says whether the sweep is about to begin
+    /// a lap: that lap will read every record. Otherwise the next one will.
+    ///
+    /// # Errors
+    /// When there is no memory for the table.
+    pub(super) fn add(
+        &mut self,
+        prefix: &[u8],
+        flushed_to: [u64; 2],
+        is_between_laps: bool,
+    ) -> Result<(), OutOfMemory> {
+        let hash = self.seed.hash(prefix);
+        let ends_with_lap = self.laps + if is_between_laps { 1 } else { 2 };
+        let flushed = FlushedPrefix { hash, flushed_to, ends_with_lap };
+        if self.prefixes.capacity() == 0 {
+            let reserved = self.prefixes.try_reserve(PREFIXES_MAX, |flushed| flushed.hash);
+            reserved.map_err(|_| OutOfMemory)?;
+        }
+        match self.prefixes.find_mut(hash, |flushed| flushed.hash == hash) {
+            Some(earlier) => *earlier = flushed,
+            None => {
+                self.prefixes.insert_unique(hash, flushed, |flushed| flushed.hash);
+            }
+        }
+        self.flushed_to = flushed_to;
+        Ok(())
+    }
+
+    /// Was the record, which is in this log, written before its prefix was flushed? Costs little for a
+    /// record that was written after the last flush.
+    pub(super) fn is_flushed(
+        &self,
+        record: &Record,
+        (queue, log): (usize, &Log),
+        arena: &Arena,
+    ) -> bool {
+        let position = log.position(record.offset);
+        position < self.flushed_to[queue]
+            && self.position_of(record.key(arena), queue).is_some_and(|to| position < to)
+    }
+
+    /// The position up to which records with the prefix of this key are flushed.
+    fn position_of(&self, key: &[u8], queue: usize) -> Option<u64> {
+        let beginning = &key[..key.len().min(PREFIX_BYTES_MAX + 1)];
+        let bytes = memchr::memchr(self.delimiter, beginning)?;
+        let hash = self.seed.hash(&key[..bytes]);
+        let flushed = self.prefixes.find(hash, |flushed| flushed.hash == hash)?;
+        Some(flushed.flushed_to[queue])
+    }
+
+    /// The sweep has ended a lap. Drops the prefixes that have no flushed record left.
+    pub(super) fn end_lap(&mut self) {
+        self.laps += 1;
+        let laps = self.laps;
+        self.prefixes.retain(|flushed| flushed.ends_with_lap > laps);
+        if self.prefixes.is_empty() {
+            self.flushed_to = [0; 2];
+        }
+    }
+
+    /// Drops all prefixes, because all records were flushed.
+    pub(super) fn clear(&mut self) {
+        self.prefixes.clear();
+        self.flushed_to = [0; 2];
+    }
+}
