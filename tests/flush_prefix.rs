@@ -57,6 +57,28 @@ fn flushed_items_are_swept() {
     store.verify();
 }
 
+/// With many calls in each second, the sweep takes two minutes at most, however many records there are and
+/// however few of them are flushed.
+#[test]
+fn with_traffic_a_prefix_is_dropped_within_two_minutes() {
+    const ITEMS: u32 = 2_000_000;
+    let mut store = Store::new(128 * MIB, true).unwrap();
+    for number in 0..ITEMS {
+        let key = format!("x:{number}");
+        let attributes = Attributes { expires_at_s: NEVER, cas: 1, ..Attributes::default() };
+        store.set(store.hashed_key(key.as_bytes()), b"", &attributes, START_S);
+    }
+    assert_eq!(store.flush_prefix(b"y", START_S), PrefixFlush::Done);
+    let mut now_s = START_S;
+    while store.flushed_prefixes() > 0 {
+        now_s += 1;
+        // A step for each call, after the one of the second.
+        (0..100).for_each(|_| store.tick(now_s));
+        assert!(now_s <= START_S + 122, "it goes on for longer");
+    }
+    assert_eq!(store.len() as u32, ITEMS);
+}
+
 /// More prefixes than are kept at once. Each is flushed in the end, in steps of bounded work.
 #[test]
 fn any_number_of_prefixes_is_flushed_in_bounded_steps() {

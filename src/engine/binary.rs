@@ -104,7 +104,9 @@ impl Engine {
         };
         self.log_fetch(key, hit, value_bytes);
         self.prefixes.count_get(key.bytes(), hit);
-        self.hot_keys.count(key, self.now);
+        if with_value {
+            self.hot_keys.count(key, self.now);
+        }
         match (touch, hit) {
             (None, true) => self.counters.get_hits += 1,
             (None, false) => self.counters.get_misses += 1,

@@ -88,16 +88,24 @@ impl Store {
     }
 
     pub(super) fn is_live_by_itself(&self, record: &Record, now_s: u32) -> bool {
-        (record.expires_at_s == NEVER || record.expires_at_s > now_s) && !self.is_flushed(record)
+        (record.expires_at_s == NEVER || record.expires_at_s > now_s)
+            && !self.is_flushed(record.offset)
     }
 
-    /// Was the record written before all items, or those with its key's prefix, were flushed?
-    pub(super) fn is_flushed(&self, record: &Record) -> bool {
-        let queue = self.queue_of(record.offset) as usize;
+    /// Was the record at `offset` written before all items, or those with its key's prefix, were flushed?
+    pub(super) fn is_flushed(&self, offset: usize) -> bool {
+        self.logs[self.queue_of(offset) as usize].is_flushed(offset)
+            || (!self.flushed_prefixes.is_empty() && self.is_flushed_by_prefix(offset))
+    }
+
+    /// Not inlined, and without the record as an argument: its fields would have to go through memory in
+    /// every lookup.
+    #[cold]
+    #[inline(never)]
+    fn is_flushed_by_prefix(&self, offset: usize) -> bool {
+        let queue = self.queue_of(offset) as usize;
         let log = &self.logs[queue];
-        log.is_flushed(record.offset)
-            || (!self.flushed_prefixes.is_empty()
-                && self.flushed_prefixes.is_flushed(record, (queue, log), &self.arena))
+        self.flushed_prefixes.is_flushed(&self.arena.record(offset), (queue, log), &self.arena)
     }
 
     /// May a log hold flushed records that have not been reclaimed yet?
@@ -108,7 +116,7 @@ impl Store {
 
     /// Removes a record that was found to be expired or flushed.
     pub(super) fn remove_expired(&mut self, hash: u64, record: &Record) {
-        if self.is_flushed(record) {
+        if self.is_flushed(record.offset) {
             self.counters.flushed_found += 1;
         } else {
             self.counters.expired_found += 1;

@@ -5,8 +5,10 @@
 //! moved only while it is live, so a flushed one stays below that position, and what is written or moved
 //! later is above it. So a flush takes constant time, and records need no field for it.
 //!
-//! A prefix is dropped when the sweep has read every record since the flush: then no flushed record of it
-//! is left. Prefixes are kept as hashes of 64 bits. If two had the same, items of the one would be
+//! Until no prefix is left, each lookup of a record that was written before the last flush checks its
+//! prefix, which takes some 250 instructions; a get has 900 (callgrind). A prefix is dropped when the sweep
+//! has read every record since the flush: then no flushed record of it is left. That takes two laps, so at
+//! most two minutes, if there is enough traffic. Prefixes are kept as hashes of 64 bits. If two had the same, items of the one would be
 //! flushed with the other.
 
 use hashbrown::HashTable;

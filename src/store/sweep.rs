@@ -7,7 +7,8 @@
 //!   `bytes` become exact with any traffic.
 //! * In a large store the next calls read about [`RECORDS_PER_STEP`] records each while enough of them
 //!   have expired, up to one in [`LAP_S`] of the tables a second. So the counts become exact within a
-//!   minute, however many items expire.
+//!   minute, however many items expire. Flushed prefixes are waited for in the same way: until they are
+//!   dropped, every lookup of an older record checks its prefix.
 //! * A store that needs room reads records in proportion to its bytes, and more of them while enough
 //!   have expired.
 //!
@@ -116,7 +117,7 @@ impl Sweep {
         self.table == 0
     }
 
-    /// The lower bound is that of flushed prefixes. For tests.
+    /// The lower bound is that of flushed prefixes.
     pub(super) const fn waits_for_prefixes(&self) -> bool {
         self.may_find(PAST_S)
     }
@@ -179,7 +180,8 @@ impl Store {
             records += self.sweep_table(by_s).max(1);
             self.sweep.tables_due = self.sweep.tables_due.saturating_sub(1);
         }
-        let goes_on = self.sweep.tables_due > 0 && self.sweep.is_likely_to_find(by_s);
+        let is_wanted = self.sweep.is_likely_to_find(by_s) || self.sweep.waits_for_prefixes();
+        let goes_on = self.sweep.tables_due > 0 && is_wanted;
         let above_limit = self.approach_limits(now_s);
         self.sweep.done_s = if goes_on || above_limit { 0 } else { now_s };
     }
