@@ -44,7 +44,7 @@ fn flushed_items_are_swept() {
         assert!(now_s < START_S + 15, "{} items are left", store.len());
     }
     assert_eq!(store.len(), ITEMS - 2 * ITEMS / PREFIXES);
-    assert_eq!(store.counters().reclaimed as usize, 2 * ITEMS / PREFIXES - 1);
+    assert_eq!(store.counters().reclaimed, 2 * (ITEMS / PREFIXES) as u64 - 1);
     assert!(store.bytes() < bytes * 82 / 100);
     // Now it costs nothing again.
     let read = store.counters().swept_past;
@@ -61,7 +61,7 @@ fn flushed_items_are_swept() {
 /// however few of them are flushed.
 #[test]
 fn with_traffic_a_prefix_is_dropped_within_two_minutes() {
-    const ITEMS: u32 = 2_000_000;
+    const ITEMS: usize = 2_000_000;
     let mut store = Store::new(128 * MIB, true).unwrap();
     for number in 0..ITEMS {
         let key = format!("x:{number}");
@@ -76,7 +76,7 @@ fn with_traffic_a_prefix_is_dropped_within_two_minutes() {
         (0..100).for_each(|_| store.tick(now_s));
         assert!(now_s <= START_S + 122, "it goes on for longer");
     }
-    assert_eq!(store.len() as u32, ITEMS);
+    assert_eq!(store.len(), ITEMS);
 }
 
 /// More prefixes than are kept at once. Each is flushed in the end, in steps of bounded work.
