@@ -79,6 +79,14 @@ struct Progress {
     copied_bytes_max: u64,
 }
 
+impl Progress {
+    /// Ends the turn: counts its requests, and returns the bytes that they used.
+    const fn end(&self, stop: Stop, engine: &mut Engine) -> (usize, Stop) {
+        engine.counters.requests += self.requests as u64;
+        (self.spent, stop)
+    }
+}
+
 /// What one conversation remembers between two calls.
 #[derive(Debug)]
 pub struct Session {
@@ -127,7 +135,7 @@ impl Session {
         let mut progress = Progress { spent: 0, requests: 0, copied_bytes_max };
         loop {
             if progress.spent == unread.len() {
-                return (progress.spent, Stop::NeedsInput);
+                return progress.end(Stop::NeedsInput, engine);
             }
             let is_long = progress.spent >= REQUEST_BYTES_MAX;
             if is_long || self.must_end(&progress, output, limit, engine) {
@@ -148,7 +156,11 @@ impl Session {
                 let (used, stop) = self.answer(ahead, input, output, limit, engine, &turn);
                 progress.spent += used;
                 if let Some(stop) = stop {
-                    return (progress.spent, stop);
+                    // What is incomplete or starts over is counted when it has been executed.
+                    let is_executed =
+                        matches!(stop, Stop::NeedsValue | Stop::Watches(_) | Stop::Ended(_));
+                    progress.requests -= usize::from(!is_executed);
+                    return progress.end(stop, engine);
                 }
             }
         }
@@ -172,7 +184,7 @@ impl Session {
         if progress.requests == self.requests_max {
             engine.counters.conn_yields += 1;
         }
-        (progress.spent, Stop::NeedsFlush)
+        progress.end(Stop::NeedsFlush, engine)
     }
 
     /// Parses as many requests as `batch` has slots, as long as executing one cannot change how the next

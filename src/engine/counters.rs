@@ -3,9 +3,36 @@
 //! The network counts here, too, so that one reset is enough. The store has counters of its own
 //! ([`crate::store::StoreCounters`]).
 
-/// Buckets of the durations of turns, one for each power of two of microseconds; the last one also
-/// counts longer turns.
-pub const TURN_BUCKETS: usize = 24;
+/// Buckets of [`Durations`], one for each power of two of microseconds.
+pub const DURATION_BUCKETS: usize = 24;
+
+/// A histogram of durations.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Durations {
+    /// The bucket `i` counts those below `2^i` microseconds; the last one also counts longer ones.
+    pub buckets: [u64; DURATION_BUCKETS],
+    /// Their number.
+    pub count: u64,
+    /// Their sum, in nanoseconds.
+    pub sum_ns: u64,
+    /// The longest one, in nanoseconds.
+    pub longest_ns: u64,
+}
+
+impl Durations {
+    /// Adds a duration `count` times.
+    pub const fn add(&mut self, ns: u64, count: u64) {
+        // 0 is below 2^0, 1 below 2^1, 2 and 3 below 2^2.
+        let power = (u64::BITS - (ns / 1000).leading_zeros()) as usize;
+        let bucket = if power < DURATION_BUCKETS { power } else { DURATION_BUCKETS - 1 };
+        self.buckets[bucket] += count;
+        self.count += count;
+        self.sum_ns = self.sum_ns.saturating_add(ns.saturating_mul(count));
+        if ns > self.longest_ns {
+            self.longest_ns = ns;
+        }
+    }
+}
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +78,28 @@ pub struct Counters {
     /// Lines of events that were logged, and for which the log had no room.
     pub log_worker_written: u64,
     pub log_worker_dropped: u64,
-    /// The longest turn of the event loop, in microseconds.
-    pub longest_turn_us: u64,
-    /// Turns by their duration: the bucket `i` counts those below `2^i` microseconds.
-    pub turns_by_duration: [u64; TURN_BUCKETS],
+    /// Requests that have been executed.
+    pub requests: u64,
+    /// Turns of the event loop.
+    pub turns: Durations,
+    /// With `--metrics`: requests, from the start of the loop's turn, which is when the poll reported
+    /// them, to the write of their answers.
+    pub request_times: Durations,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_in_the_bucket_of_their_power_of_two() {
+        let mut durations = Durations::default();
+        for (ns, count) in [(999, 1), (1000, 2), (1999, 3), (2000, 4), (3999, 5), (u64::MAX, 6)] {
+            durations.add(ns, count);
+        }
+        assert_eq!(durations.buckets[..3], [1, 5, 9]);
+        assert_eq!(durations.buckets[DURATION_BUCKETS - 1], 6);
+        assert_eq!((durations.count, durations.sum_ns), (21, u64::MAX));
+        assert_eq!(durations.longest_ns, u64::MAX);
+    }
 }

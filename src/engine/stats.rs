@@ -366,8 +366,8 @@ impl Engine {
 
     fn write_loop(&self, server: &ServerStats, reply: &mut dyn Figures) {
         write("turns", &server.turns, reply);
-        write("longest_turn_us", &self.counters.longest_turn_us, reply);
-        for (power, turns) in self.counters.turns_by_duration.iter().enumerate() {
+        write("longest_turn_us", &(self.counters.turns.longest_ns / 1000), reply);
+        for (power, turns) in self.counters.turns.buckets.iter().enumerate() {
             if *turns > 0 {
                 write(&format!("turns_below_{}_us", 1u64 << power), turns, reply);
             }

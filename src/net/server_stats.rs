@@ -13,17 +13,26 @@ use super::account::Account;
 use super::clock::Moment;
 use super::connection::Connection;
 use super::listeners::Listeners;
-use crate::engine::counters::{Counters, TURN_BUCKETS};
+use crate::engine::counters::Counters;
 use crate::engine::server_stats::{ConnectionStats, ServerStats, StatsScope};
 use crate::session::Stop;
 
 /// Counts a turn of the loop, which began at `began` and ends now.
 pub(super) fn count_turn(counters: &mut Counters, began: Instant) {
-    let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    counters.longest_turn_us = counters.longest_turn_us.max(us);
-    // 0 is below 2^0, 1 below 2^1, 2 and 3 below 2^2.
-    let bucket = (u64::BITS - us.leading_zeros()) as usize;
-    counters.turns_by_duration[bucket.min(TURN_BUCKETS - 1)] += 1;
+    counters.turns.add(elapsed_ns(began), 1);
+}
+
+/// Counts the time of the requests that have been executed since the last call, and whose answers have
+/// just been written, in the turn that began at `began`.
+pub(super) fn count_requests(counters: &mut Counters, began: Instant) {
+    let requests = counters.requests - counters.request_times.count;
+    if requests > 0 {
+        counters.request_times.add(elapsed_ns(began), requests);
+    }
+}
+
+fn elapsed_ns(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A snapshot of the network's current figures.
