@@ -13,13 +13,15 @@
 //!  net/  reactor  ----->  session  ----->  engine/  ----->  store/
 //!    connection, buffer,     |                |               policy, map, log, record
 //!    account, listeners      +--> protocol/ <-+
-//!                                 framer, grammars, commands, replies
+//!    |                            framer, grammars, commands, replies
+//!    +--> metrics/ (text of the engine's figures, the live page) and http/, for --metrics
 //!
 //!  config, trace          plain data, and the log of each step: any layer may use them
 //! ```
 //! Each arrow means "may use", and no arrow goes back; `tests/tidy.rs` fails where one does, and where
 //! files of the protocol or the engine import each other in a ring. The network also hands down values
-//! of lower layers: the engine, the time, the limit of the output. The store and the protocol do not
+//! of lower layers: the engine, the time, the limit of the output. The metrics read the engine's
+//! figures; HTTP knows nothing but bytes. The store and the protocol do not
 //! know each other, and neither knows a socket or a clock. Control comes back through four enums. No
 //! layer leaves a request in a flag for a layer above it:
 //!
@@ -75,6 +77,8 @@
 pub mod config;
 pub mod engine;
 pub mod guide;
+pub mod http;
+pub mod metrics;
 pub mod net;
 pub mod protocol;
 pub mod session;

@@ -8,7 +8,8 @@
 //! * `meta`: the meta commands; `meta_reply`: the flags that they return
 //! * `binary`: the requests of the binary protocol
 //! * `stats`: figures, out of [`counters`] and a snapshot of what the network knows
-//!   ([`server_stats`]); `settings` and `prefixes` are parts of it, `figures` writes them
+//!   ([`server_stats`]); `settings` and `prefixes` are parts of it, `figures` writes them;
+//!   [`store_stats`]: the store's figures for others than `stats`
 //! * [`hot_keys`]: the keys that are fetched most
 //! * `dump`: the list of keys, by a walk over the store; `percent`: keys as it shows them
 //! * `watch`: which events are logged for `watch`; [`event_log`]: the log
@@ -31,6 +32,7 @@ mod prefixes;
 pub mod server_stats;
 mod settings;
 mod stats;
+pub mod store_stats;
 mod storing;
 mod turn;
 mod watch;
@@ -49,6 +51,7 @@ use hot_keys::{HotKeys, Sampler};
 pub use now::Now;
 use prefixes::Prefixes;
 pub use server_stats::{ServerStats, StatsScope};
+pub use store_stats::StoreStats;
 pub use turn::Turn;
 
 /// Batches of keys that one retrieval looks up before other connections have their turn: about 1 ms

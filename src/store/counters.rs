@@ -102,6 +102,12 @@ impl Store {
         (probation.used_bytes() + main.used_bytes(), probation.dead_bytes() + main.dead_bytes())
     }
 
+    /// Bytes of both logs that may be written before anything is evicted.
+    #[must_use]
+    pub const fn free_bytes(&self) -> u64 {
+        self.logs[0].free_bytes() + self.logs[1].free_bytes()
+    }
+
     /// Work done so far: bytes copied within the store, plus 64 for each record that maintenance reads.
     /// The sum only grows. A turn of the event loop is limited by its increase.
     #[must_use]

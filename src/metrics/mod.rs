@@ -1,0 +1,14 @@
+//! What the address of `--metrics` serves: the figures in Prometheus' text format, and a live page of
+//! them. [`Route`] is the table of its paths.
+//!
+//! Text out of the engine's figures and a snapshot of the network's. Knows no socket and no HTTP beyond
+//! a media type.
+//!
+//! * `text`: the text format; `families`: the metrics, with their names
+//! * `routes`: the paths; `page/`: the files of the page
+
+mod families;
+mod routes;
+mod text;
+
+pub use routes::{BODY_BYTES_MAX, Route, Source};

@@ -1,0 +1,91 @@
+//! The paths, and what is served at each.
+//!
+//! A new page is a line of [`ROUTES`], and an arm of [`Route::body`] where it is not a file.
+
+use std::borrow::Cow;
+
+use super::families::Figures;
+use super::text::{self, Text};
+use crate::engine::{Engine, Now, ServerStats};
+
+/// Bytes of the longest body that is not a file.
+pub const BODY_BYTES_MAX: usize = METRICS_BYTES_MAX;
+/// Bytes that the metrics may take.
+const METRICS_BYTES_MAX: usize = 32 << 10;
+
+/// What a body is made of.
+pub struct Source<'a, F> {
+    /// The engine, whose figures are shown.
+    pub engine: &'a mut Engine,
+    /// The time.
+    pub now: Now,
+    /// Takes a snapshot of the network's figures. It is called at most once, and not for a file.
+    pub server: F,
+}
+
+/// A path, and what is served there.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    path: &'static str,
+    /// The media type of what is served.
+    pub media_type: &'static str,
+    content: Content,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    File(&'static str),
+    Metrics,
+}
+
+const ROUTES: [Route; 5] = [
+    Route {
+        path: "/",
+        media_type: "text/html; charset=utf-8",
+        content: Content::File(include_str!("page/index.html")),
+    },
+    Route {
+        path: "/page.css",
+        media_type: "text/css; charset=utf-8",
+        content: Content::File(include_str!("page/page.css")),
+    },
+    Route {
+        path: "/page.js",
+        media_type: "text/javascript; charset=utf-8",
+        content: Content::File(include_str!("page/page.js")),
+    },
+    Route {
+        path: "/icon.svg",
+        media_type: "image/svg+xml",
+        content: Content::File(include_str!("page/icon.svg")),
+    },
+    Route { path: "/metrics", media_type: text::MEDIA_TYPE, content: Content::Metrics },
+];
+
+impl Route {
+    /// The route with this path.
+    #[must_use]
+    pub fn find(path: &str) -> Option<&'static Self> {
+        const { &ROUTES }.iter().find(|route| route.path == path)
+    }
+
+    /// What is served. None if there is no memory for it.
+    pub fn body<F: FnOnce() -> ServerStats>(
+        &self,
+        source: Source<'_, F>,
+    ) -> Option<Cow<'static, [u8]>> {
+        match self.content {
+            Content::File(text) => Some(text.as_bytes().into()),
+            Content::Metrics => {
+                let mut text = String::new();
+                text.try_reserve_exact(METRICS_BYTES_MAX).ok()?;
+                let server = (source.server)();
+                let store = source.engine.store_stats(source.now);
+                let counters = &source.engine.counters;
+                let figures = Figures { counters, server: &server, store: &store };
+                figures.write(&mut Text(&mut text));
+                Some(text.into_bytes().into())
+            }
+        }
+    }
+}
