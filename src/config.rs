@@ -66,6 +66,8 @@ pub struct Config {
     pub tcp: Vec<SocketAddr>,
     /// Unix sockets to listen on.
     pub unix: Vec<UnixSocket>,
+    /// TCP address of the metrics and their page (`--metrics`).
+    pub metrics: Option<SocketAddr>,
     /// Memory for items, in bytes.
     pub memory_bytes_max: usize,
     /// Largest item (key, value and memcached's own overhead, see [`crate::protocol::item_bytes`]).
@@ -126,6 +128,7 @@ impl Default for Config {
         Self {
             tcp: Vec::new(),
             unix: Vec::new(),
+            metrics: None,
             memory_bytes_max: 64 * MIB,
             item_bytes_max: MIB,
             evicts: true,

@@ -16,8 +16,8 @@ use log::{LevelFilter, info, warn};
 use miocached::config::{Config, MIB};
 use miocached::net::stdio::serve_stdio;
 use miocached::net::{
-    ALLOWANCE_BYTES, Inherited, Listeners, Reactor, ServiceManager, TraceFile, budget_bytes,
-    engine_for, take_inherited, watch_signals,
+    ALLOWANCE_BYTES, HttpServer, Inherited, Listeners, Reactor, ServiceManager, TraceFile,
+    budget_bytes, engine_for, take_inherited, watch_signals,
 };
 use process::files::{PendingPidFile, write_ports};
 
@@ -68,6 +68,7 @@ fn serve(launch: Launch) -> Result<(), String> {
     // that they belong to the user of -u.
     let mut listeners =
         Listeners::open_tcp(&config, inherited).map_err(|error| error.to_string())?;
+    let http = HttpServer::open(&config).map_err(|error| error.to_string())?;
     process::change_user(&options)?;
     listeners.open_unix(&config).map_err(|error| error.to_string())?;
     let engine = engine_for(&config).map_err(|error| error.to_string())?;
@@ -75,6 +76,7 @@ fn serve(launch: Launch) -> Result<(), String> {
     write_ports(listeners.addresses())?;
     let pending_pid_file = PendingPidFile::create(&options);
     listeners.announce();
+    http.iter().for_each(HttpServer::announce);
     announce_limits(&config);
     process::warn_if_root(&options);
     // The parent exits with 0 when it detaches, so the event loop is set up before, where that is
@@ -84,7 +86,7 @@ fn serve(launch: Launch) -> Result<(), String> {
         process::detach(&options, keep_terminal)?;
     }
     let manager = ServiceManager::from_environment(options.daemon);
-    let mut reactor = Reactor::new(config, listeners, engine, signals, manager)
+    let mut reactor = Reactor::new(config, listeners, http, engine, signals, manager)
         .map_err(|error| error.to_string())?;
     reactor.write_trace_to(trace_file);
     if process::EVENT_QUEUE_IS_INHERITED {

@@ -89,7 +89,7 @@ fn a_server_allocates_nothing() {
     let engine = engine_for(&config).unwrap();
     let signals = watch_signals().unwrap();
     let manager = ServiceManager::from_environment(false);
-    let mut reactor = Reactor::new(config, listeners, engine, signals, manager).unwrap();
+    let mut reactor = Reactor::new(config, listeners, None, engine, signals, manager).unwrap();
     let server = thread::spawn(move || reactor.run().unwrap());
     let mut client = TcpStream::connect(address).unwrap();
     client.set_nodelay(true).unwrap();

@@ -101,6 +101,7 @@ impl Options {
         Ok(Config {
             tcp: self.tcp()?,
             unix,
+            metrics: self.metrics,
             memory_bytes_max: self.memory_limit,
             item_bytes_max: self.max_item_size.unwrap_or(item_bytes_max),
             evicts: !self.disable_evictions,

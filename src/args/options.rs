@@ -3,6 +3,7 @@
 //! `-h` prints the first paragraph of a text, `--help` all of it. clap does not wrap the lines, so they
 //! stay below 86 columns.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::{EnumValueParser, StringValueParser};
@@ -11,7 +12,7 @@ use clap::{ArgAction, Parser, ValueEnum, value_parser};
 use super::compat::Compat;
 use super::extended::{self, Suboption};
 use super::value::{
-    checked, delimiter, mebibytes, octal, path, port, positive, size, text, trimmed,
+    address, checked, delimiter, mebibytes, octal, path, port, positive, size, text, trimmed,
 };
 
 const LISTENING: &str = "Listening";
@@ -93,6 +94,15 @@ pub(super) struct Options {
     #[arg(short = 'a', long, value_name = "MASK", help_heading = LISTENING)]
     #[arg(default_value = "700", value_parser = octal())]
     pub(super) unix_mask: u32,
+
+    /// Serve metrics for Prometheus, and a live page of them, over HTTP
+    ///
+    /// A port of 127.0.0.1, or ADDRESS:PORT with an IP address. The page is at /, the metrics
+    /// at /metrics. Everyone who can connect can read them, and the page shows keys, unless
+    /// -X is given. These connections do not count for -c; at most 16 are open.
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = LISTENING, verbatim_doc_comment)]
+    #[arg(allow_negative_numbers = true, value_parser = address())]
+    pub(super) metrics: Option<SocketAddr>,
 
     /// Maximum number of client connections
     ///
@@ -277,7 +287,7 @@ pub(super) struct Options {
 
     /// Serve standard input and output as one connection, and listen on nothing
     #[arg(long, help_heading = PROCESS)]
-    #[arg(conflicts_with_all = ["daemon", "pidfile", "auth_file", "trace_file"])]
+    #[arg(conflicts_with_all = ["daemon", "pidfile", "auth_file", "trace_file", "metrics"])]
     pub(super) stdio: bool,
 
     /// Log connections; -vv logs every step of the event loop and of each request

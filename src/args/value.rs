@@ -103,6 +103,17 @@ pub(super) fn port() -> impl TypedValueParser<Value = i32> {
     trimmed(value_parser!(i32).range(-1..=65535))
 }
 
+/// An address of this machine with a port: 127.0.0.1, unless one is given.
+pub(super) fn address() -> impl TypedValueParser<Value = SocketAddr> {
+    trimmed(|text: &str| {
+        let port = text.strip_prefix(':').unwrap_or(text).parse();
+        match port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))) {
+            Ok(local) => Ok(local),
+            Err(_) => text.parse().map_err(|_| "not a port, and no ADDRESS:PORT"),
+        }
+    })
+}
+
 /// A number of mebibytes, as bytes.
 pub(super) fn mebibytes(option: &'static str) -> impl TypedValueParser<Value = usize> {
     checked(trimmed(RangedU64ValueParser::<usize>::new()), move |mebibytes| {
@@ -161,6 +172,27 @@ fn parse_size(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_of_this_machine_unless_given() {
+        let parse = |text: &str| {
+            let command = Command::new("test").arg(Arg::new("a").value_parser(address()));
+            let matches = command.try_get_matches_from(["test", text]).ok()?;
+            matches.get_one("a").map(|address: &SocketAddr| address.to_string())
+        };
+        for (text, expected) in [
+            ("9150", "127.0.0.1:9150"),
+            (":9150", "127.0.0.1:9150"),
+            (" 0", "127.0.0.1:0"),
+            ("0.0.0.0:9150", "0.0.0.0:9150"),
+            ("[::1]:9150", "[::1]:9150"),
+        ] {
+            assert_eq!(parse(text).as_deref(), Some(expected), "{text}");
+        }
+        for bad in ["", ":", "65536", "-1", "::1", "127.0.0.1", "localhost:9150", "a:b", "1:2:3"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn sizes_have_suffixes() {

@@ -49,6 +49,8 @@ mod account;
 mod buffer;
 pub mod clock;
 pub mod connection;
+mod http_connection;
+mod http_server;
 mod inherited;
 mod linger;
 mod listener;
@@ -67,6 +69,7 @@ mod wait;
 mod watchers;
 
 pub use account::budget_bytes;
+pub use http_server::HttpServer;
 pub use inherited::{Inherited, take_inherited};
 pub use listeners::Listeners;
 pub use reactor::Reactor;
@@ -127,6 +130,21 @@ pub const STALL_MS: u64 = 10_000;
 pub const RESUME_MS: u64 = 1000;
 /// The shortest time between two sweeps for timeouts.
 pub const SWEEP_MS: u64 = 1000;
+/// Connections of the metrics address that may be open.
+pub const HTTP_CONNECTIONS_MAX: usize = 16;
+/// Bytes that one of them may hold: a head, an answer's head, and an answer.
+pub const HTTP_BYTES_MAX: usize = crate::http::HEAD_BYTES_MAX
+    + crate::http::ANSWER_HEAD_BYTES_MAX
+    + crate::metrics::BODY_BYTES_MAX;
+/// Bytes of an answer of the metrics address that are written in one turn.
+pub const HTTP_WRITE_BYTES: usize = 256 << 10;
+/// The time in which a client of the metrics address has to send the head of a request.
+pub const HTTP_HEAD_MS: u64 = 5000;
+/// The time in which it has to take an answer.
+pub const HTTP_ANSWER_MS: u64 = 10_000;
+/// The time between two requests after which its connection is closed. Prometheus keeps its connection
+/// from one scrape to the next, which by default is a minute.
+pub const HTTP_IDLE_MS: u64 = 90_000;
 
 const _: () = assert!(ALLOWANCE_BYTES < INPUT_BYTES && INPUT_BYTES < OUTPUT_HIGH_WATER);
 const _: () = assert!(SMALL_ANSWER_BYTES < OUTPUT_HIGH_WATER && OUTPUT_BYTES < OUTPUT_BYTES_MAX);

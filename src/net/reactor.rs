@@ -21,6 +21,7 @@ use super::account::Account;
 use super::buffer::Buffers;
 use super::clock::{Clock, Moment};
 use super::connection::{Connection, Expired, Next, Shared, Why};
+use super::http_server::{HTTP_LISTENER, HttpServer};
 use super::listeners::{FIRST_LISTENER, Listeners};
 use super::notice::Notice;
 use super::report::Report;
@@ -32,7 +33,9 @@ use super::trace_file::TraceFile;
 use super::watchers::Watchers;
 use super::{EVENTS_PER_TURN, LINGER_MS, STOP_MS, STOP_QUIET_MS, SWEEP_MS};
 use crate::config::Config;
-use crate::engine::{Engine, ServerStats};
+use crate::engine::{Engine, ServerStats, StatsScope};
+use crate::http::{Answer, Status};
+use crate::metrics::{Route, Source};
 use crate::protocol::WatchKinds;
 use crate::trace::{self, Wait};
 
@@ -49,6 +52,8 @@ pub struct Reactor {
     signals: Signals,
     service_manager: ServiceManager,
     listeners: Listeners,
+    /// The metrics address, with `--metrics`.
+    http: Option<HttpServer>,
     connections: Slab<Connection>,
     /// Keys of connections that have something to do, each once (`Connection::queued`).
     queue: Vec<usize>,
@@ -95,6 +100,7 @@ impl Reactor {
     pub fn new(
         config: Config,
         mut listeners: Listeners,
+        mut http: Option<HttpServer>,
         engine: Engine,
         mut signals: Signals,
         service_manager: ServiceManager,
@@ -105,6 +111,9 @@ impl Reactor {
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(no_loop)?;
         listeners.register(poll.registry()).map_err(no_loop)?;
+        if let Some(http) = &mut http {
+            http.register(poll.registry()).map_err(no_loop)?;
+        }
         let clock = Clock::start();
         Ok(Self {
             moment: clock.moment(),
@@ -114,6 +123,7 @@ impl Reactor {
             signals,
             service_manager,
             listeners,
+            http,
             connections: Slab::new(),
             queue: Vec::new(),
             driven: Vec::new(),
@@ -171,6 +181,7 @@ impl Reactor {
         self.grant_memory();
         self.free_memory();
         self.expire_connections();
+        self.serve_metrics();
         self.report.go_on(&self.connections, self.moment);
         self.trace_file.go_on();
         server_stats::count_turn(&mut self.engine.counters, self.moment.instant);
@@ -198,8 +209,13 @@ impl Reactor {
     /// How long the poll may wait: not at all while something is left to do, otherwise until the first
     /// timer, and without limit if no timer is armed.
     fn poll_timeout(&self) -> Option<Duration> {
-        let writes = self.report.is_unfinished() || self.trace_file.is_unfinished();
-        if writes || !self.queue.is_empty() || self.listeners.can_accept(self.connections.len()) {
+        let http = self.http.as_ref();
+        if !self.queue.is_empty()
+            || self.listeners.can_accept(self.connections.len())
+            || self.report.is_unfinished()
+            || self.trace_file.is_unfinished()
+            || http.is_some_and(HttpServer::has_work)
+        {
             return Some(Duration::ZERO);
         }
         let now_ms = self.moment.uptime_ms;
@@ -209,6 +225,7 @@ impl Reactor {
             self.listeners.retry_ms(),
             self.timeouts.sweep_ms(),
             self.free_ms,
+            http.and_then(HttpServer::deadline_ms),
             stop.map(|stop| stop.deadline_ms),
             quiet_ms,
         ];
@@ -223,6 +240,11 @@ impl Reactor {
         for event in &self.events {
             match event.token() {
                 SIGNALS => signals = true,
+                Token(token) if token >= HTTP_LISTENER => {
+                    if let Some(http) = &mut self.http {
+                        http.latch(token, event);
+                    }
+                }
                 Token(token) if token >= FIRST_LISTENER => self.listeners.latch(token),
                 Token(key) => {
                     let Some(connection) = self.connections.get_mut(key) else {
@@ -247,6 +269,9 @@ impl Reactor {
         let mut shutdown = false;
         for key in driven.drain(..) {
             let next = self.drive(key);
+            if self.http.is_some() {
+                server_stats::count_requests(&mut self.engine.counters, self.moment.instant);
+            }
             self.deliver_events();
             let now_ms = self.moment.uptime_ms;
             let connection = &mut self.connections[key];
@@ -319,6 +344,26 @@ impl Reactor {
                 self.moment,
             ));
         }
+    }
+
+    /// The part of a turn that the metrics address has.
+    fn serve_metrics(&mut self) {
+        let Self { http, poll, engine, connections, listeners, account, .. } = self;
+        let (moment, turns) = (self.moment, self.turns);
+        let Some(http) = http else { return };
+        http.turn(poll.registry(), moment, |request| {
+            let found = request.path.and_then(|path| Route::find(path).ok_or(Status::NotFound));
+            let route = match found {
+                Ok(route) => route,
+                Err(status) => return Some(Answer::error(status)),
+            };
+            let server = || {
+                let scope = StatsScope::General;
+                server_stats::snapshot(scope, connections, listeners, account, turns, moment)
+            };
+            let body = route.body(Source { engine, now: moment.now, server })?;
+            Some(Answer { status: Status::Ok, media_type: route.media_type, body })
+        });
     }
 
     /// Gives what has happened since the last call to the connections that watch.
@@ -476,6 +521,7 @@ impl Reactor {
             Some(Stopping { deadline_ms: now_ms + patience_ms, quiet_ms: now_ms + STOP_QUIET_MS });
         info!(target: "miocached", "stopping");
         self.listeners.close();
+        self.http = None;
         for (key, connection) in &mut self.connections {
             connection.stop_reading();
             enqueue(&mut self.queue, key, connection);

@@ -2,6 +2,7 @@
 
 use log::warn;
 use miocached::config::Config;
+use miocached::net::HTTP_CONNECTIONS_MAX;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 
 use super::Options;
@@ -34,7 +35,9 @@ pub(crate) fn memory_lock_is_unlimited() -> bool {
 /// Raises the soft limit of descriptors, which the kernel enforces, and for root the hard limit, too.
 /// Lowers `connections_max` if the limit stays too low.
 fn raise_descriptors(config: &mut Config) -> Result<(), String> {
-    let others = OTHER_DESCRIPTORS + config.tcp.len() + config.unix.len();
+    // The metrics address has a listener, and a client that is being rejected.
+    let http = if config.metrics.is_some() { HTTP_CONNECTIONS_MAX + 2 } else { 0 };
+    let others = OTHER_DESCRIPTORS + config.tcp.len() + config.unix.len() + http;
     let needed = config.connections_max.saturating_add(others);
     let needed = rlim_t::try_from(needed).unwrap_or(RLIM_INFINITY);
     let unknown = |error| format!("cannot read the limit on open files: {error}");
