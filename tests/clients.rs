@@ -98,31 +98,54 @@ pub(crate) fn python_path() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("python")
 }
 
-/// Runs one of the Python clients, if its library is installed.
-fn python(library: &str) {
-    let python = |arguments: &[&str]| {
-        output(patient("python3").args(arguments).env("PYTHONPATH", python_path()))
-    };
-    let imports = |library: &str| python(&["-c", &format!("import {library}")]).status.success();
-    if !require(library, has("python3") && imports(library)) {
-        return;
-    }
-    let target = Target::start();
-    let (host, port) = (target.address().ip().to_string(), target.address().port().to_string());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let script = root.join(format!("tests/clients/{library}_client.py"));
-    let output = python(&[script.to_str().unwrap(), &host, &port]);
+/// Runs Python with the libraries of `.ci/run`.
+fn python(arguments: &[&str]) -> Output {
+    output(patient("python3").args(arguments).env("PYTHONPATH", python_path()))
+}
+
+/// Whether the Python library is installed.
+fn has_library(library: &str) -> bool {
+    let imports = || python(&["-c", &format!("import {library}")]).status.success();
+    require(library, has("python3") && imports())
+}
+
+/// Runs a program of `tests/clients`, which must exit with 0. Returns its output.
+fn run_python(program: &str, arguments: &[&str]) -> String {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(program);
+    let output = python(&[&[program.to_str().unwrap()], arguments].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs one of the Python clients, if its library is installed.
+fn python_client(library: &str) {
+    if has_library(library) {
+        let target = Target::start();
+        let (host, port) = (target.address().ip().to_string(), target.address().port().to_string());
+        run_python(&format!("{library}_client.py"), &[&host, &port]);
+    }
 }
 
 #[test]
 fn pymemcache() {
-    python("pymemcache");
+    python_client("pymemcache");
 }
 
 #[test]
 fn pylibmc() {
-    python("pylibmc");
+    python_client("pylibmc");
+}
+
+/// Prometheus' own parser reads the metrics.
+#[test]
+fn prometheus() {
+    if has_library("prometheus_client") {
+        let server = Server::start(&["-p", "0", "--metrics", "0"]);
+        let mut client = server.tcp();
+        client.ask(b"set a 0 0 1\r\nx\r\n", b"STORED\r\n");
+        client.ask(b"get a b\r\n", b"VALUE a 0 1\r\nx\r\nEND\r\n");
+        run_python("prometheus_parser.py", &[&format!("http://{}/metrics", server.metrics())]);
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@
 //! | memory stays constant over 100 million operations | load/endurance.rs, large |
 //! | one connection sends without pause | `fairness` |
 //! | 20,000 connections in a minute | `churn` |
+//! | slow and hostile clients of the metrics address | `http_clients` |
 //! | all of these at once | `soak`, large: `SOAK_S` seconds, by default 60 |
 
 mod address_space;
@@ -33,6 +34,7 @@ mod clocks;
 mod connection_limits;
 mod fairness;
 mod hostile;
+mod http_clients;
 mod idle;
 mod lingering_close;
 mod memcached_faults;

@@ -8,6 +8,7 @@
 //! * `files`: the life of the Unix socket's file
 //! * `large_values`: values that are written straight from the store
 //! * `memory`: what may be asked for, and a full one from outside
+//! * `metrics`, `page`: the metrics address, and its page in a browser
 //! * `streams`: how bytes and their end may come and go, on sockets and on stderr
 //! * `stalls`: turns in which a connection cannot go on
 //! * `systemd`: inherited sockets, and reports to a service manager
@@ -23,8 +24,10 @@ mod deployments;
 mod files;
 mod large_values;
 mod memory;
+mod metrics;
 mod option_compat;
 mod options;
+mod page;
 mod shutdown_and_limits;
 mod stalls;
 mod stdio;

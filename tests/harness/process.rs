@@ -196,6 +196,13 @@ impl Server {
         self.places().iter().filter_map(|place| place.parse().ok()).collect()
     }
 
+    /// The address of `--metrics`.
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        let mut lines = self.said.iter();
+        let (_, url) = lines.find_map(|line| line.split_once("metrics at http://")).unwrap();
+        url.trim_end_matches('/').parse().unwrap()
+    }
+
     /// A client over TCP, connected to the first address.
     pub(crate) fn tcp(&self) -> Client<TcpStream> {
         Client::tcp(self.addresses()[0])

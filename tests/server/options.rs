@@ -23,6 +23,7 @@ fn help_and_version_exit_0() {
             "--listen",
             "--unix-socket",
             "--unix-mask",
+            "--metrics",
             "--listen-backlog",
             "--conn-limit",
             "--memory-limit",
