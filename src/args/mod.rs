@@ -122,7 +122,7 @@ impl Options {
             shutdown_enabled: self.enable_shutdown,
             detail_enabled: self.prefix_delimiter.is_some(),
             prefix_delimiter: self.prefix_delimiter.unwrap_or(defaults.prefix_delimiter),
-            hot_keys: self.hot_keys,
+            hot_keys: self.hot_keys || self.metrics.is_some(),
             requests_per_turn: self.max_reqs_per_event,
             backlog: self.listen_backlog,
             auth_file: self.auth_file.as_deref().map(|path| self.absolute(path)).transpose()?,

@@ -5,9 +5,11 @@
 //! a media type.
 //!
 //! * `text`: the text format; `families`: the metrics, with their names
+//! * `hot_keys`: the keys that are fetched most, as JSON
 //! * `routes`: the paths; `page/`: the files of the page
 
 mod families;
+mod hot_keys;
 mod routes;
 mod text;
 

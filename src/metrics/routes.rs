@@ -5,11 +5,13 @@
 use std::borrow::Cow;
 
 use super::families::Figures;
+use super::hot_keys;
 use super::text::{self, Text};
 use crate::engine::{Engine, Now, ServerStats};
 
 /// Bytes of the longest body that is not a file.
-pub const BODY_BYTES_MAX: usize = METRICS_BYTES_MAX;
+pub const BODY_BYTES_MAX: usize =
+    if METRICS_BYTES_MAX > hot_keys::BYTES_MAX { METRICS_BYTES_MAX } else { hot_keys::BYTES_MAX };
 /// Bytes that the metrics may take.
 const METRICS_BYTES_MAX: usize = 32 << 10;
 
@@ -36,9 +38,10 @@ pub struct Route {
 enum Content {
     File(&'static str),
     Metrics,
+    HotKeys,
 }
 
-const ROUTES: [Route; 5] = [
+const ROUTES: [Route; 6] = [
     Route {
         path: "/",
         media_type: "text/html; charset=utf-8",
@@ -60,6 +63,7 @@ const ROUTES: [Route; 5] = [
         content: Content::File(include_str!("page/icon.svg")),
     },
     Route { path: "/metrics", media_type: text::MEDIA_TYPE, content: Content::Metrics },
+    Route { path: "/hotkeys", media_type: "application/json", content: Content::HotKeys },
 ];
 
 impl Route {
@@ -74,18 +78,22 @@ impl Route {
         &self,
         source: Source<'_, F>,
     ) -> Option<Cow<'static, [u8]>> {
+        let mut text = String::new();
         match self.content {
-            Content::File(text) => Some(text.as_bytes().into()),
+            Content::File(text) => return Some(text.as_bytes().into()),
             Content::Metrics => {
-                let mut text = String::new();
                 text.try_reserve_exact(METRICS_BYTES_MAX).ok()?;
                 let server = (source.server)();
                 let store = source.engine.store_stats(source.now);
                 let counters = &source.engine.counters;
                 let figures = Figures { counters, server: &server, store: &store };
                 figures.write(&mut Text(&mut text));
-                Some(text.into_bytes().into())
+            }
+            Content::HotKeys => {
+                text.try_reserve_exact(hot_keys::BYTES_MAX).ok()?;
+                hot_keys::write(source.engine.hot_keys(), source.now, &mut text);
             }
         }
+        Some(text.into_bytes().into())
     }
 }

@@ -213,5 +213,6 @@ fn garbage_ends_the_connection() {
         until("it is closed", PATIENCE, || is_closed(&mut client));
     }
     until("all descriptors are free", PATIENCE, || server.descriptors() == descriptors);
-    assert_eq!(server.log().lines().count(), 0, "{}", server.log());
+    // Nothing but a warning of the start.
+    assert!(server.log().lines().count() <= 1, "{}", server.log());
 }

@@ -100,6 +100,32 @@ fn the_figures_are_those_of_stats() {
     assert_eq!(figures["miocached_request_duration_seconds_count"], 3.0);
 }
 
+#[test]
+fn hot_keys_are_shown_unless_listing_keys_is_forbidden() {
+    let server = Server::start(&["-p", "0", "--metrics", "0"]);
+    let mut client = server.tcp();
+    // Keys are in the answer as they are, or escaped, or in hex.
+    for (key, times) in [(&b"user:7"[..], 50), ("<\u{fc}>\"".as_bytes(), 40), (b"\xff\x01", 30)] {
+        for _ in 0..times {
+            client.ask(&[b"get ", key, b"\r\n"].concat(), b"END\r\n");
+        }
+    }
+    let answer = get(&server, "/hotkeys");
+    assert_eq!(header(&answer.head, "Content-Type"), Some("application/json"));
+    let hot: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    for span in ["recent", "since_start"] {
+        assert_eq!(hot[span]["requests"], 120, "{hot}");
+        let keys = hot[span]["keys"].as_array().unwrap();
+        let counts: Vec<_> = keys.iter().map(|key| key["requests"].as_u64().unwrap()).collect();
+        assert_eq!(counts, [50, 40, 30], "{hot}");
+        assert_eq!((&keys[0]["key"], &keys[1]["key"]), (&"user:7".into(), &"<\u{fc}>\"".into()));
+        assert_eq!(keys[2]["hex"], "ff01");
+    }
+    let server = Server::start(&["-p", "0", "-X", "--metrics", "0"]);
+    server.tcp().ask(b"get a\r\n", b"END\r\n");
+    assert_eq!(get(&server, "/hotkeys").body, "{\"enabled\":false}\n");
+}
+
 /// A value that arrives in pieces is one request, however many turns it takes; and a pipeline is as many
 /// as it has.
 #[test]

@@ -65,6 +65,11 @@ fn the_page_draws_and_its_values_change() {
             browser.evaluate(&format!("document.querySelectorAll('#{id} .column').length"));
         assert!(columns.as_u64().unwrap() > 0, "{id}");
     }
+    until("the hot keys are shown", PATIENCE, || {
+        ask();
+        let keys = "[...document.querySelectorAll('#hot-keys td:first-child')].map((key) => key.textContent)";
+        browser.evaluate(keys) == json!(["a", "b"])
+    });
     let first = text(&mut browser, "requests-note");
     until("it goes on changing", PATIENCE, || {
         ask();

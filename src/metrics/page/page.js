@@ -308,6 +308,30 @@ function drawFigures(last) {
   drawTimes("turn-time", "turn-facts", minute, last, (sample) => sample.turnTimes, last.get("miocached_longest_turn_seconds"));
 }
 
+function drawHotKeys(hot) {
+  const { seconds, requests, keys } = hot.enabled ? hot.recent : { seconds: 0, requests: 0, keys: [] };
+  show("hot-note", hot.enabled && keys.length ? `fetches in the last ${span(seconds)}` : "");
+  show("hot-empty", hot.enabled ? "no fetches in the last seconds" : "-X forbids listing keys");
+  byId("hot").classList.toggle("is-empty", keys.length === 0);
+  byId("hot-keys").tBodies[0].replaceChildren(...keys.slice(0, 8).map((one) => {
+    const row = document.createElement("tr");
+    const [key, rate, share] = [row.insertCell(), row.insertCell(), row.insertCell()];
+    key.textContent = key.title = one.key ?? `0x${one.hex}`;
+    rate.textContent = compact(one.requests / seconds) + "/s";
+    const error = document.createElement("small");
+    error.textContent = one.error > 0 ? ` ± ${compact(one.error / seconds)}` : "";
+    rate.append(error);
+    const [line, bar, part, text] = ["div", "span", "i", "b"].map((tag) => document.createElement(tag));
+    bar.className = "share";
+    part.style.width = `${percent(one.requests, keys[0].requests)}%`;
+    text.textContent = `${percent(one.requests, requests).toFixed(1)}${NARROW}%`;
+    bar.append(part);
+    line.append(bar, text);
+    share.append(line);
+    return row;
+  }));
+}
+
 // The conversation with the server.
 
 function state(name, text) {
@@ -336,12 +360,17 @@ function lose() {
   }
 }
 
+async function ask(path) {
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(4 * POLL_MS) });
+  if (!answer.ok) throw new Error(answer.statusText);
+  return answer;
+}
+
 async function poll() {
   const begun = performance.now();
   try {
-    const answer = await fetch("/metrics", { cache: "no-store", signal: AbortSignal.timeout(4 * POLL_MS) });
-    if (!answer.ok) throw new Error(answer.statusText);
-    accept(read(await answer.text()));
+    accept(read(await (await ask("/metrics")).text()));
+    drawHotKeys(await (await ask("/hotkeys")).json());
   } catch {
     lose();
   }
