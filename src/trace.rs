@@ -227,6 +227,11 @@ pub fn failed(connection: usize, error: &dyn Display) {
     log::debug!(target: TARGET, "#{connection} closed: {error}");
 }
 
+/// A client of the metrics address asks for this path.
+pub fn metrics_request(path: &str) {
+    log_step!("metrics: asked for {path}");
+}
+
 /// Bytes have been read from the socket.
 pub fn reads(connection: usize, bytes: usize) {
     step!(

@@ -4,7 +4,7 @@
 //! a missing one is skipped with a line, and fails under CI. The programs of the Python clients are in
 //! `tests/clients`. `AGAINST=path` runs the tests against a real memcached, to check the tests.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -146,6 +146,26 @@ fn prometheus() {
         client.ask(b"get a b\r\n", b"VALUE a 0 1\r\nx\r\nEND\r\n");
         run_python("prometheus_parser.py", &[&format!("http://{}/metrics", server.metrics())]);
     }
+}
+
+/// Prometheus' own linter has nothing to say about the metrics.
+#[test]
+fn promtool_checks_the_metrics() {
+    if !require("promtool", has("promtool")) {
+        return;
+    }
+    let server = Server::start(&["-p", "0", "--metrics", "0"]);
+    let mut client = Client::tcp(server.metrics());
+    client.send(b"GET /metrics HTTP/1.0\r\n\r\n");
+    let mut answer = String::new();
+    client.stream.read_to_string(&mut answer).unwrap();
+    let (_, metrics) = answer.split_once("\r\n\r\n").unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(metrics.as_bytes()).unwrap();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    let output = output(patient("promtool").args(["check", "metrics"]).stdin(file));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }
 
 #[test]

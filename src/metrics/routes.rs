@@ -94,6 +94,44 @@ impl Route {
                 hot_keys::write(source.engine.hot_keys(), source.now, &mut text);
             }
         }
+        debug_assert!(text.len() <= BODY_BYTES_MAX, "{} bytes", text.len());
         Some(text.into_bytes().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, MIB};
+    use crate::engine::server_stats::NO_NETWORK;
+
+    fn body(path: &str, engine: &mut Engine) -> String {
+        let now = Now { uptime_s: 100, unix_s: 1_800_000_000 };
+        let route = Route::find(path).expect("a route");
+        let body = route.body(Source { engine, now, server: || NO_NETWORK.clone() });
+        String::from_utf8(body.expect("there is memory").into_owned()).expect("it is UTF-8")
+    }
+
+    /// Every line has one number, of at most 20 digits more than now.
+    #[test]
+    fn the_longest_metrics_fit() {
+        let config = Config { memory_bytes_max: MIB, ..Config::default() };
+        let mut engine = Engine::new(&config).expect("there is memory");
+        let text = body("/metrics", &mut engine);
+        assert!(text.contains("\nmemcached_uptime_seconds 98\n"), "{text}");
+        assert!(text.len() + 20 * text.lines().count() <= METRICS_BYTES_MAX, "{}", text.len());
+        assert_eq!(body("/hotkeys", &mut engine), "{\"enabled\":false}\n");
+    }
+
+    #[test]
+    fn every_file_of_the_page_is_served() {
+        let mut engine = Engine::new(&Config::default()).expect("there is memory");
+        let page = body("/", &mut engine);
+        let links = page.split(['"', '\'']).filter(|word| word.starts_with('/'));
+        let links: Vec<&str> = links.filter(|word| !word.starts_with("/>")).collect();
+        assert!(links.len() >= 4, "{links:?}");
+        assert!(links.iter().all(|link| Route::find(link).is_some()), "{links:?}");
+        assert!(!page.contains("://") && !page.contains("style="), "nothing is loaded or inline");
+        assert!(Route::find("/page").is_none() && Route::find("").is_none());
     }
 }

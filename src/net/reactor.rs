@@ -352,6 +352,7 @@ impl Reactor {
         let (moment, turns) = (self.moment, self.turns);
         let Some(http) = http else { return };
         http.turn(poll.registry(), moment, |request| {
+            trace::metrics_request(request.path.unwrap_or("nothing that it may have"));
             let found = request.path.and_then(|path| Route::find(path).ok_or(Status::NotFound));
             let route = match found {
                 Ok(route) => route,

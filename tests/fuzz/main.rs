@@ -4,6 +4,7 @@
 //! * `parser`: the parser alone
 //! * `cuts`: the answers do not depend on how the input is cut
 //! * `frames`: the same three over the binary protocol
+//! * `http`: the heads of HTTP requests
 //! * `grammar`: generates requests for the first three
 //!
 //! `cargo test` runs the corpora under `tests/fuzz/__fuzz__` and a second of random inputs for each
@@ -21,6 +22,7 @@
 mod cuts;
 mod frames;
 mod grammar;
+mod http;
 mod parser;
 mod session;
 
