@@ -7,7 +7,7 @@
 //! whatever they send, a turn takes longer by one answer at most.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::SocketAddr;
 
 use log::info;
@@ -19,6 +19,7 @@ use super::clock::Moment;
 use super::http_connection::{HttpConnection, HttpNext};
 use super::listener::Listener;
 use super::notice::Notice;
+use super::socket::Socket;
 use super::start::StartError;
 use super::{ACCEPT_RETRY_MS, HTTP_CONNECTIONS_MAX};
 use crate::config::Config;
@@ -133,19 +134,7 @@ impl HttpServer {
 
     fn accept(&mut self, registry: &Registry, moment: Moment) {
         match self.listener.accept() {
-            Ok((socket, _)) if !self.has_room() => {
-                let Answer { body, .. } = Answer::error(Status::ServiceUnavailable);
-                let mut head = String::new();
-                Answer::error(Status::ServiceUnavailable).write_head(
-                    &mut head,
-                    1,
-                    false,
-                    moment.now.unix_s,
-                );
-                let mut socket = socket;
-                // If the answer cannot be sent, the client is closed without it.
-                let _ = socket.write(&[head.as_bytes(), &body].concat());
-            }
+            Ok((socket, _)) if !self.has_room() => reject(socket, moment.now.unix_s),
             Ok((socket, _)) => {
                 let entry = self.connections.vacant_entry();
                 let (key, token) = (entry.key(), Token(FIRST_HTTP + entry.key()));
@@ -190,4 +179,15 @@ impl HttpServer {
         }
         self.retry_ms = None;
     }
+}
+
+/// Answers that there are too many connections. A request that has arrived already is read before the
+/// close, because with unread bytes the close would be a reset, which may destroy the answer.
+fn reject(mut socket: Socket, unix_s: i64) {
+    let answer = Answer::error(Status::ServiceUnavailable);
+    let mut text = String::new();
+    answer.write_head(&mut text, 1, false, unix_s);
+    // If the answer cannot be sent, the client is closed without it.
+    let _ = socket.write_vectored(&[IoSlice::new(text.as_bytes()), IoSlice::new(&answer.body)]);
+    let _ = socket.read(&mut [0; 4096]);
 }

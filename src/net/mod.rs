@@ -19,6 +19,7 @@
 //!    grant       memory to the first in line  -> Account
 //!    free        buffers that are not needed  -> BufferPool (buffer.rs)
 //!    expire      connections, by deadline     -> Timeouts (timeouts.rs)
+//!    metrics     one request over HTTP        -> HttpServer (http_server.rs), HttpConnection
 //!    report      what each connection waits for, on SIGUSR2 -> Report (report.rs, wait.rs)
 //!                and the trace              -> TraceFile (trace_file.rs)
 //! ```

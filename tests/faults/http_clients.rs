@@ -178,6 +178,7 @@ fn a_client_above_the_limit_is_told_so() {
         .collect();
     // The server has read the beginnings of their heads.
     let mut above = Client::tcp(server.metrics());
+    above.send(GET);
     above.expect(b"HTTP/1.1 503 Service Unavailable\r\n");
     // One of them finishes, and becomes idle: it is replaced.
     busy[5].send(&GET[10..]);
