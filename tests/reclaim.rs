@@ -229,14 +229,14 @@ fn gauges_of_a_large_store_are_exact_within_a_minute() {
 #[test]
 fn the_oldest_item_is_the_oldest_that_is_there() {
     let mut cache = Cache::new(MIB, true);
-    assert_eq!(cache.store.oldest_accessed_s(), None);
+    assert_eq!(cache.store.oldest_idle_s(START_S), None);
     for number in 0..10 {
         cache.set(&format!("k{number}"), VALUE_BYTES, NEVER, START_S + number);
     }
     for number in 0..3 {
         assert!(cache.delete(&format!("k{number}"), START_S + 20));
     }
-    assert_eq!(cache.store.oldest_accessed_s(), Some(START_S + 3));
+    assert_eq!(cache.store.oldest_idle_s(START_S + 20), Some(17));
 }
 
 /// Deleting large items costs no copies, and each store of a small item pays for a bounded number of them.

@@ -80,7 +80,7 @@ fn write_item(dump: &mut Dump, key: &[u8], item: &Item<'_>, now: Now, reply: &mu
     match dump.format {
         DumpFormat::Metadump => {
             let exp = if expires_at_s == NEVER { -1 } else { now.unix_time_of(expires_at_s) };
-            let la = now.unix_time_of(item.accessed_s);
+            let la = now.unix_s.saturating_sub(item.idle_s(now.uptime_s).into());
             let fetch = if item.fetched { "yes" } else { "no" };
             let (cas, flags) = (item.attributes.cas, item.attributes.flags);
             let key = Percent(key);

@@ -402,7 +402,7 @@ impl Engine {
         reply.key(key, item.attributes.marks.key_encoded);
         let ttl_s = i64::from(item.attributes.expires_at_s) - i64::from(self.now.uptime_s);
         let exp = if item.attributes.expires_at_s == NEVER { -1 } else { ttl_s };
-        let la = self.now.uptime_s.saturating_sub(item.accessed_s);
+        let la = item.idle_s(self.now.uptime_s);
         let fetch = if item.fetched { "yes" } else { "no" };
         let size = item_bytes(key.len(), item.attributes.flags, item.value.len());
         let cas = item.attributes.cas;

@@ -52,7 +52,7 @@ pub(super) fn show(
             b't' => show_ttl(expires_at_s, now, reply),
             b'c' => reply.flag(b'c', attributes.cas),
             b'f' => reply.flag(b'f', u64::from(attributes.flags)),
-            b'l' => reply.flag(b'l', u64::from(now.uptime_s.saturating_sub(item.accessed_s))),
+            b'l' => reply.flag(b'l', u64::from(item.idle_s(now.uptime_s))),
             b'h' => reply.flag(b'h', u64::from(item.fetched)),
             b'O' => reply.flag_text(b'O', &word[1..]),
             b'k' => show_key(key, marks.key_encoded, reply),

@@ -286,7 +286,7 @@ impl Engine {
         }
         let store = self.store.counters();
         let items = self.store.len() as u64;
-        let oldest_s = self.store.oldest_accessed_s().unwrap_or(self.now.uptime_s);
+        let oldest_idle_s = self.store.oldest_idle_s(self.now.uptime_s).unwrap_or_default();
         let figures = [
             ("number", items),
             ("number_hot", 0),
@@ -294,7 +294,7 @@ impl Engine {
             ("number_cold", items),
             ("age_hot", 0),
             ("age_warm", 0),
-            ("age", u64::from(self.now.uptime_s.saturating_sub(oldest_s))),
+            ("age", u64::from(oldest_idle_s)),
             ("mem_requested", self.store.bytes()),
             ("evicted", store.evictions),
             ("evicted_nonzero", store.evicted_with_time),

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::log::Log;
-use super::record::{NEVER, Record};
+use super::record::{NEVER, Record, idle_s};
 
 /// Limit of records that a search for the oldest item reads, because dead records may come first.
 const OLDEST_RECORDS_MAX: u32 = 256;
@@ -57,7 +57,7 @@ impl StoreCounters {
         self.evictions += 1;
         self.evicted_unfetched += u64::from(!record.is_fetched());
         self.evicted_with_time += u64::from(record.expires_at_s != NEVER);
-        self.evicted_idle_s = now_s.saturating_sub(record.accessed_s);
+        self.evicted_idle_s = idle_s(record.accessed_s, now_s);
     }
 
     /// Counts an expired or flushed record that is removed without a lookup.
@@ -80,13 +80,13 @@ impl Store {
         self.len() == 0
     }
 
-    /// The second of the last access to the oldest item: the first one from main's tail on, or else
+    /// Seconds since the last access to the oldest item: the first one from main's tail on, or else
     /// from probation's. None if neither has one among its oldest records.
     #[must_use]
-    pub fn oldest_accessed_s(&self) -> Option<u32> {
+    pub fn oldest_idle_s(&self, now_s: u32) -> Option<u32> {
         let [probation, main] = &self.logs;
         let oldest = |log: &Log| log.oldest_live(OLDEST_RECORDS_MAX, &self.arena);
-        oldest(main).or_else(|| oldest(probation)).map(|record| record.accessed_s)
+        oldest(main).or_else(|| oldest(probation)).map(|record| idle_s(record.accessed_s, now_s))
     }
 
     /// Bytes of all items' records.

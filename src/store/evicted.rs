@@ -63,7 +63,7 @@ impl EvictedLog {
             key: &[],
             fetched: item.fetched,
             ttl_s: (expires_at_s != NEVER).then(|| expires_at_s.saturating_sub(now_s)),
-            idle_s: now_s.saturating_sub(item.accessed_s),
+            idle_s: item.idle_s(now_s),
             value_bytes: item.value.len(),
         };
         self.items.push((self.keys.len(), item));

@@ -214,6 +214,12 @@ impl Log {
         (!self.is_empty()).then(|| arena.record(self.offset(self.tail)))
     }
 
+    /// The record or skipped space at so many bytes after the tail. None at the head.
+    pub(super) fn record_after_tail(&self, bytes: u64, arena: &Arena) -> Option<Record> {
+        let position = self.tail + bytes;
+        (position < self.head).then(|| arena.record(self.offset(position)))
+    }
+
     /// Moves the tail past its record and so frees the record's bytes. Returns their number.
     pub(super) fn pop(&mut self, record: &Record, arena: &Arena) -> u64 {
         debug_assert_eq!(record.offset, self.offset(self.tail), "not the record at the tail");

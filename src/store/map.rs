@@ -113,6 +113,24 @@ impl Map {
         })
     }
 
+    /// Makes an empty map as large as insertions of so many records would make it, but at once: the
+    /// tables that these split would rehash each record about three times.
+    pub(super) fn prepare(&mut self, records: usize) {
+        debug_assert_eq!(self.len, 0, "the map is empty");
+        let tables = (records / TABLE_ITEMS + 1).min(self.tables.capacity());
+        self.mask = tables.next_power_of_two() - 1;
+        let half = self.mask.div_ceil(2);
+        self.tables.clear();
+        for table in 0..tables {
+            // A table that is not split yet takes twice as many records.
+            let is_whole = table >= half || table + half < tables;
+            let items = if is_whole { TABLE_ITEMS } else { 2 * TABLE_ITEMS };
+            self.tables.push(HashTable::with_capacity(items));
+        }
+        let allocated: usize = self.tables.iter().map(HashTable::allocation_size).sum();
+        self.bytes = allocated + size_of_val(&*self.tables);
+    }
+
     /// Number of addresses in all tables.
     pub(super) const fn len(&self) -> usize {
         self.len

@@ -20,6 +20,7 @@
 //! * `limit`: a lower limit of memory, while the server runs
 //! * `flush`, `flushed_prefixes`, `sweep`: when items expire or are flushed, and how their memory is
 //!   reclaimed
+//! * `snapshot`: the live items as a stream of bytes, and back
 //! * `evicted`: a log of evicted items; `counters`, `sizes`: sums; `walk`: all items in steps; `verify`:
 //!   the invariants, for tests
 //!
@@ -45,6 +46,7 @@ mod prefetch;
 mod record;
 mod set;
 mod sizes;
+mod snapshot;
 mod sweep;
 mod verify;
 mod walk;
@@ -70,6 +72,7 @@ pub use prefetch::PREFETCH_BATCH;
 pub use record::{Attributes, Item, Marks, NEVER, Side};
 use record::{FETCHED, Record};
 use sizes::Sizes;
+pub use snapshot::{Restored, SaveCursor, SavedBytes, SavedItem, SavedPart, saved_item};
 use sweep::Sweep;
 pub use walk::Cursor;
 

@@ -53,6 +53,12 @@ const WITH_FLAGS: u8 = 1 << 6;
 const WITH_LONG_CAS: u8 = 1 << 7;
 
 const KIND_SHIFT: u32 = 30;
+/// In a snapshot's record: the bit of the header's fourth byte that is set if the record was in
+/// probation. It is the lower bit of the kind, which is 0 in live records.
+const IN_PROBATION: u8 = 1 << 6;
+const IN_PROBATION_OFFSET: usize = 3;
+/// Bytes that show the length of any record.
+pub(super) const LENGTH_BYTES: usize = HEADER_BYTES + LONG_KEY_BYTES;
 const LENGTH_MAX: u32 = (1 << KIND_SHIFT) - 1;
 
 /// An item's metadata: all that is stored with its key and value.
@@ -88,8 +94,23 @@ pub struct Item<'s> {
     pub attributes: Attributes,
     /// The item was read since it was stored.
     pub fetched: bool,
-    /// The second of the last access or store.
+    /// The second of the last access or store. [`Self::idle_s`] knows how to read it.
     pub accessed_s: u32,
+}
+
+impl Item<'_> {
+    /// Seconds since the last access or store.
+    #[must_use]
+    pub const fn idle_s(&self, now_s: u32) -> u32 {
+        idle_s(self.accessed_s, now_s)
+    }
+}
+
+/// Seconds from the access at `accessed_s` to `now_s`. An item of a snapshot may have been accessed
+/// before second 0 of this process; then `accessed_s` has wrapped around.
+pub(super) const fn idle_s(accessed_s: u32, now_s: u32) -> u32 {
+    let idle_s = now_s.wrapping_sub(accessed_s);
+    if idle_s.cast_signed() > 0 { idle_s } else { 0 }
 }
 
 /// The kinds of records and skipped space.
@@ -119,6 +140,17 @@ pub(super) struct Record {
     pub(super) accessed_s: u32,
     /// The header's 48 bits of the cas id.
     cas: u64,
+}
+
+/// What bytes that are not trusted begin with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Untrusted {
+    /// A whole record.
+    Record(Record),
+    /// The beginning of a record that has so many bytes.
+    Incomplete(usize),
+    /// No record, or not enough of it to know its length: a snapshot divides no header.
+    Invalid,
 }
 
 /// The side of a value to which `extend` adds bytes.
@@ -178,6 +210,26 @@ impl Record {
         }
     }
 
+    /// Reads a record of a snapshot at the start of `bytes`. No number in it is trusted.
+    pub(super) fn read_untrusted(bytes: &[u8]) -> Untrusted {
+        let is_long = bytes.get(KEY_BYTES_OFFSET) == Some(&LONG_KEY);
+        if bytes.len() < if is_long { LENGTH_BYTES } else { HEADER_BYTES } {
+            return Untrusted::Invalid;
+        }
+        let record = Self::read(bytes, 0);
+        let is_skipped = matches!(record.kind(), Kind::Hole | Kind::LapEnd);
+        if is_skipped || record.key_bytes == 0 || record.key_bytes > LENGTH_MAX as usize {
+            return Untrusted::Invalid;
+        }
+        let needed = record.bytes();
+        if needed > bytes.len() { Untrusted::Incomplete(needed) } else { Untrusted::Record(record) }
+    }
+
+    /// Whether a record of a snapshot was in probation.
+    pub(super) const fn was_in_probation(&self) -> bool {
+        self.is_dead()
+    }
+
     /// Whether this is a live record, a dead one or skipped space.
     pub(super) const fn kind(&self) -> Kind {
         match self.first >> KIND_SHIFT {
@@ -218,6 +270,11 @@ impl Record {
     /// The item was read since it was stored.
     pub(super) const fn is_fetched(&self) -> bool {
         self.marks & FETCHED != 0
+    }
+
+    /// The count of accesses, and [`FETCHED`] if it was read.
+    pub(super) const fn access(&self) -> u8 {
+        self.marks & (COUNTER_MAX | FETCHED)
     }
 
     /// The saturating count of accesses, see [`COUNTER_MAX`].
@@ -343,21 +400,26 @@ impl Record {
     }
 }
 
-/// Writes a live record at `offset`.
+/// Writes a live record at `offset`. `access` is its count of accesses, and [`FETCHED`] if it was read.
 pub(super) fn write(
     arena: &mut [u8],
     offset: usize,
     (key, value): (&[u8], &[u8]),
     attributes: &Attributes,
-    counter: u8,
+    access: u8,
     now_s: u32,
 ) {
     let lengths = (key.len(), value.len());
-    let key_offset = write_header(arena, offset, lengths, attributes, counter, now_s);
+    let key_offset = write_header(arena, offset, lengths, attributes, access, now_s);
     let content = &mut arena[key_offset..][..key.len() + value.len()];
     let (key_slot, value_slot) = content.split_at_mut(key.len());
     key_slot.copy_from_slice(key);
     value_slot.copy_from_slice(value);
+}
+
+/// Marks the record of a snapshot that begins at the start of `saved` as one of probation.
+pub(super) fn mark_in_probation(saved: &mut [u8]) {
+    saved[IN_PROBATION_OFFSET] |= IN_PROBATION;
 }
 
 /// Writes a live record over `old`, which has the same key. There is room for it.
@@ -410,13 +472,13 @@ fn write_header(
     offset: usize,
     (key_bytes, value_bytes): (usize, usize),
     attributes: &Attributes,
-    counter: u8,
+    access: u8,
     now_s: u32,
 ) -> usize {
     let Attributes { flags, expires_at_s, cas, marks } = *attributes;
     let short_key = u8::try_from(key_bytes).unwrap_or(LONG_KEY);
     let optional = optional_marks(flags, cas);
-    let marks = counter | marks_of(marks) | optional;
+    let marks = access | marks_of(marks) | optional;
     let second = u64::from(short_key) | u64::from(marks) << 8 | cas << 16;
     // As an array, so that its length is checked once.
     let header: &mut [u8; HEADER_BYTES] =

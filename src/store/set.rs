@@ -151,13 +151,13 @@ impl Store {
         Some(Stored::Kept)
     }
 
-    fn append(&mut self, queue: Queue, bytes: u64) -> usize {
+    pub(super) fn append(&mut self, queue: Queue, bytes: u64) -> usize {
         self.logs[queue as usize].append(bytes, &mut self.arena)
     }
 
     /// Inserts a newly written record into the map, and counts it.
     #[allow(clippy::cast_possible_truncation, reason = "no record is larger than the memory")]
-    fn insert(&mut self, hash: u64, offset: usize, bytes: u64) {
+    pub(super) fn insert(&mut self, hash: u64, offset: usize, bytes: u64) {
         let rehashed = self.map.insert(hash, self.arena.address(offset), &self.arena);
         self.counters.rehashed += rehashed as u64;
         self.counters.rehashed_at_once_max = self.counters.rehashed_at_once_max.max(rehashed);
