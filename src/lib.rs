@@ -16,6 +16,7 @@
 //!    |                            framer, grammars, commands, replies
 //!    +--> metrics/ (text of the engine's figures, the live page) and http/, for --metrics
 //!
+//!  snapshot               the engine's items in a file, from a stop to the next start (called by main)
 //!  config, trace          plain data, and the log of each step: any layer may use them
 //! ```
 //! Each arrow means "may use", and no arrow goes back; `tests/tidy.rs` fails where one does, and where
@@ -65,7 +66,8 @@
 //!   bytes copied within the store.
 //! * Without traffic nothing wakes up.
 //!
-//! Deliberately absent: persistence, replication, TLS, SASL, UDP, and a second core. Programs that need
+//! Deliberately absent: persistence beyond a restart that was asked for (a crash loses all items, see
+//! [`snapshot`]), replication, TLS, SASL, UDP, and a second core. Programs that need
 //! those are better served by memcached itself.
 //!
 //! ## Where to go next
@@ -82,6 +84,7 @@ pub mod metrics;
 pub mod net;
 pub mod protocol;
 pub mod session;
+pub mod snapshot;
 pub mod store;
 pub mod trace;
 

@@ -3,7 +3,7 @@
 
 use std::alloc::System;
 use std::hint::black_box;
-use std::io::{Read as _, Write as _};
+use std::io::{Cursor, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
 
@@ -14,6 +14,7 @@ use miocached::engine::{Engine, Now};
 use miocached::net::{Inherited, Listeners, Reactor, ServiceManager, engine_for, watch_signals};
 use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
+use miocached::snapshot::{read, write};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -59,6 +60,7 @@ fn nothing_is_allocated_once_warm() {
     assert_eq!(counted, ROUNDS, "what is allocated is counted");
     a_session_allocates_nothing();
     a_server_allocates_nothing();
+    a_snapshot_allocates_nothing_for_an_item();
 }
 
 fn a_session_allocates_nothing() {
@@ -79,6 +81,33 @@ fn a_session_allocates_nothing() {
             assert_eq!(allocated, 0, "{times} times {request:?}");
         }
     }
+}
+
+/// Writing takes the memory of one block, and reading that of the map's tables, one for 96 items, and of
+/// one divided record for each MiB.
+fn a_snapshot_allocates_nothing_for_an_item() {
+    const ITEMS: usize = 100_000;
+    let config = Config::default();
+    let now = Now { uptime_s: 1000, unix_s: 1_700_000_000 };
+    let mut engine = Engine::new(&config).unwrap();
+    let mut session = Session::new(&config);
+    for number in 0..ITEMS {
+        let request = format!("set key{number} 0 0 5 noreply\r\nvalue\r\n");
+        let mut room = OutputLimit::UNBOUNDED;
+        session.advance(request.as_bytes(), &mut Vec::new(), &mut room, &mut engine, now.into());
+    }
+    let mut file = Vec::with_capacity(16 << 20);
+    let region = Region::new(ALLOCATOR);
+    let written = write(&mut engine, now, &mut file, |_| ()).unwrap();
+    let writing = region.change().allocations;
+    let (bytes, mut from) = (file.len() as u64, Cursor::new(file));
+    let mut engine = Engine::new(&config).unwrap();
+    let region = Region::new(ALLOCATOR);
+    let loaded = read(&mut engine, now, &mut from, bytes, |_| true).unwrap();
+    let reading = region.change().allocations;
+    assert_eq!((written.items, loaded.items.restored), (ITEMS as u64, ITEMS as u64));
+    assert!(writing <= 2, "{writing} allocations");
+    assert!(reading < ITEMS / 50, "{reading} allocations");
 }
 
 fn a_server_allocates_nothing() {

@@ -10,6 +10,7 @@
 //! * `store`, `log_edges`, `reclaim`: the store against a model, at its edges, and winning memory back
 //! * `flush_prefix`: what the flush of a prefix costs, and how its memory is reclaimed
 //! * `memory_limit`: a lower limit of the store's memory, and a higher one again
+//! * `snapshot`: the items over a restart, and files that are damaged
 //! * `stats`: names and figures beside memcached's
 //! * `worst_case_latency`: the longest single operation
 //! * `server`: the process, its command line, sockets and files
@@ -40,6 +41,7 @@ mod readme;
 mod reclaim;
 mod server;
 mod simple_model;
+mod snapshot;
 mod stats;
 mod store;
 mod tidy;

@@ -12,6 +12,7 @@
 //!   [`store_stats`]: the store's figures for others than `stats`
 //! * [`hot_keys`]: the keys that are fetched most
 //! * `dump`: the list of keys, by a walk over the store; `percent`: keys as it shows them
+//! * `snapshot`: what a snapshot has beside the items, and what their times mean in another process
 //! * `watch`: which events are logged for `watch`; [`event_log`]: the log
 //! * [`auth`]: users and passwords; `now`: what times mean; `turn`: what is handed down
 
@@ -31,6 +32,7 @@ mod percent;
 mod prefixes;
 pub mod server_stats;
 mod settings;
+mod snapshot;
 mod stats;
 pub mod store_stats;
 mod storing;
@@ -40,7 +42,7 @@ mod watch;
 use crate::config::{Config, MIB};
 use crate::protocol::command::{Command, DebugCommand, Retrieval, StoreLine, Unfinished};
 use crate::protocol::{Keys, Reply, ReplyWriter, Room, WatchKinds, Words};
-pub use crate::store::{HashedKey, PREFETCH_BATCH};
+pub use crate::store::{HashedKey, PREFETCH_BATCH, SaveCursor};
 use crate::store::{ItemAddress, OutOfMemory, PREFIX_BYTES_MAX, PrefixFlush, Store};
 use crate::trace;
 use auth::Credentials;
@@ -51,6 +53,7 @@ use hot_keys::{HotKeys, Sampler};
 pub use now::Now;
 use prefixes::Prefixes;
 pub use server_stats::{ServerStats, StatsScope};
+pub use snapshot::{LoadedItems, LoadedPart, SavedState};
 pub use store_stats::StoreStats;
 pub use turn::Turn;
 

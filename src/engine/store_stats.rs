@@ -40,7 +40,6 @@ impl Engine {
         self.now = if cfg!(debug_assertions) { self.debug_time(now) } else { now };
         self.store.tick(self.now.uptime_s);
         let live_bytes = self.store.bytes();
-        let oldest_s = self.store.oldest_accessed_s().unwrap_or(self.now.uptime_s);
         StoreStats {
             uptime_s: self.now.uptime_s - Now::FIRST_S,
             unix_s: self.now.unix_s,
@@ -50,7 +49,7 @@ impl Engine {
             free_bytes: self.store.free_bytes(),
             limit_bytes: self.config.memory_bytes_max as u64,
             map_bytes: self.store.map_bytes() as u64,
-            oldest_age_s: self.now.uptime_s.saturating_sub(oldest_s),
+            oldest_age_s: self.store.oldest_idle_s(self.now.uptime_s).unwrap_or_default(),
             connections_max: self.config.connections_max as u64,
             watchers: self.events.watchers() as u64,
             counters: *self.store.counters(),
