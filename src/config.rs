@@ -119,6 +119,8 @@ pub struct Config {
     pub auth_file: Option<PathBuf>,
     /// The file that the steps of the event loop are written to (`--trace-file`).
     pub trace_file: Option<PathBuf>,
+    /// The file that keeps the items over a restart (`--snapshot`).
+    pub snapshot: Option<PathBuf>,
     /// How often `-v` was given.
     pub verbosity: u8,
 }
@@ -154,6 +156,7 @@ impl Default for Config {
             backlog: 1024,
             auth_file: None,
             trace_file: None,
+            snapshot: None,
             verbosity: 0,
         }
     }

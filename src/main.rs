@@ -1,8 +1,8 @@
 //! The program: command line, logger, order of the start, exit codes.
 //!
-//! The exit code is 0 after a signal or the end of the input of `--stdio`, 1 if the server cannot start
-//! or has failed (one line on stderr says why), and 2 if the command line does not parse. Only the
-//! program uses clap and simple_logger; the library does not.
+//! The exit code is 0 after a signal or the end of the input of `--stdio`, 1 if the server cannot start,
+//! has failed, or cannot write its snapshot (one line on stderr says why), and 2 if the command line does
+//! not parse. Only the program uses clap and simple_logger; the library does not.
 
 mod args;
 mod logger;
@@ -14,12 +14,16 @@ use std::process::ExitCode;
 use args::{Action, Launch};
 use log::{LevelFilter, info, warn};
 use miocached::config::{Config, MIB};
+use miocached::engine::Engine;
+use miocached::net::clock::Clock;
 use miocached::net::stdio::serve_stdio;
 use miocached::net::{
     ALLOWANCE_BYTES, HttpServer, Inherited, Listeners, Reactor, ServiceManager, TraceFile,
-    budget_bytes, engine_for, take_inherited, watch_signals,
+    budget_bytes, engine_for, is_stop_requested, take_inherited, watch_signals,
 };
+use miocached::snapshot::SnapshotFile;
 use process::files::{PendingPidFile, write_ports};
+use signal_hook_mio::v1_0::Signals;
 
 fn main() -> ExitCode {
     let done = args::parse().and_then(|action| match action {
@@ -44,13 +48,7 @@ fn print_license() -> Result<(), String> {
 fn serve(launch: Launch) -> Result<(), String> {
     let Launch { mut config, process: options, stdio, ignored } = launch;
     start_logger(&config, stdio)?;
-    if !ignored.is_empty() {
-        warn!("without effect here: {}", ignored.join(", "));
-    }
-    if let Some(given) = config.lower_item_limit() {
-        let possible = config.item_bytes_max;
-        warn!("the item limit is {possible} bytes instead of {given}: two fifths of -m");
-    }
+    warn_about_options(&mut config, &ignored);
     let inherited = if stdio {
         Inherited::default()
     } else {
@@ -63,15 +61,20 @@ fn serve(launch: Launch) -> Result<(), String> {
         process::lock_memory(&options);
         return serve_stdio(&config).map_err(|error| format!("standard input or output: {error}"));
     }
-    let signals = watch_signals().map_err(|error| error.to_string())?;
+    let mut signals = watch_signals().map_err(|error| error.to_string())?;
     // Low ports need root, so the user changes after they are open. Files are created after that, so
     // that they belong to the user of -u.
     let mut listeners =
-        Listeners::open_tcp(&config, inherited).map_err(|error| error.to_string())?;
+        Listeners::bind_tcp(&config, inherited).map_err(|error| error.to_string())?;
     let http = HttpServer::open(&config).map_err(|error| error.to_string())?;
     process::change_user(&options)?;
-    listeners.open_unix(&config).map_err(|error| error.to_string())?;
-    let engine = engine_for(&config).map_err(|error| error.to_string())?;
+    let snapshot = config.snapshot.as_deref().map(SnapshotFile::open).transpose();
+    let snapshot = snapshot.map_err(|error| error.to_string())?;
+    let clock = Clock::start();
+    let Some(engine) = loaded_engine(&config, snapshot.as_ref(), &clock, &mut signals)? else {
+        return Ok(());
+    };
+    listeners.listen(&config).map_err(|error| error.to_string())?;
     let trace_file = TraceFile::open(&config).map_err(|error| error.to_string())?;
     write_ports(listeners.addresses())?;
     let pending_pid_file = PendingPidFile::create(&options);
@@ -86,7 +89,7 @@ fn serve(launch: Launch) -> Result<(), String> {
         process::detach(&options, keep_terminal)?;
     }
     let manager = ServiceManager::from_environment(options.daemon);
-    let mut reactor = Reactor::new(config, listeners, http, engine, signals, manager)
+    let mut reactor = Reactor::new(config, listeners, http, engine, signals, clock, manager)
         .map_err(|error| error.to_string())?;
     reactor.write_trace_to(trace_file);
     if process::EVENT_QUEUE_IS_INHERITED {
@@ -95,7 +98,39 @@ fn serve(launch: Launch) -> Result<(), String> {
     // The file is removed when this function returns.
     let _pid_file = pending_pid_file.and_then(PendingPidFile::finish);
     process::lock_memory(&options);
-    reactor.run().map_err(|error| format!("the event loop failed: {error}"))
+    // The last thing that can fail: until here a start that fails leaves the snapshot as it is.
+    snapshot.iter().try_for_each(SnapshotFile::remove).map_err(|error| error.to_string())?;
+    reactor.run().map_err(|error| format!("the event loop failed: {error}"))?;
+    let (mut engine, now) = reactor.into_engine();
+    snapshot
+        .map_or(Ok(()), |snapshot| snapshot.save(&mut engine, now))
+        .map_err(|error| error.to_string())
+}
+
+/// Warns of options that have no effect here, or another one than the one asked for.
+fn warn_about_options(config: &mut Config, ignored: &[String]) {
+    if !ignored.is_empty() {
+        warn!("without effect here: {}", ignored.join(", "));
+    }
+    if let Some(given) = config.lower_item_limit() {
+        let possible = config.item_bytes_max;
+        warn!("the item limit is {possible} bytes instead of {given}: two fifths of -m");
+    }
+}
+
+/// An engine with the items of the snapshot. Clients are refused while it loads, and not served from a
+/// part of the items. None if a signal ends the server meanwhile.
+fn loaded_engine(
+    config: &Config,
+    snapshot: Option<&SnapshotFile>,
+    clock: &Clock,
+    signals: &mut Signals,
+) -> Result<Option<Engine>, String> {
+    let mut engine = engine_for(config).map_err(|error| error.to_string())?;
+    let Some(snapshot) = snapshot else { return Ok(Some(engine)) };
+    let stops = || is_stop_requested(signals);
+    let loaded = snapshot.load(&mut engine, clock.moment().now, stops);
+    Ok(loaded.map_err(|error| error.to_string())?.then_some(engine))
 }
 
 fn start_logger(config: &Config, stdio: bool) -> Result<(), String> {

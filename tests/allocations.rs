@@ -11,6 +11,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use miocached::config::Config;
 use miocached::engine::{Engine, Now};
+use miocached::net::clock::Clock;
 use miocached::net::{Inherited, Listeners, Reactor, ServiceManager, engine_for, watch_signals};
 use miocached::protocol::OutputLimit;
 use miocached::session::{Session, Stop};
@@ -113,12 +114,15 @@ fn a_snapshot_allocates_nothing_for_an_item() {
 fn a_server_allocates_nothing() {
     let tcp = vec!["127.0.0.1:0".parse().unwrap()];
     let config = Config { tcp, shutdown_enabled: true, ..Config::default() };
-    let listeners = Listeners::open_tcp(&config, Inherited::default()).unwrap();
+    let mut listeners = Listeners::bind_tcp(&config, Inherited::default()).unwrap();
+    listeners.listen(&config).unwrap();
     let address = listeners.addresses().next().unwrap();
     let engine = engine_for(&config).unwrap();
     let signals = watch_signals().unwrap();
     let manager = ServiceManager::from_environment(false);
-    let mut reactor = Reactor::new(config, listeners, None, engine, signals, manager).unwrap();
+    let clock = Clock::start();
+    let mut reactor =
+        Reactor::new(config, listeners, None, engine, signals, clock, manager).unwrap();
     let server = thread::spawn(move || reactor.run().unwrap());
     let mut client = TcpStream::connect(address).unwrap();
     client.set_nodelay(true).unwrap();

@@ -16,6 +16,7 @@
 //! * `waits`: what `stats conns` and the log after SIGUSR2 say of each connection
 //! * `watch`: the log of events that clients may ask for
 //! * `shutdown_and_limits`: signals, and limits on connections and descriptors
+//! * `snapshot`: the file that keeps the items over a restart
 //!
 //! What a request means is not asked here: tests/conversations.rs does that.
 
@@ -29,6 +30,7 @@ mod option_compat;
 mod options;
 mod page;
 mod shutdown_and_limits;
+mod snapshot;
 mod stalls;
 mod stdio;
 mod streams;

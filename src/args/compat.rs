@@ -43,7 +43,7 @@ struct Refused {
     #[arg(short = 'Z', long, hide_short_help = true, value_parser = refused_flag("-Z", "TLS"))]
     enable_ssl: bool,
 
-    /// Refused: a file that keeps items over a restart
+    /// Refused: a file that keeps items over a restart; see --snapshot
     #[arg(short = 'e', long, value_name = "PATH", hide_short_help = true)]
     #[arg(value_parser = checked(StringValueParser::new(), |_| refuse("-e", "memory file")))]
     memory_file: Option<bool>,

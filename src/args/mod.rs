@@ -127,6 +127,7 @@ impl Options {
             backlog: self.listen_backlog,
             auth_file: self.auth_file.as_deref().map(|path| self.absolute(path)).transpose()?,
             trace_file: self.trace_file.as_deref().map(|path| self.absolute(path)).transpose()?,
+            snapshot: self.snapshot.as_deref().map(|path| self.absolute(path)).transpose()?,
             verbosity: self.verbose,
             ..defaults
         })
@@ -245,9 +246,8 @@ mod tests {
             }
             let name = argument.get_id().as_str();
             let sample = match name {
-                "listen" | "unix_socket" | "auth_file" | "trace_file" | "pidfile" | "user" => {
-                    "localhost"
-                }
+                "listen" | "unix_socket" | "auth_file" | "trace_file" | "pidfile" | "snapshot"
+                | "user" => "localhost",
                 "unix_mask" => "770",
                 "dialect" | "protocol" => "auto",
                 "prefix_delimiter" => "/",

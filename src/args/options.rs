@@ -37,13 +37,15 @@ const HELP: &str = "\
 /// The end of the output of `--help`, after the tables of suboptions.
 const AFTER_SUBOPTIONS: &str = "\
 Signals:
-  SIGTERM, SIGINT, SIGUSR1  stop: close the listeners, answer what has been read, exit within 1 s
+  SIGTERM, SIGINT, SIGUSR1  stop: close the listeners, answer what has been read, exit within 1 s,
+                            or with --snapshot when it is written
   SIGHUP                    read the auth file of -Y again
   SIGUSR2                   log what each connection waits for; write the file of --trace-file
 
 Exit codes:
   0  stopped by a signal, or end of the input of --stdio
-  1  the server cannot start or has failed; one line on stderr says why
+  1  the server cannot start or has failed, or cannot write the snapshot; one line on stderr
+     says why
   2  the command line does not parse
 
 Environment:
@@ -274,6 +276,25 @@ pub(super) struct Options {
     #[arg(value_parser = path())]
     pub(super) pidfile: Option<PathBuf>,
 
+    /// Keep the items over a restart, in this file
+    ///
+    /// The server writes it when it stops, and reads it at the next start, before it listens.
+    /// A GiB takes about half a second to write and two to read, and what the disk needs
+    /// (systemd kills a server that stops for longer than TimeoutStopSec, 90 s by default).
+    /// Items keep their flags, cas ids and times to live; the time in between counts.
+    ///
+    /// The file is used once: it is removed before the first request is served, so that a
+    /// crash empties the cache and never brings back old values. A file that is damaged is
+    /// read as far as it is good, one of another version not at all.
+    ///
+    /// If the file cannot be written, an earlier one stays, the items are lost, and the exit
+    /// code is 1. A folder that this user (-u) may not write, a file of another program, or
+    /// one that another server uses, is an error at the start. While the server runs, there
+    /// is a file PATH.miocached-tmp beside it.
+    #[arg(long, value_name = "PATH", help_heading = PROCESS, verbatim_doc_comment)]
+    #[arg(value_parser = path())]
+    pub(super) snapshot: Option<PathBuf>,
+
     /// Allow core dumps of any size
     #[arg(short = 'r', long, help_heading = PROCESS)]
     pub(super) enable_coredumps: bool,
@@ -287,7 +308,7 @@ pub(super) struct Options {
 
     /// Serve standard input and output as one connection, and listen on nothing
     #[arg(long, help_heading = PROCESS)]
-    #[arg(conflicts_with_all = ["daemon", "pidfile", "auth_file", "trace_file", "metrics"])]
+    #[arg(conflicts_with_all = ["daemon", "pidfile", "auth_file", "trace_file", "metrics", "snapshot"])]
     pub(super) stdio: bool,
 
     /// Log connections; -vv logs every step of the event loop and of each request

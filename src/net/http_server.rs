@@ -50,9 +50,12 @@ impl HttpServer {
     /// When the kernel refuses it.
     pub fn open(config: &Config) -> Result<Option<Self>, StartError> {
         let Some(address) = config.metrics else { return Ok(None) };
-        let what = || format!("cannot listen on {address} for --metrics");
-        let listener = Listener::tcp(address, config.backlog)
-            .map_err(|source| StartError { what: what(), source })?;
+        let opened = Listener::tcp(address)
+            .and_then(|listener| listener.listen(config.backlog).map(|()| listener));
+        let listener = opened.map_err(|source| StartError {
+            what: format!("cannot listen on {address} for --metrics"),
+            source,
+        })?;
         Ok(Some(Self {
             listener,
             only_local: address.ip().is_loopback(),

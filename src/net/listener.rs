@@ -41,8 +41,8 @@ enum Kind {
 }
 
 impl Listener {
-    /// Listens on a TCP address.
-    pub(super) fn tcp(address: SocketAddr, backlog: i32) -> io::Result<Self> {
+    /// A socket that is bound to a TCP address. [`Self::listen`] makes it listen.
+    pub(super) fn tcp(address: SocketAddr) -> io::Result<Self> {
         let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(family, SockType::Stream, flags, None)?;
@@ -53,8 +53,12 @@ impl Listener {
             setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
         }
         bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
-        listen(&fd, as_backlog(backlog))?;
         Ok(Self { kind: Kind::Tcp(TcpListener::from_std(fd.into())), ready: false })
+    }
+
+    /// Listens, with this length of the kernel's queue.
+    pub(super) fn listen(&self, backlog: i32) -> io::Result<()> {
+        Ok(listen(self, as_backlog(backlog))?)
     }
 
     /// Listens on a Unix socket. A socket file on which no process listens is replaced. One on which a

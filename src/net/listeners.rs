@@ -47,11 +47,12 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Takes the inherited listeners or, if there are none, listens on the TCP addresses of `config`.
+    /// Takes the inherited listeners or, if there are none, binds sockets to the TCP addresses of
+    /// `config`. Clients of these are refused until [`Self::listen`].
     ///
     /// # Errors
     /// When the kernel refuses one of them.
-    pub fn open_tcp(config: &Config, inherited: Inherited) -> Result<Self, StartError> {
+    pub fn bind_tcp(config: &Config, inherited: Inherited) -> Result<Self, StartError> {
         let inherited = inherited.into_listeners();
         let mut listeners = Self {
             are_inherited: !inherited.is_empty(),
@@ -65,22 +66,27 @@ impl Listeners {
         };
         if !listeners.are_inherited {
             for address in &config.tcp {
-                listeners.add(Listener::tcp(*address, config.backlog), address)?;
+                listeners.add(Listener::tcp(*address), address)?;
             }
         }
         Ok(listeners)
     }
 
-    /// Also listens on the Unix sockets of `config`, unless listeners are inherited. Their files belong
-    /// to the current user of the process.
+    /// Listens on the TCP addresses, and on the Unix sockets of `config`, whose files belong to the
+    /// current user of the process. Inherited listeners listen already.
     ///
     /// # Errors
     /// When one of them cannot be listened on.
-    pub fn open_unix(&mut self, config: &Config) -> Result<(), StartError> {
-        if !self.are_inherited {
-            for unix in &config.unix {
-                self.add(Listener::unix(unix, config.backlog), &unix.path.display())?;
-            }
+    pub fn listen(&mut self, config: &Config) -> Result<(), StartError> {
+        if self.are_inherited {
+            return Ok(());
+        }
+        for listener in &self.listeners {
+            let listens = listener.listen(config.backlog);
+            listens.map_err(|source| cannot_listen(listener, source))?;
+        }
+        for unix in &config.unix {
+            self.add(Listener::unix(unix, config.backlog), &unix.path.display())?;
         }
         Ok(())
     }
@@ -90,8 +96,7 @@ impl Listeners {
         listener: io::Result<Listener>,
         name: &dyn fmt::Display,
     ) -> Result<(), StartError> {
-        let cannot = |source| StartError { what: format!("cannot listen on {name}"), source };
-        self.listeners.push(listener.map_err(cannot)?);
+        self.listeners.push(listener.map_err(|source| cannot_listen(name, source))?);
         Ok(())
     }
 
@@ -288,4 +293,8 @@ fn open(
         }
         Err(error) => trace::failed(key, &error),
     }
+}
+
+fn cannot_listen(name: &dyn fmt::Display, source: io::Error) -> StartError {
+    StartError { what: format!("cannot listen on {name}"), source }
 }

@@ -75,7 +75,7 @@ pub use inherited::{Inherited, take_inherited};
 pub use listeners::Listeners;
 pub use reactor::Reactor;
 pub use service_manager::ServiceManager;
-pub use start::{StartError, engine_for, watch_signals};
+pub use start::{StartError, engine_for, is_stop_requested, watch_signals};
 pub use trace_file::TraceFile;
 
 /// Bytes of the working read buffer, and so of the requests that a connection executes in a turn. Only

@@ -33,7 +33,7 @@ use super::trace_file::TraceFile;
 use super::watchers::Watchers;
 use super::{EVENTS_PER_TURN, LINGER_MS, STOP_MS, STOP_QUIET_MS, SWEEP_MS};
 use crate::config::Config;
-use crate::engine::{Engine, ServerStats, StatsScope};
+use crate::engine::{Engine, Now, ServerStats, StatsScope};
 use crate::http::{Answer, Status};
 use crate::metrics::{Route, Source};
 use crate::protocol::WatchKinds;
@@ -92,7 +92,7 @@ struct Notices {
 }
 
 impl Reactor {
-    /// A server with these listeners. A child process inherits its epoll instance; a kqueue is not
+    /// A server with these listeners, whose time is that of `clock`. A child process inherits its epoll instance; a kqueue is not
     /// inherited, so where that is the event queue, the process must not fork from here on.
     ///
     /// # Errors
@@ -103,6 +103,7 @@ impl Reactor {
         mut http: Option<HttpServer>,
         engine: Engine,
         mut signals: Signals,
+        clock: Clock,
         service_manager: ServiceManager,
     ) -> Result<Self, StartError> {
         let no_loop = |source| StartError { what: "cannot set up the event loop".into(), source };
@@ -114,7 +115,6 @@ impl Reactor {
         if let Some(http) = &mut http {
             http.register(poll.registry()).map_err(no_loop)?;
         }
-        let clock = Clock::start();
         Ok(Self {
             moment: clock.moment(),
             clock,
@@ -159,6 +159,12 @@ impl Reactor {
         }
         self.trace_file.finish();
         done
+    }
+
+    /// The engine and the time, after [`Self::run`]. Closes all connections that are left.
+    #[must_use]
+    pub fn into_engine(self) -> (Engine, Now) {
+        (self.engine, self.clock.moment().now)
     }
 
     /// One turn of the loop: waits for something to do, and does it.

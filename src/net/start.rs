@@ -59,3 +59,10 @@ pub fn watch_signals() -> Result<Signals, StartError> {
     Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP])
         .map_err(|source| StartError { what: "cannot watch for signals".into(), source })
 }
+
+/// Whether a signal that ends the server has arrived. For a start that takes long.
+#[must_use]
+pub fn is_stop_requested(signals: &mut Signals) -> bool {
+    // The others: the auth file has been read just now, and there is no connection to report.
+    signals.pending().any(|signal| signal != SIGHUP && signal != SIGUSR2)
+}

@@ -37,7 +37,8 @@ pub(crate) fn memory_lock_is_unlimited() -> bool {
 fn raise_descriptors(config: &mut Config) -> Result<(), String> {
     // The metrics address has a listener, and a client that is being rejected.
     let http = if config.metrics.is_some() { HTTP_CONNECTIONS_MAX + 2 } else { 0 };
-    let others = OTHER_DESCRIPTORS + config.tcp.len() + config.unix.len() + http;
+    let files = usize::from(config.snapshot.is_some());
+    let others = OTHER_DESCRIPTORS + files + config.tcp.len() + config.unix.len() + http;
     let needed = config.connections_max.saturating_add(others);
     let needed = rlim_t::try_from(needed).unwrap_or(RLIM_INFINITY);
     let unknown = |error| format!("cannot read the limit on open files: {error}");

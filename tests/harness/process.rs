@@ -363,6 +363,17 @@ impl<S: Read + Write> Client<S> {
         assert!(same == answers.len(), "after {same} bytes: expected {expected}, got {got}");
     }
 
+    /// Reads one line, without its end.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).unwrap();
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).unwrap().trim_end().to_owned()
+    }
+
     pub(crate) fn ask(&mut self, requests: &[u8], answers: &[u8]) {
         self.send(requests);
         self.expect(answers);

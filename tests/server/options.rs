@@ -44,6 +44,7 @@ fn help_and_version_exit_0() {
             "--user",
             "--daemon",
             "--pidfile",
+            "--snapshot",
             "--enable-coredumps",
             "--stdio",
             "--trace-file",
