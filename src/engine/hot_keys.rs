@@ -17,7 +17,7 @@
 //! dialect has, are left out, as in dumps.
 //!
 //! The gaps between samples are random, because with a fixed gap a workload in a cycle would show always
-//! the same keys. Their mean, the stride, follows the traffic: see [`SAMPLES_PER_STRIDE`]. Nothing is
+//! the same keys. Their mean, the stride, follows the traffic: see `SAMPLES_PER_STRIDE`. Nothing is
 //! allocated after the start.
 
 use std::cmp::Reverse;
