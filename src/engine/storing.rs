@@ -319,3 +319,23 @@ impl Engine {
         Some(Old { attributes: item.attributes, value_bytes: item.value.len() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::store::REHASHED_MAX;
+
+    #[test]
+    fn no_store_of_a_growing_cache_rehashes_many_records() {
+        let mut engine = Engine::new(&Config::default()).expect("there is memory");
+        for number in 0..20_000 {
+            let key = format!("key-{number}");
+            let key = engine.store.hashed_key(key.as_bytes());
+            let stored = engine.store.set(key, b"value", &Attributes::default(), 10);
+            assert_eq!(stored, Stored::Kept);
+        }
+        let most = engine.store.counters().rehashed_at_once_max;
+        assert!(most <= REHASHED_MAX, "one store rehashes {most} records, and all clients wait");
+    }
+}

@@ -10,12 +10,12 @@ use std::collections::TryReserveError;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 
-use mio::event::Event;
 use mio::{Interest, Registry, Token};
 
 use super::account::{Account, Share};
 use super::buffer::{BufferPool, Buffers, ReadBuffer, WriteBuffer};
 use super::clock::Moment;
+use super::reported::Reported;
 use super::socket::{READS, Socket};
 use super::{
     ALLOWANCE_BYTES, INPUT_BYTES, OUTPUT_HIGH_WATER, SMALL_ANSWER_BYTES, VALUE_READ_BYTES,
@@ -191,18 +191,14 @@ impl Connection {
     }
 
     /// Latches an event. It is acted on after all events of the batch have been latched.
-    pub(super) fn latch(&mut self, event: &Event) {
-        let closed = event.is_read_closed() || event.is_error();
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let urgent = event.is_priority();
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let urgent = false;
+    pub(super) fn latch(&mut self, event: Reported) {
+        let closed = event.read_closed || event.failed;
         let readiness = &mut self.readiness;
-        readiness.readable |= event.is_readable() || closed || urgent;
+        readiness.readable |= event.readable || closed || event.urgent;
         readiness.read_closed |= closed;
-        readiness.urgent |= urgent;
-        readiness.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-        trace::ready(self.share.key(), event.is_readable(), event.is_writable(), closed);
+        readiness.urgent |= event.urgent;
+        readiness.writable |= event.writable || event.write_closed || event.failed;
+        trace::ready(self.share.key(), event.readable, event.writable, closed);
     }
 
     /// One turn: at most one read, and of a value more; one buffer of requests, and two writes.

@@ -224,3 +224,28 @@ impl Drop for SocketFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use nix::sys::socket::getsockopt;
+
+    use super::*;
+
+    #[test]
+    fn accepted_sockets_send_without_delay_and_detect_dead_peers() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = Listener::tcp(any, 10).expect("it listens");
+        let address = listener.address().expect("it has one");
+        let _client = TcpStream::connect(address).expect("the backlog has room");
+        let (socket, _) = listener.accept().expect("a client waits");
+        let Socket::Tcp(stream) = socket else { panic!("it is a TCP socket") };
+        let no_delay = getsockopt(&stream, sockopt::TcpNoDelay).expect("it has the option");
+        assert!(
+            no_delay,
+            "TCP_NODELAY is off: a small answer waits for the ACK of the one before it"
+        );
+        assert_eq!(getsockopt(&stream, sockopt::KeepAlive), Ok(true));
+    }
+}

@@ -298,3 +298,42 @@ fn open(
 fn cannot_listen(name: &dyn fmt::Display, source: io::Error) -> StartError {
     StartError { what: format!("cannot listen on {name}"), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use mio::Poll;
+
+    use super::super::clock::Clock;
+    use super::*;
+    use crate::config::UnixSocket;
+
+    /// One edge announces any number of clients, and no edge follows for those that still wait.
+    #[test]
+    fn all_clients_that_one_edge_announces_are_accepted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let unix = vec![UnixSocket { path: path.clone(), mode: 0o700 }];
+        let config = Config { tcp: Vec::new(), unix, ..Config::default() };
+        let mut listeners =
+            Listeners::bind_tcp(&config, Inherited::default()).expect("there is none");
+        listeners.listen(&config).expect("it listens");
+        let connect = |_| UnixStream::connect(&path).expect("the backlog has room");
+        let clients: Vec<_> = (0..=ACCEPTS_PER_TURN).map(connect).collect();
+        let poll = Poll::new().expect("an event queue");
+        let mut engine = Engine::new(&config).expect("there is memory");
+        let (mut connections, mut space) = (Slab::new(), [0; 100]);
+        let moment = Clock::start().moment();
+        listeners.latch(FIRST_LISTENER);
+        let mut turns = 0;
+        while listeners.can_accept(connections.len()) {
+            let registry = poll.registry();
+            listeners.accept(&mut connections, &config, registry, &mut engine, &mut space, moment);
+            turns += 1;
+        }
+        let (accepted, all) = (connections.len(), clients.len());
+        assert_eq!(accepted, all, "{accepted} of {all} clients are accepted, and no edge follows");
+        assert_eq!(turns, 2, "the connections that are open get their turn in between");
+    }
+}

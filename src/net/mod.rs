@@ -50,6 +50,8 @@ mod account;
 mod buffer;
 pub mod clock;
 pub mod connection;
+#[cfg(test)]
+mod epoll_model;
 mod http_connection;
 mod http_server;
 mod inherited;
@@ -59,6 +61,7 @@ mod listeners;
 mod notice;
 pub mod reactor;
 mod report;
+mod reported;
 mod server_stats;
 mod service_manager;
 mod socket;

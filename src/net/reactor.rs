@@ -25,6 +25,7 @@ use super::http_server::{HTTP_LISTENER, HttpServer};
 use super::listeners::{FIRST_LISTENER, Listeners};
 use super::notice::Notice;
 use super::report::Report;
+use super::reported::Reported;
 use super::server_stats;
 use super::service_manager::ServiceManager;
 use super::start::{StartError, read_auth_file};
@@ -181,6 +182,12 @@ impl Reactor {
         if signals {
             self.handle_signals();
         }
+        self.serve();
+        Ok(())
+    }
+
+    /// What a turn does after its events have been latched.
+    fn serve(&mut self) {
         self.drive_connections();
         self.accept_connections();
         self.deliver_events();
@@ -191,7 +198,6 @@ impl Reactor {
         self.report.go_on(&self.connections, self.moment);
         self.trace_file.go_on();
         server_stats::count_turn(&mut self.engine.counters, self.moment.instant);
-        Ok(())
     }
 
     /// Waits for events. With `--busy-poll` it first polls without sleeping for that time: a wake-up
@@ -252,13 +258,7 @@ impl Reactor {
                     }
                 }
                 Token(token) if token >= FIRST_LISTENER => self.listeners.latch(token),
-                Token(key) => {
-                    let Some(connection) = self.connections.get_mut(key) else {
-                        continue;
-                    };
-                    connection.latch(event);
-                    enqueue(&mut self.queue, key, connection);
-                }
+                Token(key) => latch(&mut self.connections, &mut self.queue, key, event.into()),
             }
         }
         if let Some(stopping) = &mut self.stopping
@@ -548,6 +548,13 @@ impl Reactor {
     }
 }
 
+/// Latches an event in its connection, which gets a turn.
+fn latch(connections: &mut Slab<Connection>, queue: &mut Vec<usize>, key: usize, event: Reported) {
+    let Some(connection) = connections.get_mut(key) else { return };
+    connection.latch(event);
+    enqueue(queue, key, connection);
+}
+
 /// Puts a connection into the run queue, unless it is in it already.
 fn enqueue(queue: &mut Vec<usize>, key: usize, connection: &mut Connection) {
     if !connection.queued {
@@ -555,3 +562,7 @@ fn enqueue(queue: &mut Vec<usize>, key: usize, connection: &mut Connection) {
         queue.push(key);
     }
 }
+
+#[cfg(test)]
+#[path = "schedules.rs"]
+mod schedules;

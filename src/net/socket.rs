@@ -14,6 +14,8 @@ use mio::{Interest, Registry, Token};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 
+#[cfg(test)]
+use super::epoll_model::ModelSocket;
 use crate::engine::event_log::Peer as EventPeer;
 
 /// Readiness that is always of interest. Write interest is registered only while something waits to be
@@ -28,6 +30,9 @@ pub(super) const READS: Interest = Interest::READABLE;
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// A socket of the model of the kernel.
+    #[cfg(test)]
+    Model(ModelSocket),
 }
 
 /// Where a client comes from, for the log.
@@ -91,6 +96,10 @@ impl Socket {
 
     /// The descriptor's number.
     pub(super) fn descriptor(&self) -> i32 {
+        #[cfg(test)]
+        if let Self::Model(_) = self {
+            return 0;
+        }
         self.as_fd().as_raw_fd()
     }
 
@@ -99,11 +108,17 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(test)]
+            Self::Model(socket) => socket.shut_down_writing(),
         }
     }
 
     /// Copies received bytes into `space` and leaves them in the kernel's buffer.
     pub(super) fn peek(&self, space: &mut [u8]) -> io::Result<usize> {
+        #[cfg(test)]
+        if let Self::Model(socket) = self {
+            return retry(|| socket.peek(space));
+        }
         let descriptor = self.descriptor();
         retry(|| Ok(recv(descriptor, space, MsgFlags::MSG_PEEK)?))
     }
@@ -111,6 +126,10 @@ impl Socket {
     /// The send buffer has room for some kilobytes. Linux reports that when a third of it is free (TCP;
     /// at least 15 KiB by default), or three quarters of it (Unix sockets).
     pub(super) fn has_room(&self) -> bool {
+        #[cfg(test)]
+        if let Self::Model(socket) = self {
+            return socket.has_room();
+        }
         is_ready(self.as_fd(), PollFlags::POLLOUT)
     }
 
@@ -131,6 +150,8 @@ impl Socket {
             Self::Unix(_) => {
                 visit(EventPeer { address: &"unix", port: 0, transport: "local", descriptor });
             }
+            #[cfg(test)]
+            Self::Model(_) => {}
         }
     }
 
@@ -146,6 +167,8 @@ impl Socket {
                 let name = format!("unix:{}", name.unwrap_or_default());
                 (name.clone(), name)
             }
+            #[cfg(test)]
+            Self::Model(_) => ("model".into(), "model".into()),
         }
     }
 }
@@ -155,6 +178,8 @@ impl AsFd for Socket {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
+            #[cfg(test)]
+            Self::Model(_) => unreachable!("a model has no descriptor"),
         }
     }
 }
@@ -174,6 +199,8 @@ impl Read for Socket {
         match self {
             Self::Tcp(stream) => retry(|| stream.read(space)),
             Self::Unix(stream) => retry(|| stream.read(space)),
+            #[cfg(test)]
+            Self::Model(socket) => retry(|| socket.read(space)),
         }
     }
 }
@@ -183,6 +210,8 @@ impl Write for Socket {
         match self {
             Self::Tcp(stream) => retry(|| stream.write(bytes)),
             Self::Unix(stream) => retry(|| stream.write(bytes)),
+            #[cfg(test)]
+            Self::Model(socket) => retry(|| socket.write(bytes)),
         }
     }
 
@@ -190,6 +219,8 @@ impl Write for Socket {
         match self {
             Self::Tcp(stream) => retry(|| stream.write_vectored(pieces)),
             Self::Unix(stream) => retry(|| stream.write_vectored(pieces)),
+            #[cfg(test)]
+            Self::Model(socket) => retry(|| socket.write_vectored(pieces)),
         }
     }
 
@@ -203,6 +234,11 @@ impl Source for Socket {
         match self {
             Self::Tcp(stream) => stream.register(to, token, interest),
             Self::Unix(stream) => stream.register(to, token, interest),
+            #[cfg(test)]
+            Self::Model(socket) => {
+                socket.register(interest);
+                Ok(())
+            }
         }
     }
 
@@ -210,6 +246,11 @@ impl Source for Socket {
         match self {
             Self::Tcp(stream) => stream.reregister(to, token, interest),
             Self::Unix(stream) => stream.reregister(to, token, interest),
+            #[cfg(test)]
+            Self::Model(socket) => {
+                socket.register(interest);
+                Ok(())
+            }
         }
     }
 
@@ -217,6 +258,8 @@ impl Source for Socket {
         match self {
             Self::Tcp(stream) => stream.deregister(from),
             Self::Unix(stream) => stream.deregister(from),
+            #[cfg(test)]
+            Self::Model(_) => Ok(()),
         }
     }
 }
