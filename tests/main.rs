@@ -19,6 +19,7 @@
 //! * `benchmarks`: parts of the benches
 //! * `packaging`: what `.packaging` has: man page, completions, systemd units, recipes
 //! * `readme`, `tidy`: the README's promises, and the source's layout
+//! * `exercises`: the patches of the exercises fit the source
 //!
 //! `harness` is what they share.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -29,6 +30,7 @@ mod binary;
 mod clients;
 mod conversations;
 mod differential;
+mod exercises;
 mod faults;
 mod flush_prefix;
 mod harness;

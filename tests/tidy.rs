@@ -50,7 +50,7 @@ fn root() -> &'static Path {
 }
 
 /// Every Rust file below `folder`, relative to the top, with its text.
-fn sources(folder: &str) -> Vec<(String, String)> {
+pub(crate) fn sources(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {

@@ -44,6 +44,10 @@
 //!
 //! ## To check what you have understood
 //!
+//! * `.ci/exercise` lists ten exercises. Each takes one safeguard out of a copy of the server, runs the
+//!   test that fails then, and asks what has happened and why. For four of them the event loop runs over
+//!   a model of edge-triggered epoll (`net/epoll_model.rs`), and the test prints the shortest schedule of
+//!   events that it has found in which a client hangs.
 //! * Change `tests/scripts/simple/vectors.txt`: add a step, and see how many drivers run it
 //!   (`tests/conversations.rs`).
 //! * `tests/faults.rs` is a table of what goes wrong in production. Pick a row, and guess which
