@@ -447,11 +447,18 @@ impl Store {
     }
 
     /// Makes a slot in the map for a new key. Returns false if the key's table is full and evictions
-    /// are disabled.
+    /// are disabled. Inlined for the usual case, a table that is not full.
+    #[inline(always)]
     pub(super) fn make_slot(&mut self, hash: u64, now_s: u32) -> bool {
-        let Some(address) = self.map.obstacle(hash) else {
-            return true;
-        };
+        match self.map.obstacle(hash) {
+            Some(address) => self.remove_obstacle(address, now_s),
+            None => true,
+        }
+    }
+
+    /// Removes the record at `address`, to make a slot. Returns false if it may not be removed.
+    #[cold]
+    fn remove_obstacle(&mut self, address: u32, now_s: u32) -> bool {
         let record = self.arena.record(self.arena.offset(address));
         let hash = self.map.hash(record.key(&self.arena));
         if !self.is_live(&record, now_s) {

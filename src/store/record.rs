@@ -401,6 +401,8 @@ impl Record {
 }
 
 /// Writes a live record at `offset`. `access` is its count of accesses, and [`FETCHED`] if it was read.
+/// Inlined into the store of a new item, though a snapshot writes records, too.
+#[inline(always)]
 pub(super) fn write(
     arena: &mut [u8],
     offset: usize,
