@@ -22,6 +22,7 @@ complete -c miocached -s Y -l auth-file -d 'File of user:password lines, one of 
 complete -c miocached -s u -l user -d 'User to change to when started by root' -r
 complete -c miocached -s P -l pidfile -d 'Write the process id to this file' -r -F
 complete -c miocached -s t -l threads -d 'Number of threads; this server has one' -r
+complete -c miocached -l trace-file -d 'Record what the event loop does, for ui.perfetto.dev or chrome://tracing' -r -F
 complete -c miocached -s f -l slab-growth-factor -d 'Ignored: growth of the sizes of slab classes' -r
 complete -c miocached -s n -l slab-min-size -d 'Ignored: size of the smallest slab class' -r
 complete -c miocached -s N -l napi-ids -d 'Ignored: choice of the worker thread by network queue' -r
@@ -30,7 +31,8 @@ complete -c miocached -s M -l disable-evictions -d 'Refuse new items with an err
 complete -c miocached -s L -l enable-largepages -d 'Use huge pages for the memory for items, if the kernel has any'
 complete -c miocached -s k -l lock-memory -d 'Lock all memory, so that none of it is swapped out'
 complete -c miocached -s C -l disable-cas -d 'Give items no cas ids'
-complete -c miocached -s F -l disable-flush-all -d 'Forbid flush_all'
+complete -c miocached -l hot-keys -d 'Find the keys that are fetched most'
+complete -c miocached -s F -l disable-flush-all -d 'Forbid flush_all and flush_prefix'
 complete -c miocached -s X -l disable-dumping -d 'Forbid commands that list keys'
 complete -c miocached -s W -l disable-watch -d 'Forbid watch, which shows events of other clients'
 complete -c miocached -s A -l enable-shutdown -d 'Allow shutdown'

@@ -55,6 +55,11 @@ fn after_options(after: &str) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SUBOPTIONS"]);
     for line in after.lines() {
+        // A text goes on in the next line, below its beginning.
+        if line.starts_with("   ") {
+            roff.text([roman(line.trim_start())]);
+            continue;
+        }
         match line.strip_prefix("  ").map(|row| row.split_once("  ").unwrap_or((row, ""))) {
             Some((name, text)) => {
                 // A suboption's value is a part of the text: `=SECONDS: close connections`.
