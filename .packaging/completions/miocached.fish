@@ -2,6 +2,7 @@ complete -c miocached -s p -l port -d 'TCP port; 0 or -1 for any free port [defa
 complete -c miocached -s l -l listen -d 'Address to listen on; may be given several times [default: 127.0.0.1]' -r
 complete -c miocached -s s -l unix-socket -d 'Unix socket to listen on, instead of TCP' -r -F
 complete -c miocached -s a -l unix-mask -d 'Permissions of the Unix socket, in octal' -r
+complete -c miocached -l metrics -d 'Serve metrics for Prometheus, and a live page of them, over HTTP' -r
 complete -c miocached -s c -l conn-limit -d 'Maximum number of client connections' -r
 complete -c miocached -s b -l listen-backlog -d 'Length of the kernel\'s queue of connections that are not accepted yet' -r
 complete -c miocached -s U -l udp-port -d 'TCP port if neither -p nor -s is given; there is no UDP' -r
