@@ -23,7 +23,7 @@ _miocached() {
 
     case "${cmd}" in
         miocached)
-            opts="-p -l -s -a -c -b -U -m -M -I -L -k -B -R -C -D -o -Y -F -X -W -A -u -d -P -r -t -v -i -f -n -N -S -Z -e -h -V --port --listen --unix-socket --unix-mask --metrics --conn-limit --listen-backlog --udp-port --memory-limit --disable-evictions --max-item-size --buffer-limit --enable-largepages --lock-memory --dialect --protocol --max-reqs-per-event --busy-poll --disable-cas --hot-keys --extended --auth-file --disable-flush-all --disable-dumping --disable-watch --enable-shutdown --user --daemon --pidfile --enable-coredumps --threads --stdio --verbose --trace-file --license --slab-growth-factor --slab-min-size --napi-ids --enable-sasl --enable-ssl --memory-file --help --version"
+            opts="-p -l -s -a -c -b -U -m -M -I -L -k -B -R -C -D -o -Y -F -X -W -A -u -d -P -r -t -v -i -f -n -N -S -Z -e -h -V --port --listen --unix-socket --unix-mask --metrics --conn-limit --listen-backlog --udp-port --memory-limit --disable-evictions --max-item-size --buffer-limit --enable-largepages --lock-memory --dialect --protocol --max-reqs-per-event --busy-poll --disable-cas --hot-keys --extended --auth-file --disable-flush-all --disable-dumping --disable-watch --enable-shutdown --user --daemon --pidfile --snapshot --enable-coredumps --threads --stdio --verbose --trace-file --license --slab-growth-factor --slab-min-size --napi-ids --enable-sasl --enable-ssl --memory-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -166,6 +166,10 @@ _miocached() {
                     return 0
                     ;;
                 -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --snapshot)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

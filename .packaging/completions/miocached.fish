@@ -22,12 +22,13 @@ complete -c miocached -s o -l extended -d 'Suboptions, separated by commas; may 
 complete -c miocached -s Y -l auth-file -d 'File of user:password lines, one of which a client must send first' -r -F
 complete -c miocached -s u -l user -d 'User to change to when started by root' -r
 complete -c miocached -s P -l pidfile -d 'Write the process id to this file' -r -F
+complete -c miocached -l snapshot -d 'Keep the items over a restart, in this file' -r -F
 complete -c miocached -s t -l threads -d 'Number of threads; this server has one' -r
 complete -c miocached -l trace-file -d 'Record what the event loop does, for ui.perfetto.dev or chrome://tracing' -r -F
 complete -c miocached -s f -l slab-growth-factor -d 'Ignored: growth of the sizes of slab classes' -r
 complete -c miocached -s n -l slab-min-size -d 'Ignored: size of the smallest slab class' -r
 complete -c miocached -s N -l napi-ids -d 'Ignored: choice of the worker thread by network queue' -r
-complete -c miocached -s e -l memory-file -d 'Refused: a file that keeps items over a restart' -r
+complete -c miocached -s e -l memory-file -d 'Refused: a file that keeps items over a restart; see --snapshot' -r
 complete -c miocached -s M -l disable-evictions -d 'Refuse new items with an error when the memory is full, instead of evicting others'
 complete -c miocached -s L -l enable-largepages -d 'Use huge pages for the memory for items, if the kernel has any'
 complete -c miocached -s k -l lock-memory -d 'Lock all memory, so that none of it is swapped out'
