@@ -35,7 +35,7 @@ use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-pub use chrome::Export;
+pub use chrome::{Export, STEP_TEXT_BYTES_MAX};
 use recorder::{Recorder, STEPS_MAX, Step};
 pub use wait::Wait;
 

@@ -13,4 +13,4 @@ mod hot_keys;
 mod routes;
 mod text;
 
-pub use routes::{BODY_BYTES_MAX, Route, Source};
+pub use routes::{BODY_BYTES_MAX, FIGURES_BYTES_MAX, Route, Source};

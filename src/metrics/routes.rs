@@ -3,15 +3,24 @@
 //! A new page is a line of [`ROUTES`], and an arm of [`Route::body`] where it is not a file.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::families::Figures;
 use super::hot_keys;
 use super::text::{self, Text};
 use crate::engine::{Engine, Now, ServerStats};
+use crate::trace::{self, STEP_TEXT_BYTES_MAX};
 
 /// Bytes of the longest body that is not a file.
-pub const BODY_BYTES_MAX: usize =
+pub const BODY_BYTES_MAX: usize = TRACE_BYTES_MAX;
+/// The same without a trace, which is there only with `--trace-file`.
+pub const FIGURES_BYTES_MAX: usize =
     if METRICS_BYTES_MAX > hot_keys::BYTES_MAX { METRICS_BYTES_MAX } else { hot_keys::BYTES_MAX };
+/// Steps of the last second that `/trace` shows at most: a millisecond of work.
+const TRACE_STEPS_MAX: usize = 2048;
+/// Bytes that they may take. Most have a fifth of that.
+const TRACE_BYTES_MAX: usize = (TRACE_STEPS_MAX + 1) * STEP_TEXT_BYTES_MAX;
+const _: () = assert!(TRACE_BYTES_MAX > FIGURES_BYTES_MAX);
 /// Bytes that the metrics may take.
 const METRICS_BYTES_MAX: usize = 32 << 10;
 
@@ -39,9 +48,10 @@ enum Content {
     File(&'static str),
     Metrics,
     HotKeys,
+    Trace,
 }
 
-const ROUTES: [Route; 6] = [
+const ROUTES: [Route; 7] = [
     Route {
         path: "/",
         media_type: "text/html; charset=utf-8",
@@ -64,6 +74,7 @@ const ROUTES: [Route; 6] = [
     },
     Route { path: "/metrics", media_type: text::MEDIA_TYPE, content: Content::Metrics },
     Route { path: "/hotkeys", media_type: "application/json", content: Content::HotKeys },
+    Route { path: "/trace", media_type: "application/json", content: Content::Trace },
 ];
 
 impl Route {
@@ -93,6 +104,15 @@ impl Route {
                 text.try_reserve_exact(hot_keys::BYTES_MAX).ok()?;
                 hot_keys::write(source.engine.hot_keys(), source.now, &mut text);
             }
+            Content::Trace => {
+                text.try_reserve_exact(TRACE_BYTES_MAX).ok()?;
+                match trace::recorded(Duration::from_secs(1), TRACE_STEPS_MAX).ok()? {
+                    Some(mut export) => drop(export.write(&mut text, TRACE_STEPS_MAX)),
+                    // A trace without steps, for the viewers.
+                    None => text.push_str("{\"enabled\":false,\"traceEvents\":[]}\n"),
+                }
+                text.shrink_to_fit();
+            }
         }
         debug_assert!(text.len() <= BODY_BYTES_MAX, "{} bytes", text.len());
         Some(text.into_bytes().into())
@@ -121,6 +141,7 @@ mod tests {
         assert!(text.contains("\nmemcached_uptime_seconds 98\n"), "{text}");
         assert!(text.len() + 20 * text.lines().count() <= METRICS_BYTES_MAX, "{}", text.len());
         assert_eq!(body("/hotkeys", &mut engine), "{\"enabled\":false}\n");
+        assert_eq!(body("/trace", &mut engine), "{\"enabled\":false,\"traceEvents\":[]}\n");
     }
 
     #[test]

@@ -19,6 +19,9 @@ use std::mem;
 use super::Wait;
 use super::recorder::{Event, Ring, Step};
 
+/// Bytes of text that a step may add: the end of a wait and of a turn on two tracks, and a track's name.
+/// The beginning of the file takes no more.
+pub const STEP_TEXT_BYTES_MAX: usize = 768;
 /// The loop's track.
 const LOOP: u32 = 1;
 /// Connection `n` has this track plus `n`.

@@ -10,6 +10,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use super::metrics::get;
 use super::options::assert_refused;
 use crate::harness::process::{MIB, PATIENCE, Server, stored, until, value};
 
@@ -214,6 +215,34 @@ fn a_trace_shows_evictions_timers_and_waits_for_memory() {
         server.log().matches("the trace file is complete").count() == 2
     });
     assert_eq!(named(Trace::read(&path).event_loop(), "SIGUSR2").len(), 2);
+}
+
+/// The metrics address shows the last second.
+#[test]
+fn the_last_second_is_shown_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace.json");
+    let text = path.to_str().unwrap();
+    let server = Server::start(&["-p", "0", "--metrics", "127.0.0.1:0", "--trace-file", text]);
+    let mut client = server.tcp();
+    for _ in 0..1000 {
+        client.ask(b"mn\r\n", b"MN\r\n");
+    }
+    let answer = get(&server, "/trace");
+    assert_eq!(answer.status, 200);
+    let shown = folder.path().join("shown.json");
+    fs::write(&shown, answer.body).unwrap();
+    let trace = Trace::read(&shown);
+    // 2,048 steps of seven in a turn, if they took less than a second.
+    let turns = named(trace.event_loop(), "turn");
+    assert!((1..=300).contains(&turns.len()), "{} turns", turns.len());
+    assert!(trace.dropped_steps > 4000, "{}", trace.dropped_steps);
+    until("nothing has happened for a second", PATIENCE, || {
+        fs::write(&shown, get(&server, "/trace").body).unwrap();
+        !Trace::read(&shown).names.contains_key(&10)
+    });
+    let off = Server::start(&["-p", "0", "--metrics", "127.0.0.1:0"]);
+    assert_eq!(get(&off, "/trace").body, "{\"enabled\":false,\"traceEvents\":[]}\n");
 }
 
 /// The oldest steps are dropped, and the file is whole nevertheless.
