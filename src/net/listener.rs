@@ -236,7 +236,8 @@ mod tests {
     #[test]
     fn accepted_sockets_send_without_delay_and_detect_dead_peers() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = Listener::tcp(any, 10).expect("it listens");
+        let listener = Listener::tcp(any).expect("it is bound");
+        listener.listen(10).expect("it listens");
         let address = listener.address().expect("it has one");
         let _client = TcpStream::connect(address).expect("the backlog has room");
         let (socket, _) = listener.accept().expect("a client waits");
