@@ -34,8 +34,8 @@
 //!
 //! Between two turns a connection usually has nothing unread and nothing unsent. So all connections
 //! share *working buffers*, one for reading and one for writing, and an idle connection holds none:
-//! it takes some 300 bytes. Only what a turn leaves over is kept in a buffer of the connection's
-//! own, in its exact size. `net/account.rs` counts these, and limits their sum (`--buffer-limit`).
+//! it takes some 300 bytes. Only what a turn leaves over is kept, in a buffer of the connection's
+//! own. `net/account.rs` counts these, and limits their sum (`--buffer-limit`).
 //!
 //! ## A record
 //!
@@ -66,7 +66,7 @@
 //! A `set` of a key that exists writes over the old record *in place* if the new one fits there: in
 //! the old one's bytes, or in these and the dead records directly after them. What is left over
 //! becomes a *hole*. If it does not fit, the old record is marked dead, and the new one is appended
-//! at the head of the same log. No reader can see half of a value, because there is one thread, and
+//! at the head of the same log (one above 64 KiB always in main). No reader can see half of a value, because there is one thread, and
 //! a request is executed whole. No buffer points into the store between two requests either: a
 //! large value that is sent from the store directly is sent, or copied, before anything else is
 //! executed. **In the code**: `store/set.rs`, `Store::make_fit` and `Store::set_elsewhere`.
@@ -90,10 +90,11 @@
 //!                                                                             v
 //!                                                                          evicted
 //! ```
-//! * *Probation* is small. Most keys are read never or once, and leave here, without having taken
-//!   the room of better ones. So a scan over a million keys does not empty the cache.
+//! * *Probation* is small. Most keys are never read, and are evicted here, without having taken the
+//!   room of better ones. So a scan over a million keys does not empty the cache.
 //! * *Main* keeps what was read. A record at its tail that was read is moved to the head, once for
-//!   each of up to three reads.
+//!   each of up to three reads. A read counts for 1.4 times the mean size: a larger record needs
+//!   more of them.
 //! * The *ghost* knows the fingerprints of keys that were evicted from probation. If one is stored
 //!   again soon, it was evicted too early, and goes to main at once.
 //! * Until main has been full once, there is nothing to choose, and all new records go to main.
@@ -123,8 +124,8 @@
 //! An LRU list of this size would have lost `popular` after 8,000 stores.
 //!
 //! A `get` moves nothing: it raises a counter of two bits in the record's header. That is why a
-//! read is so cheap. What one store may move is bounded, too: it is charged for what it has moved,
-//! and the rest is left to the next stores. **In the code**: `store/policy.rs`, `Store::move_tail`
+//! read is so cheap. One store may move twice its own bytes of records that were read, and what
+//! earlier stores have not used of this; beyond that such records are evicted, too. **In the code**: `store/policy.rs`, `Store::move_tail`
 //! first; `store/ghost.rs`.
 //!
 //! ## Expiry

@@ -84,10 +84,10 @@
 //! and trying again and again would use all of the processor. So accepting *pauses*, and the flag
 //! stays set. The pause ends when a connection closes, which frees a descriptor, or after 100 ms.
 //! One more trap: when descriptors have run out, `accept` fails with `EMFILE` even if no client
-//! waits. So the listener is first asked, by `poll(2)`, whether it has a client; if not, the flag
-//! is cleared, and the server sleeps. At the start the server lowers its limit of connections
-//! (`-c`) to what the limit of descriptors allows, so that a client above it can be accepted, get
-//! an error line, and be closed.
+//! waits. So when it fails, the listener is asked by `poll(2)` whether it has a client; if not, the
+//! flag is cleared, and the server sleeps. At the start the server raises its limit of descriptors,
+//! and lowers its limit of connections (`-c`) to what that allows, so that a client above it can be
+//! accepted, get an error line, and be closed.
 //!
 //! **Here.** `net/listeners.rs`: `Listeners::accept`, `Listeners::pause`, `Listeners::can_accept`,
 //! and `Listeners::on_close`. `net/listener.rs`: `Listener::has_client`. `process/limits.rs`:
@@ -155,13 +155,13 @@
 //!   the input. A `get` of many keys stops between two keys. A large value is not copied into the
 //!   output at all: it is written straight from the store, and only what the kernel does not take
 //!   of it is copied.
-//! * Of a turn: one read of 16 KiB, 32 KiB of requests, and some other amounts of work. So a client
-//!   that sends without pause delays the others by no more than that
-//!   (`tests/faults/fairness.rs`).
+//! * Of a turn: one read of 16 KiB, and 1 MiB more of a value that has begun; 32 KiB of requests;
+//!   1 MiB copied within the store. So a client that sends without pause delays the others by no
+//!   more than that (`tests/faults/fairness.rs`).
 //! * Of all connections together: the *memory account*. A connection is charged for what it holds
 //!   between two turns. When the budget is used up, a connection that needs more waits in a line;
 //!   what it has sent stays in the kernel, and backpressure does the rest. One that holds memory
-//!   for which others wait, and makes no progress, is closed after some ten seconds.
+//!   for which others wait, and makes too little progress, is closed after some ten seconds.
 //!
 //! **Here.** [`crate::net`] lists the limits of a turn, [`crate::protocol::limits`] those of the
 //! wire. `session.rs`: `Session::must_end`. `protocol/framer.rs`: `Framer::take_value` refuses,
@@ -228,9 +228,8 @@
 //!
 //! **Mechanism: lingering close.** The server first shuts down its own direction: the FIN follows
 //! the last answer. Then it reads and drops what the client still sends, until the client closes
-//! its end. That ends by itself with a decent client; with others it ends after 1 MiB or one
-//! second. A connection lingers only if bytes after the end have been seen, so a plain `quit` costs
-//! nothing.
+//! its end, has sent 1 MiB, or has had a second or two. A connection lingers only if bytes have
+//! arrived after the end: a plain `quit` costs one read, which looks for them.
 //!
 //! **Here.** `net/linger.rs`: `Connection::linger` turns [`Next::Close`] into a lingering close
 //! where one is needed. [`LINGER_BYTES_MAX`], [`LINGER_MS`]. The tests are

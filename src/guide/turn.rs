@@ -58,7 +58,7 @@
 //!                    | yes                          | no
 //!                    v                              v
 //!                 lingers ------------------->   closed
-//!                   the client closes, 1 MiB, or 1 s
+//!                   the client closes, 1 MiB, or 1 to 2 s
 //! ```
 //!
 //! | state | what shows it | [`Next`] |
@@ -115,17 +115,19 @@
 //! A timer for each connection would need a queue of timers that changes with every request. Here a
 //! request only writes the time into its connection (`active_ms`). `Connection::deadline` computes
 //! from such fields when the connection has to be closed: idle for too long (only with
-//! `-o idle_timeout`), holding memory without progress while others wait, or lingering. A *sweep*
-//! over all connections closes those whose deadline has passed, and computes the time of the next
-//! sweep: the first of the remaining deadlines, and at least a second later. That time is the
-//! poll's timeout. If there is no deadline, there is no timeout, so a server without traffic does
-//! not wake up. **In the code**: `net/timeouts.rs`; `Reactor::poll_timeout` takes the first of all
-//! timers.
+//! `-o idle_timeout`), holding memory with too little progress while others wait, or lingering. A
+//! *sweep* over all connections closes those whose deadline has passed, and computes the time of the
+//! next sweep: the first of the remaining deadlines, and at least a second later.
+//!
+//! This time is one field. So are the few other timers: when to accept again, when to free unused
+//! buffers, when a stop ends. The earliest of them is the poll's timeout, and after the poll each
+//! stage compares its own with the clock. If there is none, there is no timeout, so a server without
+//! traffic does not wake up. **In the code**: `net/timeouts.rs`; `Reactor::poll_timeout`.
 //!
 //! ## Clocks
 //!
-//! The time is read once per turn, by [`Clock::moment`], right after the poll. Every request of the
-//! turn gets this one value as an argument. No layer below the network reads a clock (a test
+//! The time is read once per turn, by [`Clock::moment`], right after the poll, and once more at its
+//! end, only to measure it. Every request of the turn gets the first as an argument. No layer below the network reads a clock (a test
 //! forbids it), so a test can make a year pass by passing another number.
 //!
 //! There are two clocks. The *monotonic* clock only goes forward. Deadlines and expiry are counted
