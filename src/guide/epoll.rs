@@ -98,7 +98,8 @@
 //! 2. *Read on* while the socket may have more. A read that fills its buffer says nothing about the
 //!    rest; a read that is shorter has emptied the socket.
 //! 3. *Expect the end after the last bytes.* If the FIN came together with data, the read returns
-//!    the data and is short. Only the next read returns 0, and no event asks for it.
+//!    the data and is short. Only the next read returns 0, and no event asks for it. (A FIN that
+//!    comes after the read raises an edge of its own.)
 //! 4. *Keep a run queue.* A server that stops in the middle, to let others have their turn, must
 //!    come back by itself. While the queue is not empty, it must not sleep.
 //! 5. *Accept on.* One event of a listener may stand for many clients.

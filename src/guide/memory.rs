@@ -54,12 +54,13 @@
 //! ```text
 //!   before   [t0] [t1] [t2] [t3]      a hash chooses a table by 2 bits: .. 00, 01, 10, 11
 //!   96 more records: one more table; t0 is the next in turn, and is split by a third bit
-//!   after    [t0] [t1] [t2] [t3] [t4]     of t0's records those with bit 0 stay, those with 1 move to t4
+//!   after    [t0] [t1] [t2] [t3] [t4]     of t0's addresses those with bit 0 stay, others move to t4
 //!   then t1 is split into t1 and t5, and so on; after t3 all use 3 bits
 //! ```
-//! This is *linear hashing*. Each insertion moves the records of at most one small table, never
-//! more than 512 ([`REHASHED_MAX`]). A table has only addresses of 32 bits; the keys are compared
-//! in the records. **In the code**: `store/map.rs`, `Map::insert` and `Map::split`.
+//! This is *linear hashing*. A lookup uses three bits, or two if the table that they name does not
+//! exist yet. Each insertion moves the addresses of at most one small table, never more than 512
+//! ([`REHASHED_MAX`]). The list of tables does not move: it gets its full capacity at the start.
+//! A table has only addresses of 32 bits; the keys are compared in the records. **In the code**: `store/map.rs`, `Map::insert` and `Map::split`.
 //!
 //! ## Overwriting
 //!

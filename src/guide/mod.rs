@@ -1,9 +1,9 @@
 //! The guide: how an epoll server works, with this one as its example.
 //!
-//! It is for a programmer who has used sockets, and has never written a server over epoll. Each
-//! chapter takes about ten minutes. Code is named by its file below `src` and its function; where
-//! this documentation has a page for it, the name is a link. [The crate's page](crate) has the
-//! layers of the server, and a summary of all this.
+//! It is for a programmer who has used sockets, and has never written a server over epoll. A chapter
+//! takes about ten minutes, the third twenty. Code is named by its file below `src` and its
+//! function; where this documentation has a page for it, the name is a link. [The crate's
+//! page](crate) has the layers of the server, and a summary of all this.
 //!
 //! 1. [epoll on one page](epoll): levels, edges, and what each obliges to
 //! 2. [A server in one file](server): `tiny`, which works, and has six faults

@@ -21,6 +21,7 @@
 //! hello
 //! END
 //! ```
+//! (Without `nc`, try the Python program of the next chapter.)
 //!
 //! ## How it is built
 //!
@@ -55,7 +56,7 @@
 //!
 //! ## The code
 //!
-//! It is `src/guide/tiny.rs`. Can you name what goes wrong at each fault, before you read on?
+//! It is `src/guide/tiny.rs`. How would you mend each fault, before you read on?
 //!
 //! ```no_run
 #![doc = include_str!("tiny.rs")]

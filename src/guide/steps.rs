@@ -55,6 +55,9 @@
 //!  turn 1: read -> 6      short, but the FIN has arrived: readable stays true -> Next::Again
 //!  turn 2: read -> 0      at_end = true                                       -> Next::Close
 //! ```
+//! A client that only half-closes gets all its answers: while some are unsent, a turn ends with
+//! `Next::Wait`, whatever has been read.
+//!
 //! **Here.** `net/connection.rs`: `Connection::latch` sets the flags, `Connection::read` clears
 //! them, and `Connection::next` decides between [`Next::Wait`], [`Next::Again`] and
 //! [`Next::Close`]. `net/reactor.rs`: `Reactor::drive_connections` queues again,
