@@ -83,9 +83,9 @@
 //!
 //! ## What each mode obliges to
 //!
-//! **Levels**: a server must silence every event that it does not want to act on. While a socket
-//! has nothing to be written, it is writable all the time: a server that keeps `EPOLLOUT` in its
-//! interest never sleeps. And a server that does not want to read from a client for a while must
+//! **Levels**: a server must silence every event that it does not want to act on. A socket whose
+//! send buffer has room is writable all the time: a server that keeps `EPOLLOUT` in its interest
+//! never sleeps. And a server that does not want to read from a client for a while must
 //! remove `EPOLLIN` by a system call, and add it again by another.
 //!
 //! **Edges**: it must silence nothing, and must forget nothing. What an event has reported stays
@@ -103,7 +103,7 @@
 //! 4. *Keep a run queue.* A server that stops in the middle, to let others have their turn, must
 //!    come back by itself. While the queue is not empty, it must not sleep.
 //! 5. *Accept on.* One event of a listener may stand for many clients.
-//! 6. *Ask for write events only while something is unsent*, or wake up for nothing.
+//! 6. *Ask for write events only while something is unsent*: others wake the server for nothing.
 //! 7. *Close nothing before the batch has been read.* The kernel forgets a closed socket, but the
 //!    batch in the server's memory may still have an event with its token.
 //!
@@ -119,7 +119,7 @@
 //! |---|---|---|
 //! | `Poll::new` | `epoll_create1` | |
 //! | `Registry::register` | `epoll_ctl`, add | always with `EPOLLET`: mio has no level-triggered mode. What is ready already is reported, too |
-//! | `Registry::reregister` | `epoll_ctl`, modify | the same, so nothing is missed between a call that would block and this one |
+//! | `Registry::reregister` | `epoll_ctl`, modify | what is ready already is reported here, too, so room that came after the last write is not missed |
 //! | drop of a socket | `close` | removes it from the interest list, too |
 //! | `Poll::poll` | `epoll_wait` | fills `Events`; returns `EINTR` to the caller |
 //! | `Interest::READABLE` | `EPOLLIN`, `EPOLLRDHUP` | `Event::is_read_closed` reports the second |
@@ -148,7 +148,7 @@
 //! epoll_wait(6, ..
 //! ```
 //! The listener is socket 5; its token is far above those of connections. The client is socket 7,
-//! and its token is 0, its key in the table of connections. Each `-1` is the timeout: none.
+//! and its token is 0, its key in the table of connections. `epoll_wait`'s `-1` is no timeout.
 //! (`EPOLLPRI` announces urgent data, which also makes a read short although more bytes follow.)
 //!
 //! The manual page [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html) says all of this

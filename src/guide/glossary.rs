@@ -12,7 +12,7 @@
 //! | commit | to keep the parser's next state and drop the bytes of the request |
 //! | compaction | copying live records together, so that the dead bytes between them become free |
 //! | dead record | one that is no longer in the map; its bytes come back when the tail passes it |
-//! | deadline | the time at which a connection is closed if nothing moves until then |
+//! | deadline | the time at which a connection is closed, unless its client sends or reads before |
 //! | descriptor | the number of an open file or socket in a process |
 //! | drain | to read and drop; also said of an output that is sent to its end |
 //! | drive | to give a connection its turn |
@@ -54,7 +54,7 @@
 //! | short read, short write | one that moved fewer bytes than it was offered |
 //! | simple | the dialect without flags and expiry times, lines ended by LF |
 //! | slab | a vector whose free places are used again |
-//! | stall | a request stops and starts over, or is resumed, after a flush; a client does not move |
+//! | stall | of a request: to stop, and to start over or be resumed after a flush; of a client: to send and read too little |
 //! | sweep | a walk in steps: over connections for their deadlines, over records for their expiry |
 //! | token | the number that epoll returns with each event of a socket |
 //! | turn | one round of the event loop; also one connection's part in it |

@@ -41,9 +41,9 @@
 //!
 //! An item is one *record*: a header of 20 bytes (lengths, cas id, expiry, last access, and a few
 //! marks, two bits of which count reads), the key, the value. `store/record.rs` has its layout as a
-//! picture. Records follow each other with gaps of three bytes at most, so nothing is lost to size classes, and nothing
-//! is freed one by one: a deleted record stays where it is, as a *dead* one, until the log's tail
-//! comes to it.
+//! picture. Records follow each other with gaps of three bytes at most, so nothing is lost to size
+//! classes, and nothing is freed one by one: a deleted record stays where it is, as a *dead* one,
+//! until the log's tail comes to it.
 //!
 //! ## Growth
 //!
@@ -133,8 +133,8 @@
 //!
 //! An expired item is not shown, because every lookup compares its time with `now`. Its memory
 //! comes back in one of three ways: the lookup that found it marks it dead; the tail passes it; or
-//! the *sweep* finds it. The sweep is no thread and no timer. It is a few steps that the store
-//! makes as part of its calls, over one table of the map after the other. `flush_all` is even
+//! the *sweep* finds it. The sweep is no thread and no timer: a call of the store, such as a `get`,
+//! also looks through some records, in one table of the map after the other. `flush_all` is even
 //! cheaper: each log notes the position of its head, and every record below that is flushed. **In
 //! the code**: `store/flush.rs`, `store/sweep.rs`.
 //!

@@ -37,7 +37,7 @@
 //! | `protocol/framer.rs` | [`State`](crate::protocol::State), and the rule that state and bytes are committed together |
 //! | `session.rs` | `Session::advance`: how parsing, executing and stopping fit together |
 //! | `protocol/command.rs`, `engine/mod.rs` | the one type in the middle, and the `match` that executes it |
-//! | `protocol/classic.rs`, `protocol/meta.rs` | what compatibility with twenty years of clients looks like |
+//! | `protocol/classic.rs`, `protocol/meta.rs` | the same for memcached's commands, with what old clients send |
 //! | `protocol/writer.rs` | `ReplyWriter::room`: an answer is written whole, or not begun |
 //! | `protocol/binary_request.rs`, `protocol/binary.rs` | the same for frames, whose length comes first |
 //! | `protocol/plain.rs` | why a second parser for three forms of lines is worth it |

@@ -1,9 +1,8 @@
 //! Six steps from `tiny` to this server: each fault as it shows, what mends it, and where.
 //!
 //! Each section has four parts: the fault, shown by a test on [`tiny`](super::server) and on this
-//! server; its cause; the mechanism that mends it; and the place of that mechanism. The commands
-//! build and run the tests of `tests/guide/faults.rs`; what they print here is what those tests
-//! compare.
+//! server; its cause; the mechanism that mends it; and the place of that mechanism. The commands run
+//! tests of `tests/guide/faults.rs`, which fail if they print anything else than is shown here.
 //!
 //! The first fault can also be seen by hand. While `cargo run --example tiny` runs, this Python
 //! program prints `682 answers`; with port 11211 and `cargo run`, it prints `2000 answers`:
@@ -34,8 +33,8 @@
 //! ```
 //! **Cause.** The requests have 12,000 bytes and arrive together, so there is one edge. `tiny`
 //! reads 4,096 bytes, answers the 682 requests in them, and waits for an event. The other bytes are
-//! in the kernel, and no event will report them. In the second scene the request and the FIN, which
-//! is the peer's end of input, arrive before `tiny` wakes up: one edge again. The one read returns
+//! in the kernel, and no event will report them. In the second scene the request and the FIN, the
+//! end of the client's input, arrive before `tiny` wakes up: one edge again. The one read returns
 //! the request. The read that would return 0 never happens, so the connection stays open for ever.
 //! A client that waits for the end hangs, and each one costs a descriptor.
 //!
@@ -81,9 +80,9 @@
 //! the process may open no more descriptors. `tiny` passes the error up with `?`, and ends.
 //! Everything it had stored is lost.
 //!
-//! **Mechanism.** The listener has a flag, too, and is accepted from until that would block, but at
-//! most 64 times in a turn. If the flag is still set after that, the poll does not sleep. `EMFILE`
-//! cannot be answered at once: the client waits in the kernel's queue, no new edge will report it,
+//! **Mechanism.** The listener has a flag, too. The server accepts until that would block, but at
+//! most 64 clients in a turn. If the flag is still set after that, the poll does not sleep. `EMFILE`
+//! cannot be dealt with at once: the client waits in the kernel's queue, no new edge will report it,
 //! and trying again and again would use all of the processor. So accepting *pauses*, and the flag
 //! stays set. The pause ends when a connection closes, which frees a descriptor, or after 100 ms.
 //! One more trap: when descriptors have run out, `accept` fails with `EMFILE` even if no client
@@ -112,7 +111,7 @@
 //!
 //! **Mechanism: backpressure.** The connection keeps what the kernel did not take, and asks for
 //! write events. Until all of it is sent, it executes nothing and reads nothing more. This stops
-//! the client by a chain in which each part needs no message from the next:
+//! the client, because one buffer after the other becomes full:
 //!
 //! ```text
 //!  the client does not read         its receive buffer fills: TCP tells our kernel to send no more
@@ -189,8 +188,8 @@
 //! or *a value of so many bytes, after a line of so many*; or *a refused value, of which so many
 //! bytes are still to be skipped*. The parser itself is a pure function of the state and the unread
 //! bytes: it returns what it found, the number of bytes used, and the next state. The session keeps
-//! the next state if and only if it drops the bytes. So a request that cannot be completed now (no
-//! room for the answer, memory still to be made) is simply not committed: it is parsed again later.
+//! the next state if and only if it drops the bytes. So a request that cannot be completed now,
+//! for example because its answer does not fit, is simply not *committed*: it is parsed again later.
 //! Bytes of a value are never searched: their number is known.
 //!
 //! ```

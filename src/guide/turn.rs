@@ -31,7 +31,7 @@
 //! flags, and puts each connection into the run queue once. Only then is the queue *driven*:
 //! `Reactor::drive_connections` gives each connection a turn of its own, `Connection::drive`. After
 //! these come the stages that concern no single client: accept, grant memory, look for connections
-//! whose deadline has passed. The program's log shows all of it (`miocached -vv`; the README has an example).
+//! whose deadline has passed. `miocached -vv` logs all of it; the README has an example.
 //!
 //! ## The states of a connection
 //!
@@ -65,7 +65,7 @@
 //! |---|---|---|
 //! | waits for input | nothing is unsent, nothing readable, [`Stop::NeedsInput`] | `Wait` |
 //! | waits for its client | unsent answers; the interest includes writing | `Wait` |
-//! | waits for memory | its share of the account wants more; it is in the account's line | `Wait` |
+//! | waits for memory | it wants more than the account grants now, and is in the account's line | `Wait` |
 //! | queued | `queued` is set, its key is in the run queue | `Again` |
 //! | watches events | [`Stop::Watches`] | `Watch`, then `Wait` |
 //! | lingers | `linger` has a time | `Again` or `Wait` |
@@ -89,7 +89,8 @@
 //! again in the next turn.
 //!
 //! `advance` stops when the input has no whole request ([`Stop::NeedsInput`]), when the output has
-//! reached the high-water mark or the turn its share ([`Stop::NeedsFlush`]), or when the
+//! reached its high-water mark or the turn a limit of work ([`Stop::NeedsFlush`]), after a large
+//! value, which is to be written straight from the store ([`Stop::NeedsValue`]), or when the
 //! conversation has ended. **In the code**: `session.rs`, from `Session::advance` to
 //! `Session::answer`.
 //!
@@ -151,8 +152,8 @@
 //! assert_eq!(answers, b"STORED\r\nVALUE a 1\nx\nEND\nVALUE a 0 1\r\nx\r\nEND\r\n");
 //! ```
 //! All of them meet in one type, [`Command`]. The grammar of either dialect turns its line into a
-//! `Command` and a mode of reply. The engine executes the command, whichever line it came from, and
-//! the writer of replies ends its lines by the mode. A binary frame is one variant, `Command::Binary`,
+//! `Command` and a `ReplyMode`. The engine executes the command without knowing the dialect, and
+//! `ReplyWriter` writes LF or CRLF as the mode says. A binary frame is one variant, `Command::Binary`,
 //! whose answers are frames (`engine/binary.rs`). **In the code**: `protocol/framer.rs` finds the end
 //! of a request, `protocol/dialect.rs` decides by [`dialect_of`], `protocol/simple.rs` is the
 //! shortest grammar.
@@ -162,6 +163,7 @@
 //! [`Next`]: crate::net::connection::Next
 //! [`Stop::NeedsInput`]: crate::session::Stop::NeedsInput
 //! [`Stop::NeedsFlush`]: crate::session::Stop::NeedsFlush
+//! [`Stop::NeedsValue`]: crate::session::Stop::NeedsValue
 //! [`Stop::Watches`]: crate::session::Stop::Watches
 //! [`Session::advance`]: crate::session::Session::advance
 //! [`Clock::moment`]: crate::net::clock::Clock::moment

@@ -24,7 +24,7 @@
 //! Look at the enlarged part. The slow reader's request is read and executed, and the first answer is
 //! written: a value of 100 kB, in one turn. After each turn the connection goes to the end of the run
 //! queue. The third value does not fit into the socket's send buffer any more. What does not fit is
-//! copied, write events become of interest, and the connection waits for its client to read. It has
+//! copied, and the connection asks for write events, and waits for its client to read. It has
 //! no turn meanwhile, although thousands of its bytes are unsent: that is *backpressure*. When the
 //! kernel has room again, it raises an edge, and the connection has its next turns. The others have
 //! their turns all the time. What they pay for the slow reader is at most one turn of it.
@@ -41,7 +41,7 @@
 //! STAT 9:waits_ms 1375
 //! STAT 9:unsent_bytes 96838
 //! ```
-//! It waits for its client to read 96,838 bytes, and has not moved for 1.4 s. The other words are
+//! It waits for its client to read 96,838 bytes, of which none was taken for 1.4 s. The other words are
 //! `input`, `memory`, `send_buffer`, `turn`, `close` and `events`; [`Wait`] explains them. SIGUSR2
 //! makes the server log the same of all connections, 64 of them in a turn.
 //!
