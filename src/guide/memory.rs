@@ -59,18 +59,20 @@
 //! ```
 //! This is *linear hashing*. A lookup uses three bits, or two if the table that they name does not
 //! exist yet. Each insertion moves the addresses of at most one small table, never more than 512
-//! ([`REHASHED_MAX`]). The list of tables does not move: it gets its full capacity at the start.
-//! A table has only addresses of 32 bits; the keys are compared in the records. **In the code**: `store/map.rs`, `Map::insert` and `Map::split`.
+//! ([`REHASHED_MAX`]). The list of tables does not move: it gets its full capacity at the start. A
+//! table has only addresses of 32 bits; the keys are compared in the records. **In the code**:
+//! `store/map.rs`, `Map::insert` and `Map::split`.
 //!
 //! ## Overwriting
 //!
 //! A `set` of a key that exists writes over the old record *in place* if the new one fits there: in
 //! the old one's bytes, or in these and the dead records directly after them. What is left over
 //! becomes a *hole*. If it does not fit, the old record is marked dead, and the new one is appended
-//! at the head of the same log (one above 64 KiB always in main). No reader can see half of a value, because there is one thread, and
-//! a request is executed whole. No buffer points into the store between two requests either: a
-//! large value that is sent from the store directly is sent, or copied, before anything else is
-//! executed. **In the code**: `store/set.rs`, `Store::make_fit` and `Store::set_elsewhere`.
+//! at the head of the same log (one above 64 KiB always in main). No reader can see half of a
+//! value, because there is one thread, and a request is executed whole. No buffer points into the
+//! store between two requests either: a large value that is sent from the store directly is sent,
+//! or copied, before anything else is executed. **In the code**: `store/set.rs`, `Store::make_fit`
+//! and `Store::set_elsewhere`.
 //!
 //! ## Eviction
 //!
@@ -126,8 +128,8 @@
 //!
 //! A `get` moves nothing: it raises a counter of two bits in the record's header. That is why a
 //! read is so cheap. One store may move twice its own bytes of records that were read, and what
-//! earlier stores have not used of this; beyond that such records are evicted, too. **In the code**: `store/policy.rs`, `Store::move_tail`
-//! first; `store/ghost.rs`.
+//! earlier stores have not used of this; beyond that such records are evicted, too. **In the
+//! code**: `store/policy.rs`, `Store::move_tail` first; `store/ghost.rs`.
 //!
 //! ## Expiry
 //!

@@ -117,19 +117,20 @@
 //! request only writes the time into its connection (`active_ms`). `Connection::deadline` computes
 //! from such fields when the connection has to be closed: idle for too long (only with
 //! `-o idle_timeout`), holding memory with too little progress while others wait, or lingering. A
-//! *sweep* over all connections closes those whose deadline has passed, and computes the time of the
-//! next sweep: the first of the remaining deadlines, and at least a second later.
+//! *sweep* over all connections closes those whose deadline has passed, and computes the time of
+//! the next sweep: the first of the remaining deadlines, and at least a second later.
 //!
 //! This time is one field. So are the few other timers: when to accept again, when to free unused
 //! buffers, when a stop ends. The earliest of them is the poll's timeout, and after the poll each
-//! stage compares its own with the clock. If there is none, there is no timeout, so a server without
-//! traffic does not wake up. **In the code**: `net/timeouts.rs`; `Reactor::poll_timeout`.
+//! stage compares its own with the clock. If there is none, there is no timeout, so a server
+//! without traffic does not wake up. **In the code**: `net/timeouts.rs`; `Reactor::poll_timeout`.
 //!
 //! ## Clocks
 //!
 //! The time is read once per turn, by [`Clock::moment`], right after the poll, and once more at its
-//! end, only to measure it. Every request of the turn gets the first as an argument. No layer below the network reads a clock (a test
-//! forbids it), so a test can make a year pass by passing another number.
+//! end, only to measure it. Every request of the turn gets the first as an argument. No layer below
+//! the network reads a clock (a test forbids it), so a test can make a year pass by passing another
+//! number.
 //!
 //! There are two clocks. The *monotonic* clock only goes forward. Deadlines and expiry are counted
 //! on it, as *uptime*. The *wall* clock is the date, which an operator or NTP may set
@@ -153,10 +154,10 @@
 //! ```
 //! All of them meet in one type, [`Command`]. The grammar of either dialect turns its line into a
 //! `Command` and a `ReplyMode`. The engine executes the command without knowing the dialect, and
-//! `ReplyWriter` writes LF or CRLF as the mode says. A binary frame is one variant, `Command::Binary`,
-//! whose answers are frames (`engine/binary.rs`). **In the code**: `protocol/framer.rs` finds the end
-//! of a request, `protocol/dialect.rs` decides by [`dialect_of`], `protocol/simple.rs` is the
-//! shortest grammar.
+//! `ReplyWriter` writes LF or CRLF as the mode says. A binary frame is one variant,
+//! `Command::Binary`, whose answers are frames (`engine/binary.rs`). **In the code**:
+//! `protocol/framer.rs` finds the end of a request, `protocol/dialect.rs` decides by
+//! [`dialect_of`], `protocol/simple.rs` is the shortest grammar.
 //!
 //! Next: [what happens to a value](super::memory).
 //!
