@@ -255,10 +255,11 @@ impl World {
         let requests_max = if large { [None, Some(600)] } else { [Some(1), Some(3)] };
         let requests_per_turn = self.random.pick(&[None, requests_max[0], requests_max[1]]);
         let key = self.accept(&pair, requests_per_turn);
+        let limit = requests_per_turn.map_or("no -R".into(), |requests| format!("-R {requests}"));
         show!(
             self,
             "client {index} connects, as #{key}; the kernel's buffers take {arrived_max} bytes of \
-             requests and {answered_max} of answers; -R {requests_per_turn:?}"
+             requests and {answered_max} of answers; {limit}"
         );
         self.clients.push(Client { key, pair, script });
     }
