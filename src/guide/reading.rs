@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `guide/tiny.rs` | the whole of a server at a glance, and six places where it is not enough |
 //! | `net/mod.rs` | the table of duties; the constants, which are the limits of a turn |
-//! | `net/reactor.rs` | `Reactor::turn` as a table of contents; `Reactor::poll_timeout`: when may the loop sleep? |
+//! | `net/reactor.rs` | `Reactor::turn` and `Reactor::serve` as a table of contents; `Reactor::poll_timeout`: when may the loop sleep? |
 //! | `net/connection.rs` | `Connection::converse`, the stages; `Connection::read`: four outcomes, and the flag in each; `Connection::next` |
 //! | `net/listeners.rs` | `Listeners::accept`: every error has its own answer |
 //! | `net/linger.rs` | what it takes to close a socket without losing answers |

@@ -225,8 +225,8 @@
 //!   miocached  the whole answer, then the end
 //! ```
 //! **Cause.** `close` on a socket with unread bytes is an error to TCP: the peer has sent something
-//! that will never be read. The kernel tells it by a reset (RST) instead of a FIN, and drops what
-//! it still had to send. The answers were handed to the kernel, and are lost all the same.
+//! that will never be read. The kernel reports that to it by a reset (RST) instead of a FIN, and drops
+//! what it still had to send. The answers were handed to the kernel, and are lost all the same.
 //!
 //! **Mechanism: lingering close.** The server first shuts down its own direction: the FIN follows
 //! the last answer. Then it reads and drops what the client still sends, until the client closes

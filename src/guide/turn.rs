@@ -1,7 +1,7 @@
 //! One turn: how events become answers, and which states a connection goes through.
 //!
-//! The server is one loop, `Reactor::run`, around one function, `Reactor::turn`, whose lines are
-//! the stages of a turn. This chapter follows one turn, then one connection, and answers the
+//! The server is one loop, `Reactor::run`, around `Reactor::turn`, whose lines, and those of
+//! `Reactor::serve`, are the stages of a turn. This chapter follows one turn, then one connection, and answers the
 //! questions that concern both.
 //!
 //! ## One turn of the loop
@@ -80,8 +80,8 @@
 //! up to the 16 KiB of the working buffer. [`Session::advance`] executes them in order, one after
 //! the other, and each appends its answer to the same output. One write sends all of it. So fifty
 //! requests cost three system calls (poll, read, write) instead of 150, and this is most of what
-//! makes a pipelining client fast. The order needs no bookkeeping: answers leave in the order in
-//! which they were appended.
+//! makes a pipelining client fast. The order needs no bookkeeping: answers are sent in the order
+//! in which they were appended.
 //!
 //! Within this, up to sixteen requests are parsed ahead, and the memory of their keys is
 //! *prefetched*, so that the cache misses of sixteen lookups overlap (`Session::parse_ahead`,
@@ -109,7 +109,7 @@
 //! connection is closed only right after its own turn, and its key is taken out of the run queue.
 //! Clients are accepted after all that. The kernel has no events of a closed socket: `close` takes
 //! it out of epoll's lists. **In the code**: `net/reactor.rs`, `Reactor::turn`,
-//! `Reactor::latch_events` and `Reactor::close`.
+//! `Reactor::serve` and `Reactor::close`.
 //!
 //! ## Timeouts
 //!
@@ -133,9 +133,9 @@
 //! number.
 //!
 //! There are two clocks. The *monotonic* clock only goes forward. Deadlines and expiry are counted
-//! on it, as *uptime*. The *wall* clock is the date, which an operator or NTP may set
-//! back. It is needed when a client gives an expiry as a date: [`Now`] converts that to uptime at
-//! once, when the request is executed. So an item expires after the right time, even if the wall
+//! on it, as *uptime*. The *wall* clock is the date, which an operator or NTP may set back. It is
+//! needed when a client gives an expiry as a date: [`Now`] converts that to uptime at once, when
+//! the request is executed. So an item expires after the right time, even if the wall
 //! clock jumps afterwards. **In the code**: `net/clock.rs`, `engine/now.rs`;
 //! `tests/faults/clocks.rs` steps the wall clock.
 //!
