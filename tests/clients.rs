@@ -55,13 +55,15 @@ impl Target {
 
 /// Whether the program is installed. Under CI a missing one is a failure.
 pub(crate) fn has(program: &str) -> bool {
-    let found = if program.starts_with('/') {
-        Path::new(program).exists()
-    } else {
-        let folders = std::env::var_os("PATH").unwrap();
-        std::env::split_paths(&folders).any(|folder| folder.join(program).exists())
-    };
-    require(program, found)
+    require(program, is_installed(program))
+}
+
+pub(crate) fn is_installed(program: &str) -> bool {
+    if program.starts_with('/') {
+        return Path::new(program).exists();
+    }
+    let folders = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&folders).any(|folder| folder.join(program).exists())
 }
 
 pub(crate) fn require(what: &str, found: bool) -> bool {

@@ -93,8 +93,9 @@ struct Notices {
 }
 
 impl Reactor {
-    /// A server with these listeners, whose time is that of `clock`. A child process inherits its epoll instance; a kqueue is not
-    /// inherited, so where that is the event queue, the process must not fork from here on.
+    /// A server with these listeners, whose time is that of `clock`. A child process inherits its epoll
+    /// instance; a kqueue is not inherited, so where that is the event queue, the process must not fork
+    /// from here on.
     ///
     /// # Errors
     /// When the kernel refuses the event queue, or a registration in it.

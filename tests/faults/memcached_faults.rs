@@ -24,7 +24,7 @@ struct Fault {
 enum Trial {
     /// By these requests and their answers, on one connection.
     Asks(&'static [(&'static str, &'static str)]),
-    /// By the test of this name.
+    /// By the test of this name, here or in [`SNAPSHOTS`].
     Test(&'static str),
     /// Not at all: the fault is in this part of memcached, which does not exist here.
     Without(Part),
@@ -36,13 +36,11 @@ enum Part {
     Proxy,
     Tls,
     FlashStorage,
-    /// `-e`.
-    MemoryFile,
     /// The filter of system calls.
     Seccomp,
 }
 
-use Part::{FlashStorage, MemoryFile, Proxy, Seccomp, Tls};
+use Part::{FlashStorage, Proxy, Seccomp, Tls};
 use Trial::{Asks, Test, Without};
 
 const fn fault(commit: &'static str, subject: &'static str, trial: Trial) -> Fault {
@@ -83,7 +81,7 @@ const FAULTS: [Fault; 43] = [
     fault("08474d86a", "slabs: fix off by one in slab picker loop", Asks(ANY_SLAB_CLASS)),
     fault("e8364b58b", "ascii: fix potential overrun when given all spaces", Test("spaces")),
     fault("2c2e85b69", "proxy: fix mutator crash in flagcopyall", Without(Proxy)),
-    fault("0d77dc6c3", "restart: avoid runaway read with corrupt file", Without(MemoryFile)),
+    fault("0d77dc6c3", "restart: avoid runaway read with corrupt file", Test(NO_NUMBER)),
     fault("9dcfdef76", "proxy: fix ring hash default mode", Without(Proxy)),
     fault("8a34f076d", "tls: uninitialized string can be used in error", Without(Tls)),
     fault("1b7d78de9", "proxy: fix off by one in request_append", Without(Proxy)),
@@ -185,8 +183,13 @@ const EMPTY_DUMPS: &[(&str, &str)] = &[
     ("lru_crawler mgdump hash\r\n", "OK\r\nEN\r\n"),
 ];
 
+/// The tests of damaged snapshots, which are memcached's memory files here.
+const SNAPSHOTS: &str = include_str!("../snapshot/damage.rs");
+/// The test there whose files have wrong lengths under right checksums.
+const NO_NUMBER: &str = "no_number_in_a_file_is_trusted";
+
 /// Faults that can be tried here. The README has the number.
-const TRIED: usize = 23;
+const TRIED: usize = 24;
 
 #[test]
 fn each_fault_of_memcached_is_tried() {
@@ -209,7 +212,8 @@ fn each_fault_of_memcached_is_tried() {
             }
             Test(name) => {
                 let test = format!("#[test]\nfn {name}() {{");
-                assert!(include_str!("memcached_faults.rs").contains(&test), "there is no {name}");
+                let tests = [include_str!("memcached_faults.rs"), SNAPSHOTS];
+                assert!(tests.iter().any(|text| text.contains(&test)), "there is no {name}");
             }
         }
         tried += 1;

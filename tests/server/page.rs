@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::clients::{has, require};
+use crate::clients::is_installed;
 use crate::harness::browser::Browser;
 use crate::harness::process::{Server, until};
 
@@ -13,7 +13,11 @@ use crate::harness::process::{Server, until};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn has_browser() -> bool {
-    require("chromium", has("chromium"))
+    let found = is_installed("chromium");
+    if !found {
+        println!("SKIPPED: chromium is not installed");
+    }
+    found
 }
 
 /// The page's text at this id.

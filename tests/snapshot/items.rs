@@ -117,6 +117,19 @@ fn flushed_items_stay_flushed() {
 }
 
 #[test]
+fn items_of_a_flushed_prefix_stay_flushed() {
+    let mut engine = Engine::new(&config()).unwrap();
+    set(&mut engine, "user:before", "0 0", b"x");
+    set(&mut engine, "other:before", "0 0", b"x");
+    text(&mut engine, SAVED, "flush_prefix user\r\n");
+    set(&mut engine, "user:after", "0 0", b"x");
+    let file = saved(&mut engine, SAVED);
+    let (mut later, _) = loaded(&config(), &file, started(1));
+    let kept: Vec<_> = items(&mut later, started(1)).into_keys().collect();
+    assert_eq!(kept, ["other:before", "user:after"]);
+}
+
+#[test]
 fn a_delayed_flush_is_carried_out_all_the_same() {
     let mut engine = Engine::new(&config()).unwrap();
     set(&mut engine, "a", "0 0", b"x");
