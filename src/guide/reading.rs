@@ -52,5 +52,20 @@
 //!   (`tests/conversations.rs`).
 //! * `tests/faults.rs` is a table of what goes wrong in production. Pick a row, and guess which
 //!   function handles it, before you read the test.
-//! * The README's section on adding a command names the four places that the compiler leads you
-//!   through.
+//! * Add a command of your own, as follows.
+//!
+//! ## To add a command
+//!
+//! First write a script in `tests/scripts/classic`, which fails. Then edit four files. After each edit
+//! the compiler names the next one:
+//!
+//! 1. `protocol/verb.rs`: its word, as a line of the table.
+//! 2. `protocol/classic.rs`: an arm in `parse_line`, which turns its line into a `Command`. (Meta commands
+//!    are parsed in `protocol/meta.rs`, those about the server in `protocol/admin.rs`.)
+//! 3. `protocol/command.rs`: the variant of `Command`, with its key in `first_key` and its verb in
+//!    `word`. A command that stores a value also has an arm in `set_value`.
+//! 4. `engine/mod.rs`: an arm in `execute`, which executes it and writes the answer. The store's
+//!    interface is in `store/mod.rs`, `store/item.rs` and `store/set.rs`.
+//!
+//! A new one-line answer is a line in the table of `protocol/reply.rs`. Last, add a row to the README's
+//! table of commands.
