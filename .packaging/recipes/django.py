@@ -1,7 +1,8 @@
 """Django's settings for miocached over a Unix socket: `from .django import CACHES`, or copy them.
 
-They need pymemcache. Sessions in the cache alone are lost when it restarts; SESSION_ENGINE
-"django.contrib.sessions.backends.cached_db" also writes them to the database.
+They need pymemcache. Sessions that are only in the cache are lost when it evicts them, and when it restarts
+without --snapshot. SESSION_ENGINE "django.contrib.sessions.backends.cached_db" also writes them to the
+database.
 """
 
 CACHES = {

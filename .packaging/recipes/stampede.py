@@ -12,7 +12,7 @@ import json
 import time
 
 LEASE_S = 10  # How long the elected client may take before another is elected.
-EARLY_S = 5  # One client recomputes the value when so little of its life is left.
+EARLY_S = 5  # One client recomputes the value when so many seconds of its life are left.
 POLL_S = 0.02
 
 
