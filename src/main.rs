@@ -1,8 +1,8 @@
 //! The program: command line, logger, order of the start, exit codes.
 //!
-//! The exit code is 0 after a signal or the end of the input of `--stdio`, 1 if the server cannot start,
-//! has failed, or cannot write its snapshot (one line on stderr says why), and 2 if the command line does
-//! not parse. Only the program uses clap and simple_logger; the library does not.
+//! The exit code is 0 after a signal, `shutdown` or the end of the input of `--stdio`, 1 if the server cannot
+//! start, has failed, or cannot write its snapshot (one line on stderr says why), and 2 if the command line
+//! does not parse. Only the program uses clap and simple_logger; the library does not.
 
 mod args;
 mod logger;
@@ -107,7 +107,7 @@ fn serve(launch: Launch) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Warns of options that have no effect here, or another one than the one asked for.
+/// Warns of options that have no effect here, and of a lowered item limit.
 fn warn_about_options(config: &mut Config, ignored: &[String]) {
     if !ignored.is_empty() {
         warn!("without effect here: {}", ignored.join(", "));
@@ -118,8 +118,8 @@ fn warn_about_options(config: &mut Config, ignored: &[String]) {
     }
 }
 
-/// An engine with the items of the snapshot. Clients are refused while it loads, and not served from a
-/// part of the items. None if a signal ends the server meanwhile.
+/// An engine with the items of the snapshot. Clients are refused while it loads, because misses would be
+/// wrong. None if a signal ends the server meanwhile.
 fn loaded_engine(
     config: &Config,
     snapshot: Option<&SnapshotFile>,

@@ -37,13 +37,13 @@ const HELP: &str = "\
 /// The end of the output of `--help`, after the tables of suboptions.
 const AFTER_SUBOPTIONS: &str = "\
 Signals:
-  SIGTERM, SIGINT, SIGUSR1  stop: close the listeners, answer what has been read, exit within 1 s,
-                            or with --snapshot when it is written
+  SIGTERM, SIGINT, SIGUSR1  stop: close the listeners, answer what has been read, within 1 s, write
+                            the file of --snapshot, and exit
   SIGHUP                    read the auth file of -Y again
   SIGUSR2                   log what each connection waits for; write the file of --trace-file
 
 Exit codes:
-  0  stopped by a signal, or end of the input of --stdio
+  0  stopped by a signal or by shutdown, or end of the input of --stdio
   1  the server cannot start or has failed, or cannot write the snapshot; one line on stderr
      says why
   2  the command line does not parse
@@ -100,8 +100,9 @@ pub(super) struct Options {
     /// Serve metrics for Prometheus, and a live page of them, over HTTP
     ///
     /// A port of 127.0.0.1, or ADDRESS:PORT with an IP address. The page is at /, the metrics
-    /// at /metrics. Everyone who can connect can read them, and the page shows keys, unless
-    /// -X is given. These connections do not count for -c; at most 16 are open.
+    /// at /metrics. Everyone who can connect can read both. The page shows hot keys, which
+    /// are counted as with --hot-keys; -X forbids that. At most 16 connections are open, and
+    /// they do not count for -c.
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = LISTENING, verbatim_doc_comment)]
     #[arg(allow_negative_numbers = true, value_parser = address())]
     pub(super) metrics: Option<SocketAddr>,
@@ -153,9 +154,9 @@ pub(super) struct Options {
 
     /// Memory for the read and write buffers of all connections, in MiB
     ///
-    /// When all of it is in use, a connection that needs more waits until others free
-    /// theirs. The limit is raised, with a warning, if two of the largest requests and
-    /// answers do not fit.
+    /// When all of it is in use, connections that need more wait until others free theirs.
+    /// The limit is raised, with a warning, if two of the largest requests and answers do
+    /// not fit.
     ///
     /// A container needs a memory limit of at least -m + --buffer-limit + 16 MiB, which is
     /// 144 MiB by default. With less, the kernel may kill the server when both are in use.
@@ -207,7 +208,7 @@ pub(super) struct Options {
     /// Count requests by key prefix; this character ends a prefix
     ///
     /// "stats detail dump" prints the counts. Without this option a colon ends a prefix,
-    /// and "stats detail on" starts counting. The same prefixes are those of flush_prefix.
+    /// and "stats detail on" starts counting. flush_prefix has the same prefixes.
     #[arg(short = 'D', value_name = "CHARACTER", help_heading = REQUESTS, verbatim_doc_comment)]
     #[arg(allow_hyphen_values = true, value_parser = delimiter())]
     pub(super) prefix_delimiter: Option<u8>,
@@ -215,8 +216,9 @@ pub(super) struct Options {
     /// Find the keys that are fetched most
     ///
     /// "stats hotkeys" prints those of the last 10 to 20 seconds and those since the start,
-    /// each with an estimate of its fetches, hits and misses, from a sample of them. This
-    /// takes 64 KiB of memory and less than 1 % of a CPU. With -X nothing is counted.
+    /// each with its number of fetches (hits or misses), which is estimated from a sample.
+    /// This takes 64 KiB of memory and less than 1 % of a CPU. --metrics includes it. With
+    /// -X nothing is counted.
     #[arg(long, help_heading = REQUESTS, verbatim_doc_comment)]
     pub(super) hot_keys: bool,
 
@@ -279,18 +281,18 @@ pub(super) struct Options {
     /// Keep the items over a restart, in this file
     ///
     /// The server writes it when it stops, and reads it at the next start, before it listens.
-    /// A GiB takes about half a second to write and two to read, and what the disk needs
-    /// (systemd kills a server that stops for longer than TimeoutStopSec, 90 s by default).
+    /// A GiB takes about half a second to write and two to read, besides what the disk needs.
+    /// systemd kills a server that has not stopped after TimeoutStopSec, 90 s by default.
     /// Items keep their flags, cas ids and times to live; the time in between counts.
     ///
     /// The file is used once: it is removed before the first request is served, so that a
-    /// crash empties the cache and never brings back old values. A file that is damaged is
-    /// read as far as it is good, one of another version not at all.
+    /// crash empties the cache and never brings back old values. Of a damaged file the good
+    /// blocks are read. A file of another version is removed unread.
     ///
     /// If the file cannot be written, an earlier one stays, the items are lost, and the exit
-    /// code is 1. A folder that this user (-u) may not write, a file of another program, or
-    /// one that another server uses, is an error at the start. While the server runs, there
-    /// is a file PATH.miocached-tmp beside it.
+    /// code is 1. The server does not start if this user (-u) may not write to the folder,
+    /// or if the file is another program's or is used by another server. While the server
+    /// runs, there is a file PATH.miocached-tmp beside it.
     #[arg(long, value_name = "PATH", help_heading = PROCESS, verbatim_doc_comment)]
     #[arg(value_parser = path())]
     pub(super) snapshot: Option<PathBuf>,
@@ -317,10 +319,10 @@ pub(super) struct Options {
 
     /// Record what the event loop does, for ui.perfetto.dev or chrome://tracing
     ///
-    /// Turns, reads, writes, waits and evictions of the last quarter of a million steps,
-    /// without keys and values, are kept in 8 MiB of memory. They are written to this file
-    /// when the server stops, and on SIGUSR2, during which nothing is recorded. A server that
-    /// is killed writes nothing.
+    /// The last 262,144 steps (turns, reads, writes, waits, evictions; no keys, no values)
+    /// are kept in 8 MiB of memory. They are written to this file when the server stops, and
+    /// on SIGUSR2. While they are written, nothing is recorded. A server that is killed
+    /// writes nothing.
     #[arg(long, value_name = "PATH", help_heading = PROCESS, verbatim_doc_comment)]
     #[arg(value_parser = path())]
     pub(super) trace_file: Option<PathBuf>,

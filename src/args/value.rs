@@ -103,13 +103,13 @@ pub(super) fn port() -> impl TypedValueParser<Value = i32> {
     trimmed(value_parser!(i32).range(-1..=65535))
 }
 
-/// An address of this machine with a port: 127.0.0.1, unless one is given.
+/// A port, of 127.0.0.1 unless an IP address is before it.
 pub(super) fn address() -> impl TypedValueParser<Value = SocketAddr> {
     trimmed(|text: &str| {
         let port = text.strip_prefix(':').unwrap_or(text).parse();
         match port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))) {
             Ok(local) => Ok(local),
-            Err(_) => text.parse().map_err(|_| "not a port, and no ADDRESS:PORT"),
+            Err(_) => text.parse().map_err(|_| "neither a port nor ADDRESS:PORT"),
         }
     })
 }
