@@ -298,7 +298,7 @@ function drawFigures(last) {
   show("opened", `${compact(per(ten, "memcached_connections_total"))}/s`);
   show("rejected", whole(last.get("memcached_connections_rejected_total")));
   show("buffers", `${bytes(last.get("miocached_buffer_bytes"))} of ${bytes(last.get("miocached_buffer_limit_bytes"))}`);
-  show("starved", whole(last.get("miocached_connections_waiting")));
+  show("waiting", whole(last.get("miocached_connections_waiting")));
   show("map", bytes(last.get("miocached_map_bytes")));
   show("unread", compact(last.get('memcached_slab_items_evicted_unfetched_total{slab="1"}')));
   show("refused", whole(last.get("memcached_item_too_large_total") + last.get("memcached_item_no_memory_total")));
