@@ -24,7 +24,7 @@ pub struct Inherited {
 
 /// Takes the inherited sockets, and removes `LISTEN_FDS` and `LISTEN_PID` from the environment. If there
 /// are any, they are served instead of the addresses of `config`, and `config` gets theirs: the manager
-/// may hold the same addresses, on which this process could not listen, too.
+/// may hold the same addresses, and then this process cannot listen on them.
 ///
 /// # Errors
 /// When a descriptor is no TCP or Unix stream socket that listens.
@@ -57,7 +57,7 @@ fn take(passed: &mut ListenFd, index: usize) -> io::Result<Listener> {
     match passed.take_unix_listener(index) {
         Ok(Some(listener)) => Listener::inherited_unix(listener),
         Ok(None) | Err(_) => {
-            Err(io::Error::new(ErrorKind::InvalidInput, "it is no TCP or Unix stream socket"))
+            Err(io::Error::new(ErrorKind::InvalidInput, "not a TCP or Unix stream socket"))
         }
     }
 }

@@ -359,7 +359,7 @@ impl Reactor {
         let (moment, turns) = (self.moment, self.turns);
         let Some(http) = http else { return };
         http.turn(poll.registry(), moment, |request| {
-            trace::metrics_request(request.path.unwrap_or("nothing that it may have"));
+            trace::metrics_request(request.path.unwrap_or("a page, and is refused"));
             let found = request.path.and_then(|path| Route::find(path).ok_or(Status::NotFound));
             let route = match found {
                 Ok(route) => route,

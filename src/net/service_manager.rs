@@ -24,8 +24,8 @@ pub struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// The service manager that the environment names. A daemon (`-d`) reports nothing: to the manager
-    /// the process that it has started, which is the parent, ends before the daemon is ready.
+    /// The service manager that the environment names. A daemon (`-d`) reports nothing: the manager
+    /// watches the process that it has started, which is the parent, and that ends too early.
     #[must_use]
     pub fn from_environment(is_daemon: bool) -> Self {
         let Some(name) = env::var_os(VARIABLE) else { return Self { address: None } };
@@ -85,6 +85,6 @@ fn socket_address(name: &OsStr) -> io::Result<SocketAddr> {
         [b'/', ..] => SocketAddr::from_pathname(name),
         #[cfg(any(target_os = "linux", target_os = "android"))]
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
-        _ => Err(io::Error::new(ErrorKind::InvalidInput, "it is no path and no abstract name")),
+        _ => Err(io::Error::new(ErrorKind::InvalidInput, "neither a path nor an abstract name")),
     }
 }

@@ -127,7 +127,7 @@ impl SnapshotFile {
         })?;
         let Written { items, bytes } = written;
         let (mib, took, path) = (bytes.div_ceil(MIB as u64), began.elapsed(), self.path.display());
-        info!(target: "miocached", "snapshot {path}: {items} items, {mib} MiB in {took:.2?}");
+        info!(target: "miocached", "snapshot {path}: wrote {items} items, {mib} MiB in {took:.2?}");
         Ok(())
     }
 
@@ -185,7 +185,7 @@ impl Temporary {
             if !file.metadata()?.is_file() {
                 return Err(io::Error::new(
                     ErrorKind::InvalidInput,
-                    "its temporary file is no file",
+                    "its temporary file is not a regular file",
                 ));
             }
             let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -232,8 +232,10 @@ fn check_kind(path: &Path) -> io::Result<()> {
     }
     match fs::metadata(path) {
         Ok(found) if found.is_file() => Ok(()),
-        Ok(_) => Err(io::Error::new(ErrorKind::InvalidInput, "it exists and is no regular file")),
-        // A link to a file that does not exist is no reason, either: the link is replaced.
+        Ok(_) => {
+            Err(io::Error::new(ErrorKind::InvalidInput, "it exists and is not a regular file"))
+        }
+        // Nothing has this name, or it is a link to nothing, which is replaced.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -249,7 +251,7 @@ fn open_snapshot(path: &Path) -> io::Result<Option<(File, u64)>> {
     };
     let found = file.metadata()?;
     if !found.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut start = [0; 8];
     let read = file.read_at(&mut start, 0)?;

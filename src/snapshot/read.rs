@@ -29,7 +29,7 @@ pub struct Loaded {
     pub blocks: u64,
     /// The end is missing.
     pub is_cut: bool,
-    /// No block could be read, and one may be of this version of the format.
+    /// The version of the format in a bad block. None if any block could be read.
     pub other_version: Option<u32>,
     /// Reading was stopped before the end.
     pub is_stopped: bool,
@@ -177,18 +177,18 @@ impl Reader<'_> {
 }
 
 impl Loaded {
-    /// Something is lost that was in the snapshot, other than by age or for want of room.
+    /// Something in the snapshot is lost: neither expired, nor without room.
     #[must_use]
     pub const fn is_damaged(&self) -> bool {
         self.lost > 0 || self.bad_blocks > 0 || self.is_cut
     }
 }
 
-/// Half a line for the log, such as `10 items; 2 have expired`.
+/// The end of a log line, such as `10 items; 2 have expired`.
 impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(version) = self.other_version {
-            return write!(f, "no item: its format has another version, {version}");
+            return write!(f, "no items: its format has version {version}");
         }
         let LoadedItems { restored, expired, too_large, no_room, invalid: _ } = self.items;
         write!(f, "{} items", restored - self.evicted)?;

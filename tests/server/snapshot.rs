@@ -194,11 +194,11 @@ fn files_that_may_not_be_replaced_are_refused() {
         assert!(!folder.temporary().exists());
     };
     refused(Path::new("/no/such/folder/snapshot"), "/no/such/folder/snapshot: No such file");
-    refused(folder.folder.path(), "no regular file");
-    refused(Path::new("/dev/null"), "no regular file");
+    refused(folder.folder.path(), "not a regular file");
+    refused(Path::new("/dev/null"), "not a regular file");
     refused(Path::new("/proc/snapshot"), "/proc/snapshot");
     nix::unistd::mkfifo(&folder.path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    refused(&folder.path, "no regular file");
+    refused(&folder.path, "not a regular file");
     fs::remove_file(&folder.path).unwrap();
     for foreign in ["x", "data", "SQLite format 3", "miocxxxx"] {
         fs::write(&folder.path, foreign).unwrap();

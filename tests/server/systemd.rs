@@ -96,11 +96,11 @@ fn inherited_descriptors_that_cannot_be_served_are_refused() {
     let in_folder = |kind: &str| format!("{kind}:{}", folder.path().join(kind).display());
     let (datagram, sequence) = (in_folder("datagram"), in_folder("sequence"));
     for (kinds, why) in [
-        (["tcp", "udp"], "inherited socket 2 of 2: it is no TCP or Unix stream socket"),
-        (["udp", "tcp"], "inherited socket 1 of 2: it is no TCP or Unix stream socket"),
-        (["tcp", &datagram], "it is no TCP or Unix stream socket"),
-        (["tcp", &sequence], "it is no TCP or Unix stream socket"),
-        (["tcp", "file"], "it is no TCP or Unix stream socket"),
+        (["tcp", "udp"], "inherited socket 2 of 2: not a TCP or Unix stream socket"),
+        (["udp", "tcp"], "inherited socket 1 of 2: not a TCP or Unix stream socket"),
+        (["tcp", &datagram], "not a TCP or Unix stream socket"),
+        (["tcp", &sequence], "not a TCP or Unix stream socket"),
+        (["tcp", "file"], "not a TCP or Unix stream socket"),
         (["tcp", "bound"], "it does not listen"),
         (["tcp", "connection"], "it does not listen"),
     ] {
@@ -210,7 +210,7 @@ fn monotonic_us() -> i64 {
 }
 
 #[test]
-fn the_service_manager_is_told_of_start_reload_and_stop() {
+fn start_reload_and_stop_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let manager = Manager::at(&path);
@@ -247,7 +247,7 @@ fn reports_go_to_an_abstract_name_too() {
 fn reports_that_cannot_be_sent_are_lost_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
-    // The queue is full, so that a blocking report would wait for ever.
+    // The queue is full, so that a blocking report would wait forever.
     let _manager = Manager::at(&path);
     let filler = UnixDatagram::unbound().unwrap();
     filler.set_nonblocking(true).unwrap();

@@ -88,7 +88,7 @@ fn another_version_is_refused_as_a_whole() {
     for block in file.chunks_mut(BLOCK_BYTES) {
         block[8] = 2;
     }
-    let line = "no item: its format has another version, 2";
+    let line = "no items: its format has version 2";
     assert_eq!(check(&file), (0, line.into()));
     // The same with right checksums.
     for block in file.chunks_mut(BLOCK_BYTES) {
