@@ -66,9 +66,9 @@
 //!   bytes copied within the store.
 //! * Without traffic nothing wakes up.
 //!
-//! Deliberately absent: persistence beyond a restart that was asked for (a crash loses all items, see
-//! [`snapshot`]), replication, TLS, SASL, UDP, and a second core. Programs that need
-//! those are better served by memcached itself.
+//! Deliberately absent: persistence beyond an orderly restart (a crash loses all items, see [`snapshot`]),
+//! replication, TLS, SASL, UDP, and a second core. Programs that need those are better served by memcached
+//! itself.
 //!
 //! ## Where to go next
 //!

@@ -1,8 +1,8 @@
 //! The program: command line, logger, order of the start, exit codes.
 //!
-//! The exit code is 0 after a signal, `shutdown` or the end of the input of `--stdio`, 1 if the server cannot
-//! start, has failed, or cannot write its snapshot (one line on stderr says why), and 2 if the command line
-//! does not parse. Only the program uses clap and simple_logger; the library does not.
+//! The exit code is 0 after a signal, `shutdown` or the end of the input of `--stdio`, 1 if the server
+//! cannot start, has failed, or cannot write its snapshot (one line on stderr says why), and 2 if the
+//! command line does not parse. Only the program uses clap and simple_logger; the library does not.
 
 mod args;
 mod logger;

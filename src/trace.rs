@@ -370,7 +370,7 @@ pub fn expired(key: &[u8]) {
     step!(Step::Expired { items: 1 }, "    expired \"{}\"", Key(key));
 }
 
-/// A number for a step, which has no room for one above 2^32.
+/// A number for a step, which has 32 bits for it.
 fn limited(number: impl TryInto<u32>) -> u32 {
     number.try_into().unwrap_or(u32::MAX)
 }

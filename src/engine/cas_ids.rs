@@ -24,8 +24,8 @@ impl CasIds {
         self.last
     }
 
-    /// Makes the next id one after those of an earlier process. A last id that no process can have
-    /// reached by counting is ignored.
+    /// Goes on after the last id of an earlier process. One that no process can have reached by counting
+    /// is ignored.
     pub(super) fn go_on_after(&mut self, last: u64) {
         if last <= COUNTED_MAX {
             self.last = self.last.max(last);

@@ -8,15 +8,15 @@
 //! A sketch is Space-Saving (Metwally, Agrawal and El Abbadi, "Efficient computation of frequent and
 //! top-k elements in data streams", ICDT 2005) in sets, as the lines of a processor's cache are. A key
 //! belongs to one set, by its hash. If it has none of the set's counters, it takes over the smallest one,
-//! whose count becomes the bound of its error. So a count never is too low, and a key that has more than
+//! whose count becomes the bound of its error. So a count is never too low, and a key that has more than
 //! an eighth of its set's requests always has a counter. Only the keys with the largest counts, the
 //! leaders, are kept as bytes; a counter has 32 bits of its key's hash.
 //!
-//! What is counted are fetches, whether they hit or miss: `get`, `gets`, `gat`, `gats`, `mg` and the
+//! Fetches are counted, whether they hit or miss: `get`, `gets`, `gat`, `gats`, `mg` and the
 //! binary fetches. Stores and other changes are not. Keys above [`KEY_BYTES_MAX`], which only the simple
 //! dialect has, are left out, as in dumps.
 //!
-//! The gaps between samples are random, because with a fixed gap a workload in a cycle would show always
+//! The gaps between samples are random, because with a fixed gap a workload in a cycle would always show
 //! the same keys. Their mean, the stride, follows the traffic: see `SAMPLES_PER_STRIDE`. Nothing is
 //! allocated after the start.
 
@@ -25,8 +25,8 @@ use std::cmp::Reverse;
 use super::{HashedKey, Now};
 use crate::protocol::KEY_BYTES_MAX;
 
-/// Seconds of a window. What is recent began with the window before the present one, so it is this or up
-/// to twice as long ago.
+/// Seconds of a window. The recent span is the present window and the one before it: from one window to
+/// two.
 const WINDOW_S: u32 = 10;
 /// Samples of one second after which the stride doubles; and each second begins with half of the stride
 /// that the last one ended with. So a busy server takes 4,096 to 12,288 samples a second, however many
@@ -35,8 +35,8 @@ const WINDOW_S: u32 = 10;
 const SAMPLES_PER_STRIDE: u32 = 4096;
 /// Limit of the stride. With it, 8,192 samples stand for 500 million fetches.
 const STRIDE_MAX: u32 = 1 << 16;
-/// The shown error has so many standard deviations of what the sampling adds to a count. 997 of 1,000
-/// counts differ by less.
+/// The error that is shown includes so many standard deviations of the sampling. 997 of 1,000 counts
+/// differ by less.
 const DEVIATIONS: u64 = 3;
 
 /// Counters in a set, and sets in a sketch. With Zipf 0.99 and a million keys, the counts of the smallest
@@ -51,11 +51,11 @@ const BYTES_MAX: usize = 64 << 10;
 const _: () = assert!(size_of::<HotKeys>() <= BYTES_MAX);
 const _: () = assert!(KEY_BYTES_MAX <= u8::MAX as usize);
 
-/// Counts fetches, and passes some of them to [`HotKeys`], if there are any.
+/// Counts fetches, and passes a sample of them to [`HotKeys`], unless hot keys are off.
 #[derive(Debug)]
 pub(super) struct Sampler {
-    /// Fetches until the next sample. Without hot keys it is so large that it never becomes 0: on the way
-    /// of every fetch, off costs no more than on.
+    /// Fetches until the next sample. Without hot keys it is so large that it never becomes 0, so that a
+    /// fetch needs no other branch.
     until_sample: u64,
     hot_keys: Option<Box<HotKeys>>,
 }
@@ -273,7 +273,7 @@ impl Sketch {
         keys: [Key { length: 0, bytes: [0; KEY_BYTES_MAX] }; LEADERS],
     };
 
-    /// Forgets everything. Not by assigning `EMPTY`, which takes as much memory again in the program.
+    /// Forgets everything. Not by assigning `EMPTY`, of which the program would have to contain a copy.
     fn clear(&mut self, window: u32) {
         (self.window, self.requests, self.stride_max, self.least) = (window, 0, 1, 0);
         for Set { tags, at_most, errors } in &mut self.sets {
@@ -486,9 +486,9 @@ mod tests {
         assert_eq!(span.requests(), counted.all.values().sum::<u64>());
     }
 
-    /// With a fixed gap between samples, only one in so many of these keys would ever be one.
+    /// With a fixed gap of 16 between samples, all samples would be of one key.
     #[test]
-    fn keys_that_are_fetched_in_a_cycle_are_told_apart() {
+    fn keys_that_are_fetched_in_a_cycle_are_all_found() {
         let mut counted = Counted::new();
         for fetch in 0..2_000_000u32 {
             counted.fetch(format!("key {}", fetch % 16).as_bytes(), 2 + fetch / 500_000);

@@ -3,8 +3,8 @@
 //! Times of items count seconds of uptime, and the uptime ends with the process. A snapshot has the time
 //! on both clocks. By the wall clock the next process knows how long ago that was: items lose so much of
 //! their lives, and those that have expired meanwhile are left out. If the wall clock has gone back, no
-//! time has passed: no item lives longer than it would have if its server had gone on. All times are
-//! whole seconds, so an item may expire a second or two later than without the restart.
+//! time counts as passed. All times are whole seconds, so an item may expire a second or two later than
+//! without the restart.
 //!
 //! Knows no file: `crate::snapshot` has the blocks, the checksums and the file.
 
@@ -43,7 +43,7 @@ pub struct LoadedItems {
     pub invalid: u64,
 }
 
-/// The bytes of a snapshot that were read, and why not all of them.
+/// How much of the bytes of a snapshot was read, and what is missing for the next item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadedPart {
     /// Bytes that were read: whole items.
@@ -184,10 +184,10 @@ impl Engine {
         }
     }
 
-    /// Whether an item that has so many bytes in a snapshot may be within the item limit.
+    /// Could an item that takes so many bytes in a snapshot be within the item limit?
     #[must_use]
     pub const fn may_load(&self, saved_bytes: usize) -> bool {
-        // Below the limit a record is shorter than what counts against the limit.
+        // A record is never longer than the bytes that count against the limit.
         saved_bytes <= self.config.item_bytes_max
     }
 

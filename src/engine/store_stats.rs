@@ -1,4 +1,4 @@
-//! Figures of the store as plain data, for those who show them in another form than `stats`.
+//! Figures of the store as plain data, for the metrics.
 
 use super::{Engine, Now};
 use crate::store::StoreCounters;
@@ -15,13 +15,13 @@ pub struct StoreStats {
     /// Bytes of the items' records.
     pub live_bytes: u64,
     /// Bytes of records that have expired, were deleted or replaced, and of what was skipped at the end
-    /// of a lap, until eviction or compaction wins them back.
+    /// of a lap, until eviction or compaction frees them.
     pub dead_bytes: u64,
     /// Bytes that may be written before anything is evicted.
     pub free_bytes: u64,
-    /// The memory for items. The keys of evicted items take what is in none of the three above.
+    /// The memory for items: the three above, and the ghost of evicted keys.
     pub limit_bytes: u64,
-    /// Bytes of the map's tables, which are beside the memory for items.
+    /// Bytes of the map's tables, which are not part of the memory for items.
     pub map_bytes: u64,
     /// Seconds since the last access to the oldest item.
     pub oldest_age_s: u32,

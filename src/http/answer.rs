@@ -6,8 +6,8 @@ use std::fmt::{self, Write as _};
 /// Bytes that the head of an answer may have.
 pub const ANSWER_HEAD_BYTES_MAX: usize = 1024;
 
-/// Headers of every answer. The page may load and ask nothing but this server, no other site may show
-/// or load anything of it, and nothing is kept: the answers are figures and keys of this moment.
+/// Headers of every answer. The page may load from this server alone. Other sites may not embed or load
+/// it. Nothing is cached, because figures and keys are those of the moment.
 const COMMON_HEADERS: &str = "Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -109,8 +109,8 @@ impl fmt::Display for Date {
         // A clock before 1970, or after the year 9999, shows the nearest time between them.
         let unix_s = self.0.clamp(0, 253_402_300_799).unsigned_abs();
         let (days, s) = (unix_s / 86_400, unix_s % 86_400);
-        // Years begin in March here, so that the day of a leap year is the last one: of 400 years, which
-        // have 146,097 days, of 100, of 4 and of 1.
+        // Years begin in March here, so that the leap day is the last day of each period: of 400 years
+        // (146,097 days), of 100, of 4 and of 1.
         let since_march = days + 719_468;
         let (era, day_of_era) = (since_march / 146_097, since_march % 146_097);
         let year_of_era =

@@ -18,15 +18,15 @@ pub enum Parsed<'a> {
     Request(Request<'a>, usize),
     /// The beginning of a head: read more.
     Incomplete,
-    /// Bytes after which no next request can be found, or that another server was meant to read. The
-    /// connection ends with an answer of this status.
+    /// No next request can be found after these bytes, or they are for another server. The connection
+    /// ends with an answer of this status.
     Refused(Status),
 }
 
 /// A request whose head has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// The path that is asked for, without its query; or why there is no answer.
+    /// The path that is asked for, without its query; or the status of a request that is refused.
     pub path: Result<&'a str, Status>,
     /// `HEAD`: the answer is sent without its body.
     pub head_only: bool,
@@ -39,9 +39,9 @@ pub struct Request<'a> {
 /// Parses the head at the start of `input`. `only_local` refuses a request for a host with a name
 /// other than `localhost`.
 ///
-/// A page of any site can have its name resolved to 127.0.0.1 and then read what is served there, with
-/// the operator's own browser (DNS rebinding). The name of that site is in `Host`, so a server on a
-/// loopback address, which nothing but a program of this machine asks, answers to no name.
+/// A web page can have the name of its site resolved to 127.0.0.1, and then read what is served there with
+/// the operator's browser (DNS rebinding). `Host` has that name, so a server on a loopback address, which
+/// only programs of this machine can reach, answers to no name.
 #[must_use]
 pub fn parse(input: &[u8], only_local: bool) -> Parsed<'_> {
     let mut headers = [EMPTY_HEADER; HEADERS_MAX];

@@ -1,4 +1,4 @@
-//! The metrics. What `memcached_exporter` of Prometheus exports has its name there, so that its
+//! The metrics. Those that Prometheus' `memcached_exporter` has, too, have the same names, so that its
 //! dashboards and rules work unchanged; all items are in slab 1. Metrics of parts that do not exist here
 //! are left out. `miocached_*` is what memcached has no figure for.
 

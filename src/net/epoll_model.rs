@@ -1,7 +1,7 @@
 //! A model of the kernel, for tests: connected sockets with bounded buffers, and edge-triggered epoll.
 //!
-//! What a server may rely on, and what it may not, in a hundred lines. Linux behaves like this, except
-//! for sizes and times (`fs/eventpoll.c`, `net/ipv4/tcp.c`):
+//! What a server may rely on, and what it may not. Linux behaves like this, except for sizes and times
+//! (`fs/eventpoll.c`, `net/ipv4/tcp.c`):
 //!
 //! * A read takes what there is, as far as it fits. It is shorter than the space only if it has emptied
 //!   the buffer, or stopped before urgent data. A write is short only if it has filled the buffer.
@@ -130,7 +130,7 @@ impl Pair {
         bytes
     }
 
-    /// Does what it was to do after the server's next call.
+    /// Does what [`Pair::meanwhile`] holds for the end of this call.
     pub(super) fn catch_up(&mut self) {
         match self.meanwhile.take() {
             Some(Meanwhile::Sends(bytes)) => self.late += self.send(&bytes),

@@ -1,8 +1,8 @@
 //! One connection of the metrics address: its socket, the head that it is sending, its answer.
 //!
 //! In a turn a connection reads once, answers at most one request, and writes once. While its answer is
-//! unsent, nothing is read: backpressure. Requests that follow each other in the input are answered in
-//! step. After an answer that ends the connection, it lingers as the other connections do (see
+//! unsent, nothing is read: backpressure. Pipelined requests are answered in order, one
+//! a turn. After an answer that ends the connection, it lingers as the other connections do (see
 //! [`super::linger`]), so that no reset destroys the answer.
 
 use std::borrow::Cow;
@@ -30,16 +30,16 @@ pub(super) enum HttpNext {
     Close,
 }
 
-/// What a connection does, which sets its deadline.
+/// What a client has to do next, which sets the connection's deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// It may send the next request.
     Idle,
-    /// It is to send a whole head. A new connection begins here.
+    /// It has to send a whole head. A new connection begins here.
     Head,
-    /// It is to take an answer.
+    /// It has to take an answer.
     Answer,
-    /// It has its last answer, and is to close its side.
+    /// It has its last answer, and has to close its side.
     Linger,
 }
 

@@ -33,7 +33,7 @@ pub(super) const FIRST_LISTENER: usize = usize::MAX / 2;
 /// See the module. Times are in milliseconds of uptime.
 pub struct Listeners {
     listeners: Vec<Listener>,
-    /// No others are opened.
+    /// The listeners are inherited, so no others are opened.
     are_inherited: bool,
     connections_max: usize,
     /// Clients above the limit are rejected. Otherwise they wait.

@@ -63,6 +63,6 @@ pub fn watch_signals() -> Result<Signals, StartError> {
 /// Whether a signal that ends the server has arrived. For a start that takes long.
 #[must_use]
 pub fn is_stop_requested(signals: &mut Signals) -> bool {
-    // The others: the auth file has been read just now, and there is no connection to report.
+    // SIGHUP and SIGUSR2 are dropped: the auth file has just been read, and there is no connection.
     signals.pending().any(|signal| signal != SIGHUP && signal != SIGUSR2)
 }

@@ -1,4 +1,4 @@
-//! Why a connection waits: found from its state when someone asks, so that a turn does not note it.
+//! Why a connection waits. Found from its state on request, so that a turn does not have to note it.
 
 use super::clock::Moment;
 use super::connection::Connection;

@@ -21,7 +21,7 @@ const RECORDS_PER_STEP: usize = 4096;
 pub enum PrefixFlush {
     /// No item with this prefix is left.
     Done,
-    /// Too many prefixes were flushed since the last lap of the sweep. A part of the next one was made,
+    /// Too many prefixes were flushed since the last lap of the sweep. A part of the next lap was made,
     /// and nothing is flushed yet. The caller repeats the call, after other clients have had their turn.
     NeedsStep,
     /// There is no memory to note the flush in. Nothing is flushed.

@@ -8,8 +8,8 @@
 //! Until no prefix is left, each lookup of a record that was written before the last flush checks its
 //! prefix, which takes some 250 instructions; a get has 900 (callgrind). A prefix is dropped when the sweep
 //! has read every record since the flush: then no flushed record of it is left. That takes two laps, so at
-//! most two minutes, if there is enough traffic. Prefixes are kept as hashes of 64 bits. If two had the same, items of the one would be
-//! flushed with the other.
+//! most two minutes, if there is enough traffic. Prefixes are kept as hashes of 64 bits. If two had the
+//! same, items of the one would be flushed with the other.
 
 use hashbrown::HashTable;
 
@@ -29,7 +29,7 @@ pub(super) struct FlushedPrefixes {
     /// The byte that ends a prefix.
     delimiter: u8,
     seed: Seed,
-    /// Its memory is allocated when a prefix is flushed first.
+    /// Its memory is allocated at the first flush of a prefix.
     prefixes: HashTable<FlushedPrefix>,
     /// The highest positions of all prefixes, by log. 0 if there are none.
     flushed_to: [u64; 2],
@@ -74,7 +74,7 @@ impl FlushedPrefixes {
         self.flushed_to[queue]
     }
 
-    /// There is no place for this prefix before the sweep has ended a lap, perhaps two.
+    /// There is no place for this prefix until the sweep has ended a lap or two.
     pub(super) fn is_full_for(&self, prefix: &[u8]) -> bool {
         let hash = self.seed.hash(prefix);
         self.prefixes.len() >= PREFIXES_MAX

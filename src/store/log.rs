@@ -298,7 +298,7 @@ impl Log {
         self.flushed_to > self.tail
     }
 
-    /// Some records have not been reclaimed yet that were written below this position.
+    /// Some records below this position have not been reclaimed yet.
     pub(super) const fn holds_below(&self, position: u64) -> bool {
         position > self.tail
     }

@@ -1,8 +1,8 @@
 //! Recorded steps as a file of Chrome's trace event format, which ui.perfetto.dev and chrome://tracing
 //! open.
 //!
-//! The event loop is a track, and each connection another: their `tid` are 1, and 10 and more. A
-//! connection has the number that it has in the log, so its track may go on with a later connection.
+//! The event loop is a track (`tid` 1), and each connection another (`tid` 10 and up), named by its number
+//! in the log. A later connection with the same number has the same track.
 //!
 //! * The loop alternates between slices `poll` and `turn`. In a turn there is a slice for each
 //!   connection's turn and each accept.
