@@ -1,6 +1,6 @@
 //! Random `watch` lines to memcached and to this server: both must accept the same ones.
 //!
-//! A connection that watches is sent log lines, and memcached accepts no `watch` behind other requests.
+//! A connection that watches is sent log lines, and memcached accepts no `watch` after other requests.
 //! So each line has a connection of its own, and only its first answer is compared. The log lines are
 //! compared in `tests/server/watch.rs`.
 

@@ -166,9 +166,9 @@ fn a_thousand_connections_take_sixteen() {
     until("all descriptors are free", PATIENCE, || server.descriptors() <= descriptors);
 }
 
-/// Sixteen clients keep their connections busy: another one is told so.
+/// Sixteen clients keep their connections busy: another one is answered 503.
 #[test]
-fn a_client_above_the_limit_is_told_so() {
+fn a_client_above_the_limit_is_refused() {
     let server = server();
     let mut busy: Vec<_> = (0..HTTP_CONNECTIONS_MAX)
         .map(|_| {

@@ -125,7 +125,7 @@ const FAULTS: [Fault; 43] = [
     ),
 ];
 
-/// The number that is missing stands in the next line.
+/// The number that is missing is in the next line.
 const MISSING_NUMBERS: &[(&str, &str)] = &[
     ("set n 0 0 1\r\n5\r\n", "STORED\r\n"),
     ("touch n\r\n100\r\n", "CLIENT_ERROR bad command line format\r\nERROR\r\n"),
@@ -269,7 +269,7 @@ fn watchers_reset() {
         let read = stays.stream.read(&mut bytes).unwrap();
         assert!(read > 0, "{lines}");
         lines.push_str(str::from_utf8(&bytes[..read]).unwrap());
-        // A slow watcher is told how many lines it has missed, and gets the later ones.
+        // A slow watcher gets the number of lines that it has missed, and the later ones.
         client.ask(b"get last\r\n", b"END\r\n");
     }
     let is_whole = |line: &str| line.starts_with("ts=") || line.starts_with("skipped=");
@@ -544,7 +544,7 @@ fn auth_allows_no_binary() {
     client.ask(&[&frame[..], b"\r\n"].concat(), b"CLIENT_ERROR unauthenticated\r\n");
 }
 
-/// CVE-2026-47783: the time of an answer told which user names exist. Here every user is compared, in
+/// CVE-2026-47783: the time of an answer showed which user names exist. Here every user is compared, in
 /// constant time (`engine/auth.rs`); the answers, too, are the same.
 #[test]
 fn users_and_strangers() {
