@@ -227,9 +227,9 @@ pub fn failed(connection: usize, error: &dyn Display) {
     log::debug!(target: TARGET, "#{connection} closed: {error}");
 }
 
-/// A client of the metrics address asks for this path.
+/// A client of the metrics address asks for this path, which may have any characters.
 pub fn metrics_request(path: &str) {
-    log_step!("metrics: asked for {path}");
+    log_step!("metrics: asked for {}", Key(path.as_bytes()));
 }
 
 /// Bytes have been read from the socket.
@@ -375,7 +375,7 @@ fn limited(number: impl TryInto<u32>) -> u32 {
     number.try_into().unwrap_or(u32::MAX)
 }
 
-/// A key for the log: escaped, and cut after 64 bytes.
+/// Bytes of a client for the log, such as a key: escaped, and cut after 64 of them.
 pub struct Key<'a>(pub &'a [u8]);
 
 impl Display for Key<'_> {

@@ -252,6 +252,23 @@ fn a_log_file_at_its_size_limit_does_not_end_the_server() {
     child.wait().unwrap();
 }
 
+/// A request of the metrics address may have a path of 8 KiB: more than the page of a pipe that poll(2) has
+/// found room for. Its control characters would be the terminal's.
+#[test]
+fn a_long_path_does_not_stop_a_server_with_a_full_stderr() {
+    let mut server = Server::spawn(&mut command(&["-p", "0", "-vv", "--metrics", "0"]));
+    for length in (7000..8000).step_by(13) {
+        let path = format!("/\u{9b}{}", "x".repeat(length));
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let mut client = Client::tcp(server.metrics());
+        client.ask(request.as_bytes(), b"HTTP/1.1 404 Not Found\r\n");
+    }
+    server.tcp().ask(b"get a\n", b"END\n");
+    server.drain();
+    until("it is logged", PATIENCE, || server.log().contains("asked for /"));
+    assert!(!server.log().contains('\u{9b}'));
+}
+
 #[test]
 fn a_full_stderr_does_not_stop_the_server() {
     let mut server = Server::spawn(&mut command(&["-p", "0", "-vv"]));
