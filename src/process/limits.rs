@@ -37,7 +37,7 @@ pub(crate) fn memory_lock_is_unlimited() -> bool {
 fn raise_descriptors(config: &mut Config) -> Result<(), String> {
     // The metrics address has a listener, and a client that is being rejected.
     let http = if config.metrics.is_some() { HTTP_CONNECTIONS_MAX + 2 } else { 0 };
-    let files = usize::from(config.snapshot.is_some());
+    let files = [&config.snapshot, &config.trace_file].into_iter().flatten().count();
     let others = OTHER_DESCRIPTORS + files + config.tcp.len() + config.unix.len() + http;
     let needed = config.connections_max.saturating_add(others);
     let needed = rlim_t::try_from(needed).unwrap_or(RLIM_INFINITY);

@@ -258,6 +258,20 @@ fn the_connection_limit_is_lowered_to_what_descriptors_allow() {
     }
     // A client above the limit still gets the error line.
     server.tcp().expect(b"ERROR Too many open connections\r\n");
+    // Each file that stays open takes one descriptor.
+    let folder = tempfile::tempdir().unwrap();
+    let [trace, snapshot] = ["trace", "snapshot"].map(|name| folder.path().join(name));
+    let files = [trace.to_str().unwrap(), snapshot.to_str().unwrap()];
+    let options = ["-p", "0", "-c", "100", "--trace-file", files[0], "--snapshot", files[1]];
+    let mut server = Server::spawn(&mut limited("20", &options));
+    server.drain();
+    let said = server.said.join("\n");
+    assert!(said.contains("-c is 9 instead of 100"), "{said}");
+    let mut clients: Vec<_> = (0..9).map(|_| server.tcp()).collect();
+    for client in &mut clients {
+        client.ask(b"get a\n", b"END\n");
+    }
+    server.tcp().expect(b"ERROR Too many open connections\r\n");
     // The server raises a soft limit.
     let mut raised = Server::spawn(&mut limited("-S 20", &["-p", "0", "-c", "100"]));
     raised.drain();
