@@ -495,7 +495,7 @@ impl Reactor {
                 _ => stop = true,
             }
         }
-        if reload {
+        if reload && self.stopping.is_none() {
             self.service_manager.reloading();
             self.reload_credentials();
             self.service_manager.ready(&self.listeners);

@@ -17,7 +17,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::daemon::Daemon;
 use crate::clients::has;
-use crate::harness::process::{Client, PATIENCE, Server, command, until};
+use crate::harness::process::{Client, MIB, PATIENCE, Server, command, stored, until, value};
 
 /// The server with these options, as a program that inherits sockets of these kinds.
 fn inheriting(kinds: &[&str], options: &[&str]) -> Command {
@@ -231,6 +231,28 @@ fn start_reload_and_stop_are_reported() {
     }
     assert_eq!(server.stop(Signal::SIGTERM), Some(0));
     assert_eq!(manager.report(), ["STOPPING=1"]);
+    assert!(manager.is_silent());
+}
+
+/// A stop is the last report: a reload that comes during it would report the server as ready again.
+#[test]
+fn a_stopping_server_is_not_reloaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = Manager::at(&path);
+    let mut server = Server::spawn(&mut reporting(path.to_str().unwrap(), &["-p", "0"]));
+    assert_eq!(manager.report()[0], "READY=1");
+    // The stop waits for this client, which does not read its answers.
+    let (mut deaf, mut asking) = (server.tcp(), server.tcp());
+    asking.ask(&stored("a", &value(MIB - 512)).0, b"STORED\n");
+    deaf.send(format!("get{}\n", " a".repeat(20)).as_bytes());
+    until("its send buffer is full", PATIENCE, || {
+        asking.stats("conns").values().any(|wait| wait == "reader")
+    });
+    server.signal(Signal::SIGTERM);
+    assert_eq!(manager.report(), ["STOPPING=1"]);
+    server.signal(Signal::SIGHUP);
+    assert_eq!(server.wait(), Some(0));
     assert!(manager.is_silent());
 }
 
