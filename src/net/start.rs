@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use nix::sys::signal::{Signal, raise};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 
@@ -60,9 +61,37 @@ pub fn watch_signals() -> Result<Signals, StartError> {
         .map_err(|source| StartError { what: "cannot watch for signals".into(), source })
 }
 
-/// Whether a signal that ends the server has arrived. For a start that takes long.
+/// Whether a signal that ends the server has arrived. For a start that takes long. A reload is left to
+/// the reactor: the auth file may have changed since it was read. A report is dropped: there is no
+/// connection.
 #[must_use]
 pub fn is_stop_requested(signals: &mut Signals) -> bool {
-    // SIGHUP and SIGUSR2 are dropped: the auth file has just been read, and there is no connection.
-    signals.pending().any(|signal| signal != SIGHUP && signal != SIGUSR2)
+    let (mut stop, mut reload) = (false, false);
+    for signal in signals.pending() {
+        match signal {
+            SIGHUP => reload = true,
+            SIGUSR2 => {}
+            _ => stop = true,
+        }
+    }
+    if reload {
+        // It does not fail for a signal that exists.
+        let _ = raise(Signal::SIGHUP);
+    }
+    stop
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_during_the_start_is_not_forgotten() {
+        let mut signals = watch_signals().expect("they can be watched");
+        raise(Signal::SIGHUP).expect("it is sent");
+        assert!(!is_stop_requested(&mut signals));
+        assert_eq!(signals.pending().collect::<Vec<_>>(), [SIGHUP]);
+        raise(Signal::SIGHUP).and_then(|()| raise(Signal::SIGTERM)).expect("they are sent");
+        assert!(is_stop_requested(&mut signals));
+    }
 }
