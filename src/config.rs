@@ -216,6 +216,9 @@ impl Config {
         if self.auth_file.is_some() && self.protocol == Protocol::Binary {
             return Err("clients cannot authenticate with -Y in the binary protocol".into());
         }
+        if self.trace_file.is_some() && self.trace_file == self.snapshot {
+            return Err("--trace-file and --snapshot must not be one file".into());
+        }
         if self.buffer_bytes_max < BUFFER_BYTES_MIN {
             return Err("the buffer limit must be at least 1 MiB".into());
         }

@@ -70,12 +70,12 @@ fn serve(launch: Launch) -> Result<(), String> {
     process::change_user(&options)?;
     let snapshot = config.snapshot.as_deref().map(SnapshotFile::open).transpose();
     let snapshot = snapshot.map_err(|error| error.to_string())?;
+    let trace_file = TraceFile::open(&config).map_err(|error| error.to_string())?;
     let clock = Clock::start();
     let Some(engine) = loaded_engine(&config, snapshot.as_ref(), &clock, &mut signals)? else {
         return Ok(());
     };
     listeners.listen(&config).map_err(|error| error.to_string())?;
-    let trace_file = TraceFile::open(&config).map_err(|error| error.to_string())?;
     write_ports(listeners.addresses())?;
     let pending_pid_file = PendingPidFile::create(&options);
     listeners.announce();

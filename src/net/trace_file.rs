@@ -4,9 +4,12 @@
 //! Meanwhile nothing is recorded: the ring is read where it is, because a copy of it takes milliseconds.
 
 use std::fs::File;
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, ErrorKind, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use log::{info, warn};
+use nix::libc::{O_NOCTTY, O_NONBLOCK};
 
 use super::TRACE_STEPS_PER_TURN;
 use super::start::StartError;
@@ -23,6 +26,18 @@ pub struct TraceFile {
     text: String,
 }
 
+/// Creates or empties a regular file: no other can be written anew. Opening a FIFO does not wait for its
+/// reader.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).custom_flags(O_NONBLOCK | O_NOCTTY);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    Ok(file)
+}
+
 impl TraceFile {
     /// Opens the file, and begins to record steps, if the configuration has one.
     ///
@@ -30,7 +45,7 @@ impl TraceFile {
     /// When the file cannot be written.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let Some(path) = &config.trace_file else { return Ok(Self::default()) };
-        let file = File::create(path).map_err(|source| {
+        let file = create(path).map_err(|source| {
             let what = format!("cannot write the trace file {}", path.display());
             StartError { what, source }
         })?;

@@ -4,10 +4,12 @@
 //! instants (`i`) have a scope; metadata (`M`) names processes and tracks. Times are microseconds.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::Value;
 
 use super::metrics::get;
@@ -271,4 +273,22 @@ fn a_long_trace_has_the_last_steps() {
 #[test]
 fn a_trace_file_that_cannot_be_written_is_refused() {
     assert_refused(&["-p", "0", "--trace-file", "/no/such/folder/trace"], "/no/such/folder/trace");
+    // Opening a FIFO that nothing reads would block the start, and no signal would end it.
+    let folder = tempfile::tempdir().unwrap();
+    let [fifo, snapshot] = ["fifo", "snapshot"].map(|name| folder.path().join(name));
+    mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+    let reader = File::options().read(true).write(true).open(&fifo).unwrap();
+    for path in [&fifo, folder.path(), Path::new("/dev/null")] {
+        assert_refused(&["-p", "0", "--trace-file", path.to_str().unwrap()], "cannot write");
+    }
+    drop(reader);
+    assert_refused(&["-p", "0", "--trace-file", fifo.to_str().unwrap()], "cannot write");
+    // This is found before the snapshot is read, which may take minutes.
+    let snapshot = snapshot.to_str().unwrap();
+    assert_refused(
+        &["-p", "0", "--snapshot", snapshot, "--trace-file", "/dev/null"],
+        "cannot write",
+    );
+    // The trace would empty the snapshot.
+    assert_refused(&["-p", "0", "--snapshot", snapshot, "--trace-file", snapshot], "one file");
 }
