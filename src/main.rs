@@ -66,7 +66,7 @@ fn serve(launch: Launch) -> Result<(), String> {
     // that they belong to the user of -u.
     let mut listeners =
         Listeners::bind_tcp(&config, inherited).map_err(|error| error.to_string())?;
-    let http = HttpServer::open(&config).map_err(|error| error.to_string())?;
+    let http = HttpServer::bind(&config).map_err(|error| error.to_string())?;
     process::change_user(&options)?;
     let snapshot = config.snapshot.as_deref().map(SnapshotFile::open).transpose();
     let snapshot = snapshot.map_err(|error| error.to_string())?;
@@ -76,6 +76,7 @@ fn serve(launch: Launch) -> Result<(), String> {
         return Ok(());
     };
     listeners.listen(&config).map_err(|error| error.to_string())?;
+    http.iter().try_for_each(|http| http.listen(&config)).map_err(|error| error.to_string())?;
     write_ports(listeners.addresses())?;
     let pending_pid_file = PendingPidFile::create(&options);
     listeners.announce();

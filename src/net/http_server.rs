@@ -7,6 +7,7 @@
 //! whatever they send, a turn takes longer by one answer at most.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::SocketAddr;
 
@@ -44,18 +45,14 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Listens on the metrics address of `config`, if there is one.
+    /// Binds a socket to the metrics address of `config`, if there is one. Its clients are refused until
+    /// [`Self::listen`].
     ///
     /// # Errors
     /// When the kernel refuses it.
-    pub fn open(config: &Config) -> Result<Option<Self>, StartError> {
+    pub fn bind(config: &Config) -> Result<Option<Self>, StartError> {
         let Some(address) = config.metrics else { return Ok(None) };
-        let opened = Listener::tcp(address)
-            .and_then(|listener| listener.listen(config.backlog).map(|()| listener));
-        let listener = opened.map_err(|source| StartError {
-            what: format!("cannot listen on {address} for --metrics"),
-            source,
-        })?;
+        let listener = Listener::tcp(address).map_err(|source| cannot_listen(&address, source))?;
         Ok(Some(Self {
             listener,
             only_local: address.ip().is_loopback(),
@@ -64,6 +61,15 @@ impl HttpServer {
             retry_ms: None,
             failure_notice: Notice::default(),
         }))
+    }
+
+    /// Listens on the address.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn listen(&self, config: &Config) -> Result<(), StartError> {
+        let listens = self.listener.listen(config.backlog);
+        listens.map_err(|source| cannot_listen(&self.listener, source))
     }
 
     /// The address, with the port that the kernel picked where none was asked for.
@@ -182,6 +188,10 @@ impl HttpServer {
         }
         self.retry_ms = None;
     }
+}
+
+fn cannot_listen(address: &dyn Display, source: io::Error) -> StartError {
+    StartError { what: format!("cannot listen on {address} for --metrics"), source }
 }
 
 /// Answers that there are too many connections. A request that has arrived already is read before the

@@ -1,6 +1,7 @@
 //! `--snapshot`: the file of the real process, and what the system may do to it.
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -161,6 +162,28 @@ fn large_items_survive() {
     assert!(said(&server, ": 4 items"), "{:?}", server.said);
     let (_, block) = stored("d", &value(60 * MIB));
     server.tcp().ask(b"get d\n", &[&block[..], b"END\n"].concat());
+}
+
+/// While the items are read, all clients are refused, those of the metrics, too: nothing would answer them.
+#[test]
+fn no_client_is_accepted_before_the_items_are_there() {
+    let folder = Folder::new();
+    let limits = ["-m", "300", "-I", "100m"];
+    let mut server = folder.start(&limits);
+    let (set, block) = stored("a", &value(60 * MIB));
+    server.tcp().ask(&set, b"STORED\n");
+    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+    let free = [0, 1].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [cache, metrics] = free.map(|listener| listener.local_addr().unwrap());
+    let path = folder.path.clone();
+    let starts = std::thread::spawn(move || {
+        let addresses = ["-l", &cache.to_string(), "--metrics", &metrics.to_string()];
+        let snapshot = ["--snapshot", path.to_str().unwrap()];
+        Server::start(&[&limits[..], &addresses, &snapshot].concat())
+    });
+    until("the metrics are served", PATIENCE, || TcpStream::connect(metrics).is_ok());
+    Client::tcp(cache).ask(b"get a\n", &[&block[..], b"END\n"].concat());
+    drop(starts.join().unwrap());
 }
 
 /// A start that fails leaves the snapshot to the next one.
