@@ -151,7 +151,8 @@ impl Session {
                     // What has been parsed and not executed is not committed.
                     return self.yields(&progress, engine);
                 }
-                progress.requests += 1;
+                // What is skipped belongs to a request that was refused.
+                progress.requests += usize::from(!matches!(ahead.step.parsed, Parsed::Skipped));
                 let input = &unread[progress.spent..];
                 let (used, stop) = self.answer(ahead, input, output, limit, engine, &turn);
                 progress.spent += used;

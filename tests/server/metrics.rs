@@ -140,9 +140,12 @@ fn requests_are_counted_once() {
     client.ask(b"\r\n", b"STORED\r\n");
     client.ask(&b"mn\r\n".repeat(100), &b"MN\r\n".repeat(100));
     client.ask(b"nonsense\r\n", b"ERROR\r\n");
+    // The skipped value belongs to the request that was refused.
+    let long = [&b"set a 0 0 2000000\r\n"[..], &[b'x'; 2_000_000], b"\r\nmn\r\n"].concat();
+    client.ask(&long, b"SERVER_ERROR object too large for cache\r\nMN\r\n");
     let figures = figures(&server);
-    assert_eq!(figures["miocached_requests_total"], 102.0);
-    assert_eq!(figures["miocached_request_duration_seconds_count"], 102.0);
+    assert_eq!(figures["miocached_requests_total"], 104.0);
+    assert_eq!(figures["miocached_request_duration_seconds_count"], 104.0);
 }
 
 #[test]
