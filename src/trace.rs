@@ -68,8 +68,12 @@ macro_rules! step {
     };
 }
 
+/// Records a step, if steps are recorded and not just logged.
 #[cold]
 fn record(step: Step) {
+    if STEPS.load(Ordering::Relaxed) & RECORDED == 0 {
+        return;
+    }
     RECORDER.with_borrow_mut(|recorder| {
         if let Some(recorder) = recorder {
             recorder.add(step);
@@ -387,5 +391,32 @@ impl Display for Key<'_> {
             }
             _ => write!(f, "{}", self.0.escape_ascii()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With `-vv` steps are logged while the recording is being written, and are not recorded.
+    #[test]
+    fn nothing_is_recorded_during_a_pause() {
+        let recorded_steps = || {
+            let last = RECORDER.with_borrow(|recorder| {
+                recorder.as_ref().map(|recorder| recorder.last(Duration::MAX, usize::MAX))
+            });
+            last.expect("it records").expect("there is memory").0.len()
+        };
+        start_recording();
+        STEPS.fetch_or(LOGGED, Ordering::Relaxed);
+        reads(1, 2);
+        assert_eq!(recorded_steps(), 1);
+        let paused = pause_recording().expect("it records");
+        reads(1, 2);
+        assert_eq!(recorded_steps(), 0);
+        resume_recording(paused);
+        reads(1, 2);
+        assert_eq!(recorded_steps(), 3, "both reads, and that it has been resumed");
+        STEPS.store(0, Ordering::Relaxed);
     }
 }
