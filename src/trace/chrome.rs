@@ -80,6 +80,8 @@ pub struct Export {
     unclaimed: Vec<Mark>,
     /// The waits that have not ended, by connection.
     waits: BTreeMap<u32, Waiting>,
+    /// The recording was interrupted then, or has ended: the waits end.
+    interrupted_ns: Option<u64>,
     named: BTreeSet<u32>,
     dropped: u64,
     begun: bool,
@@ -99,6 +101,7 @@ impl Export {
             drive: None,
             unclaimed: Vec::new(),
             waits: BTreeMap::new(),
+            interrupted_ns: None,
             named: BTreeSet::new(),
             dropped,
             begun: false,
@@ -106,20 +109,28 @@ impl Export {
     }
 
     /// Appends the next `steps_max` steps to `text`. False if none is left: then the text is complete.
+    /// The end of a wait is as much work as a step, and counts as one.
     pub fn write(&mut self, text: &mut String, steps_max: usize) -> bool {
         if !mem::replace(&mut self.begun, true) {
             self.begin(text);
         }
-        let end = self.steps.len().min(self.done.saturating_add(steps_max));
-        for number in mem::replace(&mut self.done, end)..end {
-            self.step(self.steps.get(number), text);
+        for _ in 0..steps_max {
+            if let Some(end_ns) = self.interrupted_ns
+                && let Some((key, waiting)) = self.waits.pop_first()
+            {
+                self.write_wait(key, waiting, end_ns, text);
+            } else if self.done < self.steps.len() {
+                self.interrupted_ns = None;
+                self.step(self.steps.get(self.done), text);
+                self.done += 1;
+            } else if self.interrupted_ns.is_none() {
+                self.interrupt(text);
+            } else {
+                text.push_str("\n]}\n");
+                return false;
+            }
         }
-        if self.done < self.steps.len() {
-            return true;
-        }
-        self.close_all(text);
-        text.push_str("\n]}\n");
-        false
+        true
     }
 
     /// The steps, for the recorder.
@@ -142,14 +153,13 @@ impl Export {
         self.name_track(LOOP, &"event loop", text);
     }
 
-    /// Ends what is open at the last step.
-    fn close_all(&mut self, text: &mut String) {
+    /// Ends what is open at the last step. The waits are left to [`Self::write`], because there may be as
+    /// many as connections.
+    fn interrupt(&mut self, text: &mut String) {
         self.end_drive(self.step_ns, text);
         self.end_turn(self.step_ns, text);
         self.end_poll(self.step_ns, text);
-        for (key, waiting) in mem::take(&mut self.waits) {
-            self.write_wait(key, waiting, self.step_ns, text);
-        }
+        self.interrupted_ns = Some(self.step_ns);
     }
 
     fn step(&mut self, Event { ns, step }: Event, text: &mut String) {
@@ -166,7 +176,7 @@ impl Export {
                 let args = number("turn", turn).and("events", Value::Number(events.into()));
                 self.turn = Some((Open { from_ns: ns, marks: Vec::new() }, args));
             }
-            Step::Resumed => self.close_all(text),
+            Step::Resumed => self.interrupt(text),
             Step::Signal { name } => self.loop_mark(Mark::at(ns, name, Args::default())),
             Step::ListenerReady => {
                 self.loop_mark(Mark::at(ns, "listener readable", Args::default()));
@@ -456,5 +466,40 @@ struct Us(u64);
 impl Display for Us {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::Recorder;
+    use super::*;
+
+    /// However many connections wait when the recording ends, or is interrupted, a part has as much text
+    /// as its steps may have.
+    #[test]
+    fn many_waits_are_written_in_parts() {
+        const CROWD: u32 = 5000;
+        const STEPS: usize = 100;
+        let mut recorder = Recorder::new(4 * CROWD as usize);
+        recorder.add(Step::Polls { timeout_ms: None });
+        for interrupted in [true, false] {
+            for key in 0..CROWD {
+                recorder.add(Step::Next { key, wait: Wait::Reader, bytes: u32::MAX });
+            }
+            if interrupted {
+                recorder.add(Step::Resumed);
+            }
+        }
+        let mut export = Export::new(recorder.lend());
+        let (mut text, mut all, mut has_more) = (String::new(), String::new(), true);
+        while has_more {
+            text.clear();
+            has_more = export.write(&mut text, STEPS);
+            assert!(text.len() <= (STEPS + 1) * STEP_TEXT_BYTES_MAX, "{} bytes", text.len());
+            all.push_str(&text);
+        }
+        let waits = all.matches(Wait::Reader.text()).count();
+        assert_eq!(waits, 2 * CROWD as usize);
+        assert!(all.ends_with("\n]}\n"));
     }
 }
