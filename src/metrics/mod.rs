@@ -1,8 +1,8 @@
 //! What the address of `--metrics` serves: the figures in Prometheus' text format, and a live page of
 //! them. [`Route`] is the table of its paths.
 //!
-//! Text out of the engine's figures and a snapshot of the network's. Knows no socket and no HTTP beyond
-//! a media type.
+//! Text out of the engine's figures, a snapshot of the network's, and the steps that [`crate::trace`] has
+//! recorded. Knows no socket and no HTTP beyond a media type.
 //!
 //! * `text`: the text format; `families`: the metrics, with their names
 //! * `hot_keys`: the keys that are fetched most, as JSON

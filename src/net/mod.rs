@@ -4,7 +4,7 @@
 //!  Reactor::turn (reactor.rs)                 one loop, one thread
 //!    poll        wait for events              kernel
 //!    latch       remember what events say     -> Connection, Listeners
-//!    signals     stop, reload
+//!    signals     stop, reload, begin a report
 //!    drive       one turn per connection      -> Connection::drive (connection.rs)
 //!                                                  flush    unsent answers
 //!                                                  read     -> ReadBuffer (buffer.rs), once; a value on
