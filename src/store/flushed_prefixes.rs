@@ -18,8 +18,9 @@ use super::hash::Seed;
 use super::log::Log;
 use super::record::Record;
 
-/// Limit of the prefixes between two laps of the sweep: as many as fit in 4,096 slots, which take 132
-/// KiB.
+/// Limit of the prefixes between two laps of the sweep: half of what fits in 8,192 slots, which take 264
+/// KiB. A slot may count as taken after its prefix was dropped. A table that is more than half full then
+/// is doubled instead of rebuilt in its memory.
 const PREFIXES_MAX: usize = 3584;
 /// A longer prefix cannot be flushed.
 pub const PREFIX_BYTES_MAX: usize = 250;
@@ -95,8 +96,8 @@ impl FlushedPrefixes {
         let hash = self.seed.hash(prefix);
         let ends_with_lap = self.laps + if is_between_laps { 1 } else { 2 };
         let flushed = FlushedPrefix { hash, flushed_to, ends_with_lap };
-        if self.prefixes.capacity() == 0 {
-            let reserved = self.prefixes.try_reserve(PREFIXES_MAX, |flushed| flushed.hash);
+        if self.prefixes.allocation_size() == 0 {
+            let reserved = self.prefixes.try_reserve(2 * PREFIXES_MAX, |flushed| flushed.hash);
             reserved.map_err(|_| OutOfMemory)?;
         }
         match self.prefixes.find_mut(hash, |flushed| flushed.hash == hash) {
@@ -145,5 +146,28 @@ impl FlushedPrefixes {
     pub(super) fn clear(&mut self) {
         self.prefixes.clear();
         self.flushed_to = [0; 2];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A slot counts as taken after a removal, until its table is rebuilt.
+    #[test]
+    fn the_table_keeps_its_memory_while_prefixes_come_and_go() {
+        let mut prefixes = FlushedPrefixes::new();
+        let mut bytes = Vec::new();
+        for number in 0..20 * PREFIXES_MAX {
+            let prefix = number.to_string();
+            // Each lap drops the older half of a full table.
+            if number % (PREFIXES_MAX / 2) == 0 {
+                prefixes.end_lap();
+            }
+            let added = prefixes.add(prefix.as_bytes(), [1, 1], false);
+            assert_eq!(added, Ok(()));
+            bytes.push(prefixes.prefixes.allocation_size());
+        }
+        assert!(bytes.iter().all(|&now| now == bytes[0]), "{} to {:?}", bytes[0], bytes.last());
     }
 }
