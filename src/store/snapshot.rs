@@ -166,10 +166,13 @@ impl Store {
         self.flush_at_s
     }
 
-    /// Prepares an empty store for about so many items in so many bytes of a stream.
+    /// Prepares an empty store for about so many items in so many bytes of a stream. In less memory, for
+    /// the part of them that fits: the map never becomes smaller.
     pub fn prepare_to_restore(&mut self, items: u64, bytes: u64) {
-        let possible = bytes / RECORD_BYTES_MIN as u64;
-        self.map.prepare(usize::try_from(items.min(possible)).unwrap_or(0));
+        let items = items.min(bytes / RECORD_BYTES_MIN as u64);
+        let fitting_bytes = self.free_bytes().min(bytes);
+        let fitting = u128::from(items) * u128::from(fitting_bytes) / u128::from(bytes.max(1));
+        self.map.prepare(usize::try_from(fitting).unwrap_or(0));
     }
 
     /// Stores an item of a stream under `key`, its own. `saved` has its times on the scale of this store.

@@ -52,6 +52,20 @@ fn less_memory_keeps_what_is_read() {
     assert!(read(&after) * 100 >= read(&before) * 95, "{} of {}", read(&after), read(&before));
 }
 
+/// The map is made for the items that fit, not for all that the file has.
+#[test]
+fn less_memory_has_a_smaller_map() {
+    let map_bytes = |engine: &mut Engine| -> usize {
+        let figures = text(engine, SAVED, "stats store\r\n");
+        let (_, after) = figures.split_once("STAT map_bytes ").unwrap();
+        after.lines().next().unwrap().parse().unwrap()
+    };
+    let file = saved(&mut full(&memory(16)), SAVED);
+    let (mut later, _) = loaded(&memory(2), &file, started(0));
+    let (loaded_bytes, twins) = (map_bytes(&mut later), map_bytes(&mut full(&memory(2))));
+    assert!(loaded_bytes < 2 * twins, "{loaded_bytes} bytes, and {twins} without a snapshot");
+}
+
 #[test]
 fn without_evictions_what_does_not_fit_is_counted() {
     let mut engine = full(&memory(16));
