@@ -54,12 +54,14 @@ impl SnapshotFile {
     /// Creates and locks the temporary file. The snapshot itself is only looked at.
     ///
     /// # Errors
-    /// When the folder cannot be written, another server uses the file, or the file is none that this
+    /// When the folder cannot be written or synced, another server uses the file, or the file is none that this
     /// server may replace.
     pub fn open(path: &Path) -> Result<Self, SnapshotError> {
         let cannot = |error| SnapshotError(format!("snapshot {}: {error}", path.display()));
         check_kind(path).map_err(cannot)?;
         let temporary = Temporary::lock(path).map_err(cannot)?;
+        // If that failed only after the snapshot is removed, its items would be lost.
+        sync_folder(path).map_err(cannot)?;
         Ok(Self { path: path.to_path_buf(), temporary })
     }
 
@@ -102,7 +104,7 @@ impl SnapshotFile {
     /// Removes the snapshot: its items are served from now on, and may change.
     ///
     /// # Errors
-    /// When the file is still there.
+    /// When the file is still there, or may be there again after a crash of the machine.
     pub fn remove(&self) -> Result<(), SnapshotError> {
         let cannot = |error| {
             SnapshotError(format!("snapshot {}: cannot remove it: {error}", self.path.display()))
@@ -268,9 +270,12 @@ fn open_snapshot(path: &Path) -> io::Result<Option<(File, u64)>> {
 /// Makes the names in the folder of `path` survive a crash of the machine.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    match File::open(folder.unwrap_or(Path::new(".")))?.sync_all() {
+    let opened = File::open(folder.unwrap_or(Path::new(".")));
+    match opened.and_then(|folder| folder.sync_all()) {
         // Some file systems have no such operation.
         Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
-        done => done,
+        done => done.map_err(|error| {
+            io::Error::new(error.kind(), format!("its folder cannot be synced: {error}"))
+        }),
     }
 }

@@ -145,6 +145,18 @@ fn a_server_that_is_killed_while_it_writes_leaves_the_old_file() {
     assert_eq!(folder.names(), ["snapshot"]);
 }
 
+/// Only SIGKILL ends a server before its items are written.
+#[test]
+fn a_second_signal_does_not_cut_the_writing_short() {
+    let folder = Folder::new();
+    let mut server = writing(&folder);
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
+        server.signal(signal);
+    }
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(folder.names(), ["snapshot"]);
+}
+
 /// No second server may use the file, as long as the first holds the lock: until it has renamed it.
 #[test]
 fn a_file_in_use_is_refused() {
@@ -364,6 +376,27 @@ fn the_user_of_u_writes_the_file() {
     std::os::unix::fs::chown(&folder.path, Some(0), Some(0)).unwrap();
     assert_refused_late(&folder.options(&["-u", "nobody"]), "Permission denied");
     assert_eq!(folder.names(), ["snapshot"]);
+}
+
+/// Without the right to read the folder, the removal of the file cannot be synced to the disk. The start
+/// fails before the file is removed.
+#[test]
+fn a_folder_that_cannot_be_synced_is_refused_while_the_snapshot_is_there() {
+    if !getuid().is_root() {
+        println!("skipped: only root can change its user");
+        return;
+    }
+    let folder = Folder::new();
+    let open = |mode| fs::set_permissions(folder.folder.path(), fs::Permissions::from_mode(mode));
+    open(0o777).unwrap();
+    let mut server = folder.start(&["-u", "nobody"]);
+    server.tcp().ask(b"set a 1\nx\n", b"STORED\n");
+    assert_eq!(server.stop(Signal::SIGTERM), Some(0), "{}", server.log());
+    open(0o333).unwrap();
+    assert_refused(&folder.options(&["-u", "nobody"]), "Permission denied");
+    assert_eq!(folder.names(), ["snapshot"]);
+    open(0o777).unwrap();
+    folder.start(&["-u", "nobody"]).tcp().ask(b"get a\n", b"VALUE a 1\nx\nEND\n");
 }
 
 /// Checks for exit code 1, and `why` in the last line.
