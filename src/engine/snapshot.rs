@@ -3,8 +3,8 @@
 //! Times of items count seconds of uptime, and the uptime ends with the process. A snapshot has the time
 //! on both clocks. By the wall clock the next process knows how long ago that was: items lose so much of
 //! their lives, and those that have expired meanwhile are left out. If the wall clock has gone back, no
-//! time counts as passed. All times are whole seconds, so an item may expire a second or two later than
-//! without the restart.
+//! time counts as passed: no item has longer to live than in the snapshot. All times are whole seconds,
+//! so an item may expire up to a second sooner, or two later, than without the restart.
 //!
 //! Knows no file: `crate::snapshot` has the blocks, the checksums and the file.
 
