@@ -1,7 +1,7 @@
 //! The model of the store: a std `HashMap` that keeps everything, so simple that it is obviously right.
 //! When the real store turns out to have evicted an item, the model removes and counts it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use miocached::store::{Attributes, Item, NEVER};
 
@@ -70,6 +70,12 @@ impl Model {
     /// The real store does not have `key`, so it may have evicted it.
     pub(crate) fn miss(&mut self, key: &[u8]) {
         self.vanished += u64::from(self.items.remove(key).is_some());
+    }
+
+    /// A new real store has only the items under these keys: all others had been evicted from the last.
+    pub(crate) fn evicted_but(&mut self, keys: &HashSet<Vec<u8>>) {
+        self.items.retain(|key, _| keys.contains(key));
+        self.vanished = 0;
     }
 
     /// The real store has this item, so the model must have it, too.
