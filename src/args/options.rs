@@ -290,9 +290,9 @@ pub(super) struct Options {
     /// blocks are read. A file of another version is removed unread.
     ///
     /// If the file cannot be written, an earlier one stays, the items are lost, and the exit
-    /// code is 1. The server does not start if this user (-u) may not read the folder and write
-    /// to it, or if the file is another program's or is used by another server. While the server
-    /// runs, there is a file PATH.miocached-tmp beside it.
+    /// code is 1. The server does not start if this user (-u) may not read and write the
+    /// folder, or if the file is a symbolic link, another program's or used by another
+    /// server. While the server runs, there is a file PATH.miocached-tmp beside it.
     #[arg(long, value_name = "PATH", help_heading = PROCESS, verbatim_doc_comment)]
     #[arg(value_parser = path())]
     pub(super) snapshot: Option<PathBuf>,

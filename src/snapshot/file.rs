@@ -54,8 +54,8 @@ impl SnapshotFile {
     /// Creates and locks the temporary file. The snapshot itself is only looked at.
     ///
     /// # Errors
-    /// When the folder cannot be written or synced, another server uses the file, or the file is none that this
-    /// server may replace.
+    /// When the folder cannot be written or synced, another server uses the file, or the file is none
+    /// that this server may replace.
     pub fn open(path: &Path) -> Result<Self, SnapshotError> {
         let cannot = |error| SnapshotError(format!("snapshot {}: {error}", path.display()));
         check_kind(path).map_err(cannot)?;
@@ -227,17 +227,17 @@ impl Drop for Temporary {
     }
 }
 
-/// Checks that the snapshot may be renamed onto `path`.
+/// Checks that the snapshot may be renamed onto `path`, and that its removal removes the items. That of a
+/// link does not: if the link is made anew, as at each start of a container, they are read a second time.
 fn check_kind(path: &Path) -> io::Result<()> {
+    let refused = |why| Err(io::Error::new(ErrorKind::InvalidInput, why));
     if path.file_name().is_none() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it names no file"));
+        return refused("it names no file");
     }
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => Ok(()),
-        Ok(_) => {
-            Err(io::Error::new(ErrorKind::InvalidInput, "it exists and is not a regular file"))
-        }
-        // Nothing has this name, or it is a link to nothing, which is replaced.
+        Ok(found) if found.is_symlink() => refused("it is a symbolic link"),
+        Ok(_) => refused("it exists and is not a regular file"),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -246,7 +246,8 @@ fn check_kind(path: &Path) -> io::Result<()> {
 /// Opens the snapshot. None if there is none, or if it is empty.
 fn open_snapshot(path: &Path) -> io::Result<Option<(File, u64)>> {
     let mut options = OpenOptions::new();
-    let file = match options.read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path) {
+    let file = match options.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK | O_NOCTTY).open(path)
+    {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

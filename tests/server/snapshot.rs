@@ -243,8 +243,14 @@ fn files_that_may_not_be_replaced_are_refused() {
         assert_eq!(fs::read_to_string(&folder.path).unwrap(), foreign);
     }
     fs::remove_file(&folder.path).unwrap();
-    // Nor is a link in place of the temporary file followed.
+    // The removal of a link would leave its file to be read a second time.
+    symlink("precious", &folder.path).unwrap();
+    refused(&folder.path, "symbolic link");
     fs::write(folder.folder.path().join("precious"), "data").unwrap();
+    refused(&folder.path, "symbolic link");
+    assert_eq!(folder.names(), ["precious", "snapshot"]);
+    fs::remove_file(&folder.path).unwrap();
+    // Nor is a link in place of the temporary file followed.
     symlink("precious", folder.temporary()).unwrap();
     let ended = run(&folder.options(&[]), b"");
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
