@@ -145,14 +145,13 @@ impl Session {
             let mut batch: [Option<Ahead<'_>>; PREFETCH_BATCH] = array::from_fn(|_| None);
             let requests_left = self.requests_max - progress.requests;
             let slots = &mut batch[..requests_left.min(PREFETCH_BATCH)];
-            self.parse_ahead(&unread[progress.spent..], slots, engine);
+            let ends_in_skipped = self.parse_ahead(&unread[progress.spent..], slots, engine);
             for (index, ahead) in batch.iter().map_while(Option::as_ref).enumerate() {
                 if index > 0 && self.must_end(&progress, output, limit, engine) {
                     // What has been parsed and not executed is not committed.
                     return self.yields(&progress, engine);
                 }
-                // What is skipped belongs to a request that was refused.
-                progress.requests += usize::from(!matches!(ahead.step.parsed, Parsed::Skipped));
+                progress.requests += 1;
                 let input = &unread[progress.spent..];
                 let (used, stop) = self.answer(ahead, input, output, limit, engine, &turn);
                 progress.spent += used;
@@ -164,6 +163,8 @@ impl Session {
                     return progress.end(stop, engine);
                 }
             }
+            // What is skipped belongs to a request that was refused, and has been counted.
+            progress.requests -= usize::from(ends_in_skipped);
         }
     }
 
@@ -189,13 +190,20 @@ impl Session {
     }
 
     /// Parses as many requests as `batch` has slots, as long as executing one cannot change how the next
-    /// is parsed, and prefetches their keys, so that their cache misses overlap.
-    fn parse_ahead<'a>(&self, unread: &'a [u8], batch: &mut [Option<Ahead<'a>>], engine: &Engine) {
+    /// is parsed, and prefetches their keys, so that their cache misses overlap. Returns whether the last
+    /// one is no request, but input that is skipped.
+    fn parse_ahead<'a>(
+        &self,
+        unread: &'a [u8],
+        batch: &mut [Option<Ahead<'a>>],
+        engine: &Engine,
+    ) -> bool {
         let grammar = if self.authenticated { self.grammar } else { Grammar::Authentication };
         let framer = Framer { grammar, item_bytes_max: self.item_bytes_max };
         let bytes_max = unread.len().min(REQUEST_BYTES_MAX);
         let (mut state, mut parsed_bytes) = (&self.state, 0);
         let mut resumable = self.resumable.as_ref();
+        let mut ends_in_skipped = false;
         for slot in batch.iter_mut() {
             let unparsed = &unread[parsed_bytes..];
             let step = match resumable.take() {
@@ -208,6 +216,7 @@ impl Session {
             let is_command = matches!(step.parsed, Parsed::Command { .. });
             // Before authentication, a command decides how the next one is parsed.
             if !is_command || parsed_bytes >= bytes_max || !self.authenticated {
+                ends_in_skipped = matches!(step.parsed, Parsed::Skipped);
                 break;
             }
         }
@@ -215,6 +224,7 @@ impl Session {
             let parsed = batch.iter_mut().map_while(Option::as_mut);
             engine.prefetch(parsed.map(|ahead| &mut ahead.key));
         }
+        ends_in_skipped
     }
 
     /// Executes one request and commits it: its bytes and the state after it. Returns how many bytes
