@@ -210,7 +210,10 @@ pub(super) fn start_unprivileged(options: &[&str]) -> Server {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path().join("miocached");
-    fs::copy(env!("CARGO_BIN_EXE_miocached"), &binary).unwrap();
+    // Another process copies it: a child that another test starts meanwhile would inherit the copy open for
+    // writing, and then it could not be executed (ETXTBSY).
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_miocached")).arg(&binary).status();
+    assert!(copied.unwrap().success());
     let mut command = Command::new("setpriv");
     command.args(["--reuid=11211", "--regid=11211", "--clear-groups"]).arg(binary).args(options);
     let mut server = Server::spawn(&mut command);
