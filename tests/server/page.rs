@@ -26,6 +26,14 @@ fn text(browser: &mut Browser, id: &str) -> String {
     found.as_str().unwrap().to_owned()
 }
 
+/// A browser of this width, in which the server's page is live.
+fn browser_at_page(server: &Server, width: u32) -> Browser {
+    let mut browser = Browser::start(width);
+    browser.open(&format!("http://{}/", server.metrics()));
+    until_page(&mut browser, "document.body?.dataset.state === 'live'");
+    browser
+}
+
 /// Waits until a JavaScript condition holds in the page.
 fn until_page(browser: &mut Browser, condition: &str) {
     until(condition, PATIENCE, || browser.evaluate(condition) == json!(true));
@@ -37,9 +45,7 @@ fn the_page_draws_and_its_values_change() {
         return;
     }
     let server = Server::start(&["-p", "0", "-c", "77", "--metrics", "0"]);
-    let mut browser = Browser::start(1200);
-    browser.open(&format!("http://{}/", server.metrics()));
-    until_page(&mut browser, "document.body?.dataset.state === 'live'");
+    let mut browser = browser_at_page(&server, 1200);
     assert_eq!(text(&mut browser, "connections-note"), "of 77");
     assert_eq!(text(&mut browser, "items"), "0");
     assert_eq!(browser.evaluate("document.querySelectorAll('#traffic path').length"), json!(0));
@@ -88,9 +94,7 @@ fn the_page_says_when_the_server_is_gone_and_recovers() {
         return;
     }
     let server = Server::start(&["-p", "0", "--metrics", "0"]);
-    let mut browser = Browser::start(1200);
-    browser.open(&format!("http://{}/", server.metrics()));
-    until_page(&mut browser, "document.body?.dataset.state === 'live'");
+    let mut browser = browser_at_page(&server, 1200);
     server.while_stopped(|| {
         until_page(&mut browser, "document.body.dataset.state === 'lost'");
         assert!(text(&mut browser, "state").starts_with("no answer for "));
@@ -106,9 +110,7 @@ fn the_page_fits_a_phone() {
         return;
     }
     let server = Server::start(&["-p", "0", "--metrics", "0"]);
-    let mut browser = Browser::start(375);
-    browser.open(&format!("http://{}/", server.metrics()));
-    until_page(&mut browser, "document.body?.dataset.state === 'live'");
+    let mut browser = browser_at_page(&server, 375);
     for scheme in ["light", "dark"] {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         browser.call("Emulation.setEmulatedMedia", json!({"features": features}));

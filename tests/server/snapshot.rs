@@ -36,6 +36,13 @@ impl Folder {
         Server::start(&self.options(more))
     }
 
+    /// A server with these options stores an item, and stops.
+    fn save(&self, more: &[&str], set: &[u8]) {
+        let mut server = self.start(more);
+        server.tcp().ask(set, b"STORED\n");
+        assert_eq!(server.stop(Signal::SIGTERM), Some(0), "{}", server.log());
+    }
+
     fn temporary(&self) -> PathBuf {
         self.folder.path().join("snapshot.miocached-tmp")
     }
@@ -90,9 +97,7 @@ fn items_survive_every_way_to_stop() {
 #[test]
 fn a_killed_server_leaves_nothing_to_read() {
     let folder = Folder::new();
-    let mut server = folder.start(&[]);
-    server.tcp().ask(b"set a 1\nx\n", b"STORED\n");
-    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+    folder.save(&[], b"set a 1\nx\n");
     let mut server = folder.start(&[]);
     server.tcp().ask(b"get a\nset a 1\ny\n", b"VALUE a 1\nx\nEND\nSTORED\n");
     assert_eq!(server.stop(Signal::SIGKILL), None);
@@ -123,9 +128,7 @@ fn writing(folder: &Folder) -> Server {
 #[test]
 fn a_server_that_is_killed_while_it_writes_leaves_the_old_file() {
     let folder = Folder::new();
-    let mut server = folder.start(&[]);
-    server.tcp().ask(b"set old 1\nx\n", b"STORED\n");
-    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+    folder.save(&[], b"set old 1\nx\n");
     let old = fs::read(&folder.path).unwrap();
     let mut server = writing(&folder);
     fs::write(&folder.path, &old).unwrap();
@@ -181,10 +184,8 @@ fn large_items_survive() {
 fn no_client_is_accepted_before_the_items_are_there() {
     let folder = Folder::new();
     let limits = ["-m", "300", "-I", "100m"];
-    let mut server = folder.start(&limits);
     let (set, block) = stored("a", &value(60 * MIB));
-    server.tcp().ask(&set, b"STORED\n");
-    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+    folder.save(&limits, &set);
     let free = [0, 1].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let [cache, metrics] = free.map(|listener| listener.local_addr().unwrap());
     let path = folder.path.clone();
@@ -202,9 +203,7 @@ fn no_client_is_accepted_before_the_items_are_there() {
 #[test]
 fn a_start_that_fails_leaves_the_snapshot() {
     let folder = Folder::new();
-    let mut server = folder.start(&[]);
-    server.tcp().ask(b"set a 1\nx\n", b"STORED\n");
-    assert_eq!(server.stop(Signal::SIGTERM), Some(0));
+    folder.save(&[], b"set a 1\nx\n");
     let old = fs::read(&folder.path).unwrap();
     let precious = folder.folder.path().join("precious");
     fs::write(&precious, "data").unwrap();
@@ -395,9 +394,7 @@ fn a_folder_that_cannot_be_synced_is_refused_while_the_snapshot_is_there() {
     let folder = Folder::new();
     let open = |mode| fs::set_permissions(folder.folder.path(), fs::Permissions::from_mode(mode));
     open(0o777).unwrap();
-    let mut server = folder.start(&["-u", "nobody"]);
-    server.tcp().ask(b"set a 1\nx\n", b"STORED\n");
-    assert_eq!(server.stop(Signal::SIGTERM), Some(0), "{}", server.log());
+    folder.save(&["-u", "nobody"], b"set a 1\nx\n");
     open(0o333).unwrap();
     assert_refused(&folder.options(&["-u", "nobody"]), "Permission denied");
     assert_eq!(folder.names(), ["snapshot"]);
