@@ -48,7 +48,7 @@ fn print_license() -> Result<(), String> {
 fn serve(launch: Launch) -> Result<(), String> {
     let Launch { mut config, process: options, stdio, ignored } = launch;
     start_logger(&config, stdio)?;
-    warn_about_options(&mut config, &ignored);
+    adjust_options(&mut config, &ignored);
     let inherited = if stdio {
         Inherited::default()
     } else {
@@ -108,8 +108,8 @@ fn serve(launch: Launch) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Warns of options that have no effect here, and of a lowered item limit.
-fn warn_about_options(config: &mut Config, ignored: &[String]) {
+/// Lowers an item limit that is too large. Warns of that, and of options that have no effect here.
+fn adjust_options(config: &mut Config, ignored: &[String]) {
     if !ignored.is_empty() {
         warn!("without effect here: {}", ignored.join(", "));
     }
